@@ -1,0 +1,243 @@
+package routing
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
+// owned returns the call if it exists and node owns it; else it counts the event.
+func (s *State) owned(node string, id CallID, kind string) *call {
+	c := s.calls[id]
+	switch {
+	case c == nil:
+		s.ignore("%s: call %q does not exist", kind, id)
+		return nil
+	case c.facts.Node != node:
+		s.ignore("%s: call %q is owned by node %q, not %q", kind, id, c.facts.Node, node)
+		return nil
+	case c.facts.Phase == PhaseWrapUp:
+		s.ignore("%s: call %q is over", kind, id)
+		return nil
+	}
+	return c
+}
+
+func (s *State) outOfState(kind string, c *call) {
+	s.ignore("%s: call %q is %s", kind, c.facts.ID, c.facts.Phase)
+}
+
+func (s *State) callArrived(node string, ev CallArrived) {
+	if ev.Call == "" || s.calls[ev.Call] != nil {
+		s.ignore("call_arrived: call %q exists already", ev.Call)
+		return
+	}
+	c := &call{band: TierC.Band(), facts: CallView{
+		ID: ev.Call, Node: node, Number: ev.Number, DID: ev.DID, Trunk: ev.Trunk,
+		Phase: PhaseArrived, Arrived: s.now,
+	}}
+	c.timer = timer{id: string(ev.Call), pos: -1, call: c}
+	s.calls[ev.Call] = c
+}
+
+func (s *State) callAnswered(node string, ev CallAnswered) {
+	c := s.owned(node, ev.Call, ev.Kind())
+	if c == nil {
+		return
+	}
+	if c.facts.Phase != PhaseArrived {
+		s.outOfState(ev.Kind(), c)
+		return
+	}
+	c.facts.Phase = PhaseIVR
+	c.facts.Answered = s.now
+}
+
+func (s *State) callIdentified(node string, ev CallIdentified) {
+	c := s.owned(node, ev.Call, ev.Kind())
+	if c == nil {
+		return
+	}
+	waiting := c.facts.Phase == PhaseWaiting
+	if !waiting && c.facts.Phase != PhaseArrived && c.facts.Phase != PhaseIVR {
+		s.outOfState(ev.Kind(), c)
+		return
+	}
+	if ev.Tier >= tierCount {
+		s.ignore("call_identified: call %q has %s, which does not exist", ev.Call, ev.Tier)
+		return
+	}
+	if waiting {
+		s.unlink(c)
+	}
+	f := &c.facts
+	f.Customer, f.Tier, f.Manager, f.Team = ev.Customer, ev.Tier, ev.Manager, ev.Team
+	f.Language, f.Source, f.Identified = cmp.Or(ev.Language, f.Language), ev.Source, s.now
+	c.band = f.Tier.Band()
+	if waiting {
+		c.step, c.since = stepManager, c.placeAt
+		s.link(c)
+	}
+}
+
+func (s *State) callQueued(node string, ev CallQueued) {
+	c := s.owned(node, ev.Call, ev.Kind())
+	if c == nil {
+		return
+	}
+	if c.facts.Phase != PhaseArrived && c.facts.Phase != PhaseIVR {
+		s.outOfState(ev.Kind(), c)
+		return
+	}
+	q := s.queues[ev.Queue]
+	if q == nil {
+		s.emit(Disconnect{Call: c.facts.ID, Cause: CauseUnknownQueue})
+		s.endCall(c, CauseUnknownQueue)
+		return
+	}
+	s.places++
+	c.q, c.placeAt, c.placeSeq = q, s.now, s.places
+	c.facts.Queue, c.facts.Queued = q.id, s.now
+	c.facts.Language = cmp.Or(ev.Language, c.facts.Language)
+	c.step, c.since = stepManager, s.now
+	q.totals.Entered++
+	s.link(c)
+}
+
+func (s *State) holdChanged(node string, ev HoldChanged) {
+	c := s.owned(node, ev.Call, ev.Kind())
+	if c == nil {
+		return
+	}
+	if c.facts.Phase != PhaseTalking || c.held == ev.Held {
+		s.ignore("hold_changed: call %q is %s, held %t already", ev.Call, c.facts.Phase, c.held)
+		return
+	}
+	if c.held {
+		c.facts.Hold += s.now.Sub(c.heldAt)
+	}
+	c.held, c.heldAt = ev.Held, s.now
+}
+
+func (s *State) callEnded(node string, ev CallEnded) {
+	if c := s.calls[ev.Call]; ev.Cause == CauseLost && c != nil {
+		node = c.facts.Node
+	}
+	c := s.owned(node, ev.Call, ev.Kind())
+	if c == nil {
+		return
+	}
+	cause := ev.Cause
+	switch cause {
+	case CauseCallerHungUp, CauseAgentHungUp, CauseFlowEnded, CauseRTPTimeout,
+		CauseRejected, CauseFailed, CauseDrained, CauseLost:
+	default:
+		cause = CauseFailed // a call that is gone must not stay because of a word
+	}
+	if c.facts.Phase == PhaseOnOffer {
+		s.emit(Withdraw{Call: ev.Call, Seat: c.seat.id, Offer: c.offer, Cause: WithdrawCallEnded})
+	}
+	s.endCall(c, cause)
+}
+
+// outcome says how a call that ends now for cause went.
+func (c *call) outcome(cause string) Outcome {
+	talked := c.facts.Phase == PhaseTalking
+	switch {
+	case cause == CauseNodeStarted:
+		return OutcomeCut
+	case talked:
+		return OutcomeAnswered
+	case cause == CauseLost || cause == CauseDrained:
+		return OutcomeCut
+	case cause == CauseFailed || cause == CauseUnknownQueue:
+		return OutcomeFailed
+	case cause == CauseRejected && c.q == nil:
+		return OutcomeRejected
+	case cause == CauseRejected:
+		return OutcomeFailed
+	case c.q != nil:
+		return OutcomeAbandoned
+	default:
+		return OutcomeIVR
+	}
+}
+
+// endCall ends the call wherever it is and frees its seat, with a wrap-up
+// if it talked and the seat is still there. The caller has emitted Withdraw or
+// Disconnect where the owner must act.
+func (s *State) endCall(c *call, cause string) {
+	f := &c.facts
+	f.Outcome, f.Cause, f.Ended = c.outcome(cause), cause, s.now
+	x, talked := c.seat, false
+	switch f.Phase {
+	case PhaseWaiting:
+		s.unlink(c)
+	case PhaseOnOffer:
+		s.closeOffer(c, OfferWithdrawn)
+		c.q.onOffer--
+	case PhaseTalking:
+		talked = true
+		if c.held {
+			f.Hold += s.now.Sub(c.heldAt)
+			c.held = false
+		}
+		f.Talk = s.now.Sub(f.Connected) - f.Hold
+		c.q.talking--
+	}
+	s.deadlines.stop(&c.timer)
+	if c.q != nil {
+		if !talked {
+			f.QueueWait = s.now.Sub(f.Queued)
+		}
+		c.q.totals.left(f.Outcome)
+	}
+	f.Phase = PhaseWrapUp
+	s.emit(Ended{Call: c.view(s.now)})
+	s.freeSeat(c, x, talked && cause != CauseSeatFreed)
+	if c.q != nil {
+		s.dropEmpty(c.q)
+	}
+}
+
+// freeSeat takes the ended call c off its seat x and closes c, now or after the
+// wrap-up.
+func (s *State) freeSeat(c *call, x *seat, talked bool) {
+	if x == nil {
+		s.closeCall(c)
+		return
+	}
+	x.call = nil
+	if talked && x.registered && !x.gone && c.q.wrapUp > 0 {
+		x.wrap = c
+		s.deadlines.set(&x.timer, s.now.Add(c.q.wrapUp))
+		s.update(x)
+		return
+	}
+	if c.facts.Connected != 0 {
+		x.idleSince = s.now
+	}
+	s.update(x)
+	s.closeCall(c)
+}
+
+func (s *State) closeCall(c *call) {
+	c.facts.Phase = PhaseClosed
+	delete(s.calls, c.facts.ID)
+	s.emit(Closed{Call: c.view(s.now)})
+}
+
+// nodeStarted ends what the old process of node held, at the last known time.
+func (s *State) nodeStarted(node string) {
+	for _, x := range slices.Clone(s.seatList) {
+		if x.registered && x.node == node {
+			s.unregister(x)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.calls)) {
+		c := s.calls[id]
+		if c.facts.Node == node && c.facts.Phase != PhaseWrapUp {
+			s.endCall(c, CauseNodeStarted)
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package routing
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Check returns every broken invariant, joined, or nil:
+//
+//	(a) no admissible pair of a waiting call and a seat is left;
+//	(b) a seat has at most one call;
+//	(c) a call is on offer to, or connected to, exactly one seat;
+//	(d) per queue, each entry is counted once;
+//
+// and that the lists which the match uses hold exactly the calls and seats they
+// should. That no call is passed by a later one (e) is a property of each
+// decision, not of a state. It costs idle seats times waiting calls.
+func (s *State) Check() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	live := map[*queue][3]uint64{}
+	filed := 0
+	for _, id := range slices.Sorted(maps.Keys(s.calls)) {
+		c := s.calls[id]
+		n := live[c.q]
+		switch c.facts.Phase {
+		case PhaseWaiting:
+			n[0]++
+			filed += s.checkWaiting(c, bad)
+		case PhaseOnOffer, PhaseTalking:
+			if c.facts.Phase == PhaseOnOffer {
+				n[1]++
+			} else {
+				n[2]++
+			}
+			if c.seat == nil || c.seat.call != c {
+				bad("(c) call %s is %s but its seat does not have it", id, c.facts.Phase)
+			}
+		case PhaseWrapUp:
+			if c.seat == nil || c.seat.wrap != c {
+				bad("(c) call %s is in wrap-up but its seat does not have it", id)
+			}
+		}
+		if c.facts.Phase == PhaseOnOffer && c.timer.pos < 0 {
+			bad("(b) the offer of call %s has no lease", id)
+		}
+		live[c.q] = n
+	}
+	s.checkSeats(bad)
+	s.checkQueues(live, filed, bad)
+	return errors.Join(errs...)
+}
+
+// checkWaiting returns 1 if the call is in its queue's line.
+func (s *State) checkWaiting(c *call, bad func(string, ...any)) int {
+	for _, x := range s.idle {
+		if s.admissible(c, x) {
+			bad("(a) call %s waits and seat %s is idle, and they are admissible", c.facts.ID, x.id)
+		}
+	}
+	if c.step < stepQueue {
+		if c.timer.pos < 0 {
+			bad("(a) call %s waits in step %s without a deadline", c.facts.ID, steps[c.step])
+		}
+		return 0
+	}
+	if _, ok := slices.BinarySearchFunc(c.q.bands[c.band], c, compareCalls); !ok {
+		bad("(a) call %s is not in the line of queue %s", c.facts.ID, c.q.id)
+	}
+	return 1
+}
+
+func (s *State) checkSeats(bad func(string, ...any)) {
+	idle := 0
+	for _, x := range s.seatList {
+		if x.call != nil && x.wrap != nil {
+			bad("(b) seat %s has two calls", x.id)
+		}
+		for _, c := range []*call{x.call, x.wrap} {
+			if c != nil && (s.calls[c.facts.ID] != c || c.seat != x) {
+				bad("(b) seat %s has call %s, which is not there", x.id, c.facts.ID)
+			}
+		}
+		if x.wrap != nil && x.timer.pos < 0 {
+			bad("(b) the wrap-up of seat %s has no deadline", x.id)
+		}
+		available := x.registered && !x.gone && x.person.status == StatusReady && x.call == nil && x.wrap == nil && !x.resting
+		if available != x.available || x.shown.State != x.state() {
+			bad("(a) seat %s is out of date", x.id)
+		}
+		if available {
+			idle++
+		}
+	}
+	if idle != len(s.idle) || !slices.IsSortedFunc(s.idle, compareSeats) {
+		bad("(a) the list of idle seats is wrong: %d of %d", len(s.idle), idle)
+	}
+}
+
+func (s *State) checkQueues(live map[*queue][3]uint64, filed int, bad func(string, ...any)) {
+	for _, q := range s.queueIDs {
+		n := live[q]
+		if n != [3]uint64{q.waiting, q.onOffer, q.talking} {
+			bad("(d) queue %s counts waiting, on offer, talking %d %d %d but has %v", q.id, q.waiting, q.onOffer, q.talking, n)
+		}
+		if q.totals.Entered != q.totals.exits()+n[0]+n[1]+n[2] {
+			bad("(d) queue %s: %d entered, %d left, %v are there", q.id, q.totals.Entered, q.totals.exits(), n)
+		}
+		for _, line := range q.bands {
+			filed -= len(line)
+			if !slices.IsSortedFunc(line, compareCalls) {
+				bad("(e) a line of queue %s is out of order", q.id)
+			}
+		}
+		var vip, ordinary int
+		for _, x := range s.idle {
+			if slices.Contains(x.queues, q) {
+				if x.vip {
+					vip++
+				} else {
+					ordinary++
+				}
+			}
+		}
+		if vip != q.idleVIP || ordinary != q.idleOrdinary {
+			bad("(a) queue %s counts %d VIP and %d ordinary idle seats but has %d and %d", q.id, q.idleVIP, q.idleOrdinary, vip, ordinary)
+		}
+	}
+	if filed != 0 {
+		bad("(a) %d calls stand in lines where they do not wait", -filed)
+	}
+}

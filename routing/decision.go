@@ -1,0 +1,127 @@
+package routing
+
+// Decision is an action to be carried out, or a fact for records and metrics.
+// Only the owner of a call carries out decisions on it.
+type Decision interface {
+	// Kind is the decision's name in logs, such as "offer".
+	Kind() string
+	decision()
+}
+
+// Offer asks the owner of Call to ring Seat for RingTime and to report
+// OfferRinging, OfferAnswered, TalkStarted or OfferFailed with this Offer.
+type Offer struct {
+	Call     CallID   `json:"call"`
+	Seat     SeatID   `json:"seat"`
+	Offer    uint64   `json:"offer"` // unique, never used again
+	RingTime Duration `json:"ring_time"`
+	Reasons  Reasons  `json:"reasons"`
+}
+
+// Withdraw asks the owner of Call to stop ringing Seat, or to drop its leg if
+// it was answered. Nothing needs to be reported.
+type Withdraw struct {
+	Call  CallID `json:"call"`
+	Seat  SeatID `json:"seat"`
+	Offer uint64 `json:"offer"`
+	Cause string `json:"cause"` // one of the Withdraw constants
+}
+
+// Disconnect asks the owner of Call to hang up all its legs. For routing the
+// call is over: Ended follows in the same Apply, and no CallEnded is needed.
+type Disconnect struct {
+	Call  CallID `json:"call"`
+	Cause string `json:"cause"`
+}
+
+// Ended says that the call is over. WrapUp isn't known yet.
+type Ended struct {
+	Call CallView `json:"call"`
+}
+
+// Closed says that the wrap-up is over too: the call record can be written.
+// Each call has exactly one, after its Ended, in the same Apply when there is
+// no wrap-up.
+type Closed struct {
+	Call CallView `json:"call"`
+}
+
+// SeatChanged says that the seat's state, or its agent's status or reason, is
+// another one now.
+type SeatChanged struct {
+	Seat   SeatID    `json:"seat"`
+	Agent  AgentID   `json:"agent"`
+	State  SeatState `json:"state"`
+	Status Status    `json:"status"`
+	Reason string    `json:"reason,omitempty"`
+	Since  Time      `json:"since"`
+}
+
+// Reasons is why this call was offered to this seat.
+type Reasons struct {
+	// Rule is what made the seat the first choice: "manager", "team",
+	// "vip_seat" or "queue".
+	Rule  string `json:"rule"`
+	Order string `json:"order"`
+	Step  Step   `json:"step"`
+	// The figures of the call and of the seat.
+	Tier   Tier     `json:"tier"`
+	Waited Duration `json:"waited"`
+	Target Duration `json:"target"`
+	Idle   Duration `json:"idle"`
+	// RunnerUpSeat would have been rung if this seat weren't there.
+	RunnerUpSeat SeatID   `json:"runner_up_seat,omitempty"`
+	RunnerUpIdle Duration `json:"runner_up_idle,omitempty"`
+	// RunnerUpCall would have been offered to this seat if this call weren't there.
+	RunnerUpCall   CallID   `json:"runner_up_call,omitempty"`
+	RunnerUpTier   Tier     `json:"runner_up_tier,omitempty"`
+	RunnerUpWaited Duration `json:"runner_up_waited,omitempty"`
+	// Excluded counts the seats that couldn't be rung, each under the first
+	// rule that excluded it.
+	Excluded Excluded `json:"excluded"`
+}
+
+// The rules that name a winner.
+const (
+	RuleManager = "manager"
+	RuleTeam    = "team"
+	RuleVIPSeat = "vip_seat"
+	RuleQueue   = "queue"
+)
+
+// Excluded counts seats by the rule that excluded them, in the order of the rules.
+type Excluded struct {
+	Offline  int `json:"offline,omitempty"`   // not registered
+	NotReady int `json:"not_ready,omitempty"` // agent on break or logged out
+	Busy     int `json:"busy,omitempty"`      // on offer, talking or in wrap-up
+	Resting  int `json:"resting,omitempty"`   // after a failed offer
+	Queue    int `json:"queue,omitempty"`     // neither serves the queue nor is manager or team
+	Language int `json:"language,omitempty"`  // doesn't speak the caller's language
+	Step     int `json:"step,omitempty"`      // the call hasn't reached the seat's step
+	Reserved int `json:"reserved,omitempty"`  // VIP seat kept for A and B
+}
+
+func (Offer) decision()       {}
+func (Withdraw) decision()    {}
+func (Disconnect) decision()  {}
+func (Ended) decision()       {}
+func (Closed) decision()      {}
+func (SeatChanged) decision() {}
+
+// Kind implements Decision.
+func (Offer) Kind() string { return "offer" }
+
+// Kind implements Decision.
+func (Withdraw) Kind() string { return "withdraw" }
+
+// Kind implements Decision.
+func (Disconnect) Kind() string { return "disconnect" }
+
+// Kind implements Decision.
+func (Ended) Kind() string { return "ended" }
+
+// Kind implements Decision.
+func (Closed) Kind() string { return "closed" }
+
+// Kind implements Decision.
+func (SeatChanged) Kind() string { return "seat_changed" }

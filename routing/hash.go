@@ -1,0 +1,136 @@
+package routing
+
+import (
+	"encoding/binary"
+	"hash"
+	"hash/fnv"
+	"maps"
+	"slices"
+)
+
+// hasher writes values one after the other, each with a fixed width or its
+// length, so that no two states write the same bytes.
+type hasher struct {
+	h   hash.Hash64
+	buf [8]byte
+}
+
+func (h *hasher) num(n uint64) {
+	binary.BigEndian.PutUint64(h.buf[:], n)
+	h.h.Write(h.buf[:]) // a hash.Hash never fails
+}
+
+func (h *hasher) text(s string) {
+	h.num(uint64(len(s)))
+	h.h.Write([]byte(s))
+}
+
+func (h *hasher) time(t ...Time) {
+	for _, t := range t {
+		h.num(uint64(t))
+	}
+}
+
+func (h *hasher) flags(f ...bool) {
+	var n uint64
+	for _, f := range f {
+		n <<= 1
+		if f {
+			n |= 1
+		}
+	}
+	h.num(n)
+}
+
+// Hash returns a digest of everything that can influence a later decision or
+// record. Nodes that applied the same entries have the same hash; what was
+// ignored doesn't count. It costs a walk over all calls and seats.
+func (s *State) Hash() uint64 {
+	h := &hasher{h: fnv.New64a()}
+	h.time(s.now)
+	h.num(s.seq)
+	h.num(s.offers)
+	h.num(s.places)
+	h.policy(&s.policy)
+	for _, q := range s.queueIDs {
+		h.text(string(q.id))
+		h.flags(q.removed)
+		h.num(uint64(q.wrapUp))
+		t := &q.totals
+		for _, n := range []uint64{t.Entered, t.Answered, t.Abandoned, t.Cut, t.Failed} {
+			h.num(n)
+		}
+	}
+	for _, x := range s.seatList {
+		h.seat(x)
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.calls)) {
+		h.call(s.calls[id])
+	}
+	return h.h.Sum64()
+}
+
+func (h *hasher) policy(p *Policy) {
+	h.text(p.Order)
+	h.num(uint64(p.KeepIdle))
+	h.num(uint64(p.MaxMisses))
+	for _, d := range []Duration{p.ManagerTime, p.TeamTime, p.RingTime, p.RejectDelay, p.BusyDelay,
+		p.NoAnswerDelay, p.UnreachableDelay, p.OfferLease} {
+		h.num(uint64(d))
+	}
+	for _, t := range p.Tiers {
+		h.num(uint64(t.Tier))
+		h.num(uint64(t.TargetMS))
+	}
+}
+
+func (h *hasher) seat(x *seat) {
+	for _, t := range []string{string(x.id), string(x.person.id), string(x.person.status), x.person.reason, x.team, x.node} {
+		h.text(t)
+	}
+	h.flags(x.vip, x.registered, x.gone, x.resting, x.present, x.available, x.call != nil, x.wrap != nil)
+	h.num(uint64(x.person.misses))
+	h.time(x.idleSince, x.shown.Since)
+	if x.timer.pos >= 0 {
+		h.time(x.timer.at)
+	}
+	h.num(uint64(len(x.queues)))
+	for _, q := range x.queues {
+		h.text(string(q.id))
+	}
+	h.num(uint64(len(x.languages)))
+	for _, l := range x.languages {
+		h.text(l)
+	}
+}
+
+func (h *hasher) call(c *call) {
+	f := &c.facts
+	for _, t := range []string{string(f.ID), f.Node, string(f.Phase), f.Number, f.DID, f.Trunk, string(f.Customer),
+		string(f.Manager), f.Team, f.Language, f.Source, string(f.Queue), string(f.Seat), string(f.Agent),
+		string(f.Outcome), f.Cause} {
+		h.text(t)
+	}
+	h.time(f.Arrived, f.Answered, f.Identified, f.Queued, f.Connected, f.Ended,
+		c.placeAt, c.since, c.offeredAt, c.ringingAt, c.heldAt)
+	h.flags(c.held, c.answered, c.seat != nil, c.timer.pos >= 0)
+	for _, n := range []uint64{uint64(f.Tier), uint64(c.step), c.placeSeq, c.offer, uint64(f.Rings),
+		uint64(f.QueueWait), uint64(f.Talk), uint64(f.Hold)} {
+		h.num(n)
+	}
+	if c.timer.pos >= 0 {
+		h.time(c.timer.at)
+	}
+	if c.seat != nil {
+		h.text(string(c.seat.id))
+	}
+	h.num(uint64(len(f.Offers)))
+	for i := range f.Offers {
+		o := &f.Offers[i]
+		h.num(o.Offer)
+		h.time(o.At, Time(o.Took), Time(o.Ring))
+		h.text(string(o.Seat))
+		h.text(string(o.Agent))
+		h.text(o.Outcome)
+	}
+}

@@ -1,0 +1,179 @@
+package routing
+
+import (
+	"errors"
+	"fmt"
+)
+
+// OrderStrict serves bands of tiers strictly one before the other, first come
+// first served within a band.
+const OrderStrict = "strict"
+
+// maxDuration bounds every duration of a policy to a year, so that deadlines
+// can't overflow.
+const maxDuration = 366 * 24 * Hour
+
+// Policy is everything that is configured about routing. It enters by
+// PolicyChanged. Durations are microseconds; zero switches the thing off.
+type Policy struct {
+	Tiers []TierPolicy `json:"tiers,omitempty"`
+	// Order says who is served next: "strict". Empty means strict.
+	Order string `json:"order,omitempty"`
+	// KeepIdle is the number of idle VIP seats of a queue that C calls leave alone.
+	KeepIdle int `json:"keep_idle"`
+	// ManagerTime is how long, from entering the queue, a call waits for its
+	// account manager only.
+	ManagerTime Duration `json:"manager_time"`
+	// TeamTime is how long a call then waits for the manager and the team only.
+	TeamTime Duration `json:"team_time"`
+	// RingTime is how long an agent's phone rings; more than zero.
+	RingTime Duration `json:"ring_time"`
+	// The delays are how long a seat rests after an offer that failed. A fault
+	// rests as long as an unreachable seat.
+	RejectDelay      Duration `json:"reject_delay"`
+	BusyDelay        Duration `json:"busy_delay"`
+	NoAnswerDelay    Duration `json:"no_answer_delay"`
+	UnreachableDelay Duration `json:"unreachable_delay"`
+	// MaxMisses is how many unanswered offers in a row send the agent on a
+	// break; zero means never.
+	MaxMisses int `json:"max_misses"`
+	// OfferLease is how long beyond RingTime the owner of a call may be silent
+	// about an offer, and how long the bridge may take after the answer.
+	OfferLease Duration      `json:"offer_lease"`
+	Queues     []QueuePolicy `json:"queues,omitempty"`
+	Seats      []SeatPolicy  `json:"seats,omitempty"`
+}
+
+// TierPolicy is what is configured about one tier.
+type TierPolicy struct {
+	Tier Tier `json:"tier"`
+	// TargetMS is the wait in milliseconds within which calls should be answered.
+	TargetMS int64 `json:"target_ms"`
+}
+
+// QueuePolicy is what is configured about one queue.
+type QueuePolicy struct {
+	ID QueueID `json:"id"`
+	// WrapUp is the agent's time for work after a call of this queue.
+	WrapUp Duration `json:"wrap_up"`
+}
+
+// SeatPolicy is what is configured about one seat.
+type SeatPolicy struct {
+	ID SeatID `json:"id"`
+	// Agent sits here; empty means a person with the seat's own name.
+	Agent AgentID `json:"agent,omitempty"`
+	// VIP reserves the seat for the bands A and B.
+	VIP    bool      `json:"vip,omitempty"`
+	Team   string    `json:"team,omitempty"`
+	Queues []QueueID `json:"queues,omitempty"`
+	// Languages the seat speaks; empty means any.
+	Languages []string `json:"languages,omitempty"`
+}
+
+// Validate returns everything that is wrong with the policy, joined, or nil.
+// PolicyChanged with a policy that is wrong is ignored.
+func (p *Policy) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if p.Order != "" && p.Order != OrderStrict {
+		bad("order %q is unknown; use %q", p.Order, OrderStrict)
+	}
+	if p.KeepIdle < 0 {
+		bad("keep_idle is %d; use 0 or more", p.KeepIdle)
+	}
+	if p.MaxMisses < 0 {
+		bad("max_misses is %d; use 0 (never) or more", p.MaxMisses)
+	}
+	if p.RingTime == 0 {
+		bad("ring_time is 0; a phone must ring for some time")
+	}
+	for _, d := range []struct {
+		name string
+		d    Duration
+	}{
+		{"manager_time", p.ManagerTime}, {"team_time", p.TeamTime}, {"ring_time", p.RingTime},
+		{"reject_delay", p.RejectDelay}, {"busy_delay", p.BusyDelay}, {"no_answer_delay", p.NoAnswerDelay},
+		{"unreachable_delay", p.UnreachableDelay}, {"offer_lease", p.OfferLease},
+	} {
+		if d.d < 0 || d.d > maxDuration {
+			bad("%s is %d µs; use 0 to one year", d.name, d.d)
+		}
+	}
+	p.validateTiers(bad)
+	p.validateSeats(p.validateQueues(bad), bad)
+	return errors.Join(errs...)
+}
+
+func (p *Policy) validateTiers(bad func(string, ...any)) {
+	var seen [tierCount]bool
+	for _, t := range p.Tiers {
+		if t.Tier >= tierCount {
+			bad("tier %d does not exist", uint8(t.Tier))
+			continue
+		}
+		if seen[t.Tier] {
+			bad("tier %s is given twice", t.Tier)
+		}
+		seen[t.Tier] = true
+		if t.TargetMS < 0 || t.TargetMS > int64(maxDuration/Millisecond) {
+			bad("target_ms of tier %s is %d; use 0 to one year", t.Tier, t.TargetMS)
+		}
+	}
+}
+
+func (p *Policy) validateQueues(bad func(string, ...any)) map[QueueID]bool {
+	seen := map[QueueID]bool{}
+	for _, q := range p.Queues {
+		if q.ID == "" {
+			bad("a queue has no id")
+		}
+		if seen[q.ID] {
+			bad("queue %q is given twice", q.ID)
+		}
+		seen[q.ID] = true
+		if q.WrapUp < 0 || q.WrapUp > maxDuration {
+			bad("wrap_up of queue %q is %d µs; use 0 to one year", q.ID, q.WrapUp)
+		}
+	}
+	return seen
+}
+
+func (p *Policy) validateSeats(queues map[QueueID]bool, bad func(string, ...any)) {
+	seats, agents := map[SeatID]bool{}, map[AgentID]bool{}
+	for _, x := range p.Seats {
+		if x.ID == "" {
+			bad("a seat has no id")
+		}
+		if seats[x.ID] {
+			bad("seat %q is given twice", x.ID)
+		}
+		seats[x.ID] = true
+		if agents[x.agent()] {
+			bad("agent %q sits at two seats", x.agent())
+		}
+		agents[x.agent()] = true
+		for _, q := range x.Queues {
+			if !queues[q] {
+				bad("seat %q serves queue %q, which does not exist", x.ID, q)
+			}
+		}
+	}
+}
+
+func (x *SeatPolicy) agent() AgentID {
+	if x.Agent == "" {
+		return AgentID(x.ID)
+	}
+	return x.Agent
+}
+
+// target returns the tier's target, zero if there is none.
+func (p *Policy) target(t Tier) Duration {
+	for i := range p.Tiers {
+		if p.Tiers[i].Tier == t {
+			return Duration(p.Tiers[i].TargetMS) * Millisecond
+		}
+	}
+	return 0
+}

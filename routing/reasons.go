@@ -1,0 +1,80 @@
+package routing
+
+// reasons explains why c goes to x; second is the next best seat, or nil. It is
+// asked before the offer is made. It uses s.cursors, so the scan that found c
+// must be over.
+func (s *State) reasons(c *call, x, second *seat) Reasons {
+	r := Reasons{
+		Rule: rule(c, x), Order: OrderStrict, Step: steps[c.step], Tier: c.facts.Tier,
+		Waited: s.now.Sub(c.facts.Queued), Target: s.policy.target(c.facts.Tier), Idle: s.now.Sub(x.idleSince),
+		Excluded: s.excluded(c),
+	}
+	if second != nil {
+		r.RunnerUpSeat, r.RunnerUpIdle = second.id, s.now.Sub(second.idleSince)
+	}
+	if next := s.runnerUp(c, x); next != nil {
+		r.RunnerUpCall, r.RunnerUpTier, r.RunnerUpWaited = next.facts.ID, next.facts.Tier, s.now.Sub(next.facts.Queued)
+	}
+	return r
+}
+
+func rule(c *call, x *seat) string {
+	switch circle := c.circle(x); {
+	case circle == stepManager:
+		return RuleManager
+	case circle == stepTeam:
+		return RuleTeam
+	case x.vip:
+		return RuleVIPSeat
+	default:
+		return RuleQueue
+	}
+}
+
+// runnerUp returns the call that x would get if c weren't there.
+func (s *State) runnerUp(c *call, x *seat) *call {
+	s.cursors = s.cursors[:0]
+	s.look(s.byManager[x.person.id])
+	if x.team != "" {
+		s.look(s.byTeam[x.team])
+	}
+	for _, q := range x.queues {
+		s.look(q.bands[BandA])
+		s.look(q.bands[BandB])
+		if !x.vip || q.idleVIP > s.policy.KeepIdle {
+			s.look(q.bands[BandC])
+		}
+	}
+	for n := s.nextCall(); n != nil; n = s.nextCall() {
+		if n != c && s.admissible(n, x) {
+			return n
+		}
+	}
+	return nil
+}
+
+func (s *State) excluded(c *call) Excluded {
+	var e Excluded
+	for _, x := range s.seatList {
+		circle := c.circle(x)
+		switch {
+		case !x.registered || x.gone:
+			e.Offline++
+		case !x.present:
+			e.NotReady++
+		case x.call != nil || x.wrap != nil:
+			e.Busy++
+		case x.resting:
+			e.Resting++
+		case circle == stepNever:
+			e.Queue++
+		case !c.speaks(x):
+			e.Language++
+		case circle > c.step:
+			e.Step++
+		case s.reserved(c, x):
+			e.Reserved++
+		}
+	}
+	return e
+}

@@ -1,0 +1,143 @@
+package routing
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
+// policyChanged swaps the policy by difference: nobody loses a place, a call or
+// a choice that still makes sense.
+func (s *State) policyChanged(ev PolicyChanged) {
+	if err := ev.Policy.Validate(); err != nil {
+		s.ignore("policy_changed: %v", err)
+		return
+	}
+	waiting := s.waitingCalls()
+	for _, c := range waiting {
+		s.unlink(c)
+	}
+	s.policy = ev.Policy.clone()
+	s.changeQueues()
+	s.changeSeats()
+	for _, q := range slices.Clone(s.queueIDs) {
+		s.dropEmpty(q)
+	}
+	for _, c := range waiting {
+		s.link(c)
+	}
+	s.seatsDirty = true
+}
+
+// clone keeps the state apart from slices that the caller may change later.
+func (p *Policy) clone() Policy {
+	q := *p
+	q.Order = cmp.Or(q.Order, OrderStrict)
+	q.Tiers = slices.Clone(p.Tiers)
+	q.Queues = slices.Clone(p.Queues)
+	q.Seats = slices.Clone(p.Seats)
+	for i := range q.Seats {
+		q.Seats[i].Queues = slices.Clone(q.Seats[i].Queues)
+		q.Seats[i].Languages = slices.Clone(q.Seats[i].Languages)
+	}
+	return q
+}
+
+func (s *State) waitingCalls() []*call {
+	var out []*call
+	for _, id := range slices.Sorted(maps.Keys(s.calls)) {
+		if c := s.calls[id]; c.facts.Phase == PhaseWaiting {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func (s *State) changeQueues() {
+	for _, q := range s.queueIDs {
+		q.removed = true
+	}
+	for _, p := range s.policy.Queues {
+		q := s.queues[p.ID]
+		if q == nil {
+			q = &queue{id: p.ID}
+			s.queues[p.ID] = q
+			s.queueIDs = append(s.queueIDs, q)
+		}
+		q.removed, q.wrapUp = false, p.WrapUp
+	}
+	slices.SortFunc(s.queueIDs, compareQueues)
+}
+
+func compareQueues(a, b *queue) int { return cmp.Compare(a.id, b.id) }
+
+func (s *State) changeSeats() {
+	for _, x := range s.seatList {
+		s.setAvailable(x, false)
+		x.gone = true
+	}
+	old := s.agents
+	s.agents = map[AgentID]*agent{}
+	for i := range s.policy.Seats {
+		s.changeSeat(&s.policy.Seats[i], old)
+	}
+	slices.SortFunc(s.seatList, compareSeats)
+	s.teams = map[string][]*seat{}
+	for _, x := range s.seatList {
+		if x.team != "" && !x.gone {
+			s.teams[x.team] = append(s.teams[x.team], x)
+		}
+	}
+	for _, x := range slices.Clone(s.seatList) {
+		if x.gone && x.wrap != nil {
+			s.endWrapUp(x)
+		} else {
+			s.update(x)
+		}
+	}
+}
+
+// changeSeat makes or changes one seat; old holds the agents that were there.
+func (s *State) changeSeat(p *SeatPolicy, old map[AgentID]*agent) {
+	x := s.seats[p.ID]
+	if x == nil {
+		x = &seat{id: p.ID}
+		x.timer = timer{id: string(p.ID), pos: -1, seat: x}
+		s.seats[p.ID] = x
+		s.seatList = append(s.seatList, x)
+	}
+	person := old[p.agent()]
+	if person == nil {
+		person = &agent{id: p.agent(), status: StatusReady}
+	}
+	person.seat = x
+	s.agents[person.id] = person
+	x.person, x.gone = person, false
+	x.vip, x.team, x.languages = p.VIP, p.Team, p.Languages
+
+	// A queue that went away is served until its calls are over.
+	queues := slices.DeleteFunc(x.queues, func(q *queue) bool { return !q.removed || q.live() == 0 })
+	for _, id := range p.Queues {
+		if q := s.queues[id]; !slices.Contains(queues, q) {
+			queues = append(queues, q)
+		}
+	}
+	slices.SortFunc(queues, compareQueues)
+	x.queues = queues
+}
+
+// live returns how many calls of the queue wait, are on offer or talk.
+func (q *queue) live() uint64 { return q.totals.Entered - q.totals.exits() }
+
+// dropEmpty forgets a queue that the policy no longer holds once its last call
+// is over.
+func (s *State) dropEmpty(q *queue) {
+	if !q.removed || q.live() > 0 {
+		return
+	}
+	delete(s.queues, q.id)
+	s.queueIDs = slices.DeleteFunc(s.queueIDs, func(o *queue) bool { return o == q })
+	for _, x := range s.seatList {
+		x.queues = slices.DeleteFunc(x.queues, func(o *queue) bool { return o == q })
+	}
+}

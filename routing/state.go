@@ -1,0 +1,200 @@
+package routing
+
+import "fmt"
+
+// State is everything that routing knows. The zero value isn't usable; see New.
+type State struct {
+	now     Time
+	seq     uint64
+	policy  Policy
+	offers  uint64 // the last offer's number
+	places  uint64 // the last place's tie-breaker
+	ignored uint64
+	why     string // why the last ignored event was ignored
+
+	// The maps are only looked up. Whatever has an order has a slice.
+	calls    map[CallID]*call
+	seats    map[SeatID]*seat
+	agents   map[AgentID]*agent
+	queues   map[QueueID]*queue
+	seatList []*seat  // by id
+	idle     []*seat  // by id: available seats
+	queueIDs []*queue // by id
+
+	// Waiting calls that have a manager or a team, in the order of serving.
+	byManager map[AgentID][]*call
+	byTeam    map[string][]*call
+	teams     map[string][]*seat
+
+	deadlines deadlines
+
+	// What the next match has to look at.
+	seatsDirty bool
+	callsDirty []*call
+
+	cursors   []cursor
+	decisions []Decision
+
+	// audit is called before each offer; for tests.
+	audit func(*call, *seat)
+}
+
+// call is a call from CallArrived to Closed.
+type call struct {
+	facts CallView // what doesn't depend on the time
+	q     *queue   // since CallQueued
+	band  Band
+	step  int // index in steps
+	since Time
+	seat  *seat // on offer, talking or wrapping up
+
+	placeAt  Time
+	placeSeq uint64
+
+	offer     uint64
+	offeredAt Time
+	ringingAt Time
+	heldAt    Time
+	held      bool
+	answered  bool // by the agent, not yet bridged
+	timer     timer
+}
+
+// seat is an agent's place to be rung.
+type seat struct {
+	id        SeatID
+	person    *agent
+	vip       bool
+	team      string
+	queues    []*queue // by id
+	languages []string
+
+	node       string // through which it is registered
+	registered bool
+	gone       bool // no longer in the policy
+	resting    bool
+	restUntil  Time
+	idleSince  Time
+	call       *call // on offer or talking
+	wrap       *call // in wrap-up
+	timer      timer
+
+	present   bool // registered, ready, not gone
+	available bool // present, nothing to do, not resting
+
+	// What the last SeatChanged said.
+	shown SeatChanged
+}
+
+// agent is a person and what the person chose.
+type agent struct {
+	id     AgentID
+	status Status
+	reason string
+	misses int
+	seat   *seat
+}
+
+// queue is a line of waiting calls.
+type queue struct {
+	id      QueueID
+	wrapUp  Duration
+	removed bool // no longer in the policy, kept until its calls are over
+	// bands holds the calls that wait for everybody, in the order of serving.
+	bands [bandCount][]*call
+	// idle seats that serve the queue
+	idleVIP, idleOrdinary int
+
+	waiting, onOffer, talking uint64
+	totals                    QueueTotals
+}
+
+// New returns the state before the first entry of a journal.
+func New() *State {
+	return &State{
+		calls:     map[CallID]*call{},
+		seats:     map[SeatID]*seat{},
+		agents:    map[AgentID]*agent{},
+		queues:    map[QueueID]*queue{},
+		byManager: map[AgentID][]*call{},
+		byTeam:    map[string][]*call{},
+		teams:     map[string][]*seat{},
+	}
+}
+
+// Apply takes the next entry and returns what is to be done, in order. The
+// slice is valid until the next Apply. An entry whose Seq isn't zero and not
+// above that of the last one was applied already and is ignored.
+func (s *State) Apply(e Entry) []Decision {
+	clear(s.decisions)
+	s.decisions = s.decisions[:0]
+	if e.Seq != 0 && e.Seq <= s.seq {
+		s.ignore("entry %d was applied already", e.Seq)
+		return nil
+	}
+	s.seq = max(s.seq, e.Seq)
+	if _, ok := e.Event.(NodeStarted); ok {
+		s.nodeStarted(e.Node)
+	}
+	s.fireUntil(min(e.At, maxTime))
+	s.apply(e)
+	s.match()
+	return s.decisions
+}
+
+func (s *State) apply(e Entry) {
+	switch ev := e.Event.(type) {
+	case Tick, NodeStarted:
+	case PolicyChanged:
+		s.policyChanged(ev)
+	case CallArrived:
+		s.callArrived(e.Node, ev)
+	case CallAnswered:
+		s.callAnswered(e.Node, ev)
+	case CallIdentified:
+		s.callIdentified(e.Node, ev)
+	case CallQueued:
+		s.callQueued(e.Node, ev)
+	case CallEnded:
+		s.callEnded(e.Node, ev)
+	case HoldChanged:
+		s.holdChanged(e.Node, ev)
+	case OfferRinging:
+		s.offerRinging(e.Node, ev)
+	case OfferAnswered:
+		s.offerAnswered(e.Node, ev)
+	case OfferFailed:
+		s.offerFailed(e.Node, ev)
+	case TalkStarted:
+		s.talkStarted(e.Node, ev)
+	case SeatRegistered:
+		s.seatRegistered(e.Node, ev)
+	case SeatUnregistered:
+		s.seatUnregistered(e.Node, ev)
+	case AgentStatusChanged:
+		s.agentStatusChanged(ev)
+	case WrapUpEnded:
+		s.wrapUpEnded(ev)
+	case SeatFreed:
+		s.seatFreed(ev)
+	default:
+		s.ignore("entry %d has no event that routing knows", e.Seq)
+	}
+}
+
+// Now returns the time of the state: that of the latest entry.
+func (s *State) Now() Time { return s.now }
+
+// Seq returns the number of the last entry that was applied from a journal.
+func (s *State) Seq() uint64 { return s.seq }
+
+// Ignored returns how many events changed nothing because they didn't fit the
+// state, and why the last one didn't; the reason holds ids only.
+func (s *State) Ignored() (count uint64, last string) { return s.ignored, s.why }
+
+func (s *State) ignore(format string, args ...any) {
+	s.ignored++
+	s.why = fmt.Sprintf(format, args...)
+}
+
+func (s *State) emit(d Decision) { s.decisions = append(s.decisions, d) }

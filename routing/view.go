@@ -1,0 +1,237 @@
+package routing
+
+import (
+	"maps"
+	"slices"
+)
+
+// CallView is everything known about a call. Times that haven't come are zero.
+type CallView struct {
+	ID     CallID `json:"id"`
+	Node   string `json:"node"` // the owner
+	Phase  Phase  `json:"phase"`
+	Number string `json:"number,omitempty"`
+	DID    string `json:"did,omitempty"`
+	Trunk  string `json:"trunk,omitempty"`
+
+	Customer CustomerID `json:"customer,omitempty"`
+	Tier     Tier       `json:"tier"`
+	Manager  AgentID    `json:"manager,omitempty"`
+	Team     string     `json:"team,omitempty"`
+	Language string     `json:"language,omitempty"`
+	Source   string     `json:"source,omitempty"`
+
+	Queue QueueID `json:"queue,omitempty"`
+	Step  Step    `json:"step,omitempty"` // since queued
+	// Seat and Agent are those who talk or talked; before that, see Offers, and
+	// SeatView.Call for the open offer.
+	Seat  SeatID  `json:"seat,omitempty"`
+	Agent AgentID `json:"agent,omitempty"`
+
+	Arrived    Time `json:"arrived"`
+	Answered   Time `json:"answered,omitempty"` // leg A, by the IVR
+	Identified Time `json:"identified,omitempty"`
+	Queued     Time `json:"queued,omitempty"`
+	Connected  Time `json:"connected,omitempty"` // caller and agent bridged
+	Ended      Time `json:"ended,omitempty"`
+
+	// QueueWait is from Queued to Connected, or to the end without a talk; in a
+	// snapshot of a call that still waits it is the wait so far.
+	QueueWait Duration `json:"queue_wait"`
+	// Rings counts the offers, Offers holds those that are over.
+	Rings  int         `json:"rings"`
+	Offers []OfferView `json:"offers,omitempty"`
+	// Talk is without Hold. Both are known when the call ended, WrapUp when closed.
+	Talk    Duration `json:"talk"`
+	Hold    Duration `json:"hold"`
+	WrapUp  Duration `json:"wrap_up"`
+	Outcome Outcome  `json:"outcome,omitempty"`
+	Cause   string   `json:"cause,omitempty"`
+}
+
+// OfferView is an offer that is over.
+type OfferView struct {
+	Offer   uint64   `json:"offer"`
+	Seat    SeatID   `json:"seat"`
+	Agent   AgentID  `json:"agent"`
+	At      Time     `json:"at"`
+	Took    Duration `json:"took"` // from the offer to its outcome
+	Ring    Duration `json:"ring"` // of that, ringing
+	Outcome string   `json:"outcome"`
+}
+
+// SeatView is a snapshot of a seat.
+type SeatView struct {
+	ID        SeatID    `json:"id"`
+	Agent     AgentID   `json:"agent"`
+	VIP       bool      `json:"vip"`
+	Team      string    `json:"team,omitempty"`
+	Queues    []QueueID `json:"queues,omitempty"`
+	Languages []string  `json:"languages,omitempty"`
+	State     SeatState `json:"state"`
+	Status    Status    `json:"status"`
+	Reason    string    `json:"reason,omitempty"`
+	Since     Time      `json:"since"`          // of state, status and reason
+	Node      string    `json:"node,omitempty"` // through which it is registered
+	// Available says that the seat could be rung now.
+	Available bool `json:"available"`
+	IdleSince Time `json:"idle_since,omitempty"` // the longest idle is rung first
+	RestUntil Time `json:"rest_until,omitempty"` // zero when not resting
+	Misses    int  `json:"misses"`               // offers left unanswered in a row
+	// Call is on offer, talking or in wrap-up here; Offer is its open offer.
+	Call  CallID `json:"call,omitempty"`
+	Offer uint64 `json:"offer,omitempty"`
+}
+
+// TierCount is a number by tier.
+type TierCount struct {
+	Tier  Tier `json:"tier"`
+	Count int  `json:"count"`
+}
+
+// QueueView is a snapshot of a queue.
+type QueueView struct {
+	ID QueueID `json:"id"`
+	// Waiting has all tiers from A1 to C. Calls on offer aren't in it.
+	Waiting      []TierCount `json:"waiting"`
+	OnOffer      int         `json:"on_offer"`
+	Talking      int         `json:"talking"`
+	LongestWait  Duration    `json:"longest_wait"` // of those waiting or on offer
+	IdleVIP      int         `json:"idle_vip"`
+	IdleOrdinary int         `json:"idle_ordinary"`
+	Totals       QueueTotals `json:"totals"`
+	// Removed says that the policy no longer holds the queue; it goes with its
+	// last call.
+	Removed bool `json:"removed,omitempty"`
+}
+
+// QueueTotals counts each entry into a queue once, and once how it left:
+// entered = answered + abandoned + cut + failed + waiting + on offer + talking.
+type QueueTotals struct {
+	Entered   uint64 `json:"entered"`
+	Answered  uint64 `json:"answered"`
+	Abandoned uint64 `json:"abandoned"`
+	Cut       uint64 `json:"cut"`
+	Failed    uint64 `json:"failed"`
+}
+
+func (t *QueueTotals) exits() uint64 { return t.Answered + t.Abandoned + t.Cut + t.Failed }
+
+func (t *QueueTotals) left(o Outcome) {
+	switch o {
+	case OutcomeAnswered:
+		t.Answered++
+	case OutcomeAbandoned:
+		t.Abandoned++
+	case OutcomeCut:
+		t.Cut++
+	default:
+		t.Failed++
+	}
+}
+
+// view returns the call's facts at now; it shares nothing with the state.
+func (c *call) view(now Time) CallView {
+	v := c.facts
+	v.Offers = slices.Clone(v.Offers)
+	if c.q != nil {
+		v.Step = steps[c.step]
+	}
+	if v.Phase == PhaseWaiting || v.Phase == PhaseOnOffer {
+		v.QueueWait = now.Sub(v.Queued)
+	}
+	return v
+}
+
+// Call returns a snapshot of a call that isn't closed yet.
+func (s *State) Call(id CallID) (CallView, bool) {
+	c := s.calls[id]
+	if c == nil {
+		return CallView{}, false
+	}
+	return c.view(s.now), true
+}
+
+// Calls returns snapshots of all calls that aren't closed yet, by id.
+func (s *State) Calls() []CallView {
+	out := make([]CallView, 0, len(s.calls))
+	for _, id := range slices.Sorted(maps.Keys(s.calls)) {
+		out = append(out, s.calls[id].view(s.now))
+	}
+	return out
+}
+
+// Seat returns a snapshot of a seat.
+func (s *State) Seat(id SeatID) (SeatView, bool) {
+	x := s.seats[id]
+	if x == nil {
+		return SeatView{}, false
+	}
+	return x.view(), true
+}
+
+// Seats returns snapshots of all seats by id.
+func (s *State) Seats() []SeatView {
+	out := make([]SeatView, 0, len(s.seatList))
+	for _, x := range s.seatList {
+		out = append(out, x.view())
+	}
+	return out
+}
+
+func (x *seat) view() SeatView {
+	v := SeatView{
+		ID: x.id, Agent: x.person.id, VIP: x.vip, Team: x.team, Languages: slices.Clone(x.languages),
+		State: x.shown.State, Status: x.person.status, Reason: x.person.reason, Since: x.shown.Since,
+		Node: x.node, Available: x.available, IdleSince: x.idleSince, Misses: x.person.misses,
+	}
+	for _, q := range x.queues {
+		v.Queues = append(v.Queues, q.id)
+	}
+	if x.resting {
+		v.RestUntil = x.restUntil
+	}
+	switch {
+	case x.call != nil:
+		v.Call = x.call.facts.ID
+		if x.call.facts.Phase == PhaseOnOffer {
+			v.Offer = x.call.offer
+		}
+	case x.wrap != nil:
+		v.Call = x.wrap.facts.ID
+	}
+	return v
+}
+
+// Queues returns snapshots of all queues by id.
+func (s *State) Queues() []QueueView {
+	out := make([]QueueView, 0, len(s.queueIDs))
+	index := make(map[*queue]int, len(s.queueIDs))
+	for i, q := range s.queueIDs {
+		v := QueueView{
+			ID: q.id, OnOffer: int(q.onOffer), Talking: int(q.talking),
+			IdleVIP: q.idleVIP, IdleOrdinary: q.idleOrdinary, Totals: q.totals, Removed: q.removed,
+		}
+		for _, t := range Tiers() {
+			v.Waiting = append(v.Waiting, TierCount{Tier: t})
+		}
+		out = append(out, v)
+		index[q] = i
+	}
+	// Counting and the maximum don't depend on the order of the map.
+	for _, c := range s.calls {
+		i, ok := index[c.q]
+		waiting := c.facts.Phase == PhaseWaiting
+		if !ok || !waiting && c.facts.Phase != PhaseOnOffer {
+			continue
+		}
+		v := &out[i]
+		v.LongestWait = max(v.LongestWait, s.now.Sub(c.facts.Queued))
+		for j := range v.Waiting {
+			if waiting && v.Waiting[j].Tier == c.facts.Tier {
+				v.Waiting[j].Count++
+			}
+		}
+	}
+	return out
+}
