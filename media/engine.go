@@ -1,0 +1,231 @@
+package media
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+)
+
+// ErrClosed says that the engine or the leg has been closed.
+var ErrClosed = errors.New("media closed")
+
+// Config sets an [Engine] up.
+type Config struct {
+	// Bind is the local address of all sockets. Required.
+	Bind netip.Addr
+	// Advertise is the address in our SDP, when phones reach us by another one (behind a NAT).
+	// Zero means Bind; needed when Bind is unspecified (0.0.0.0).
+	Advertise netip.Addr
+	// PortMin and PortMax bound the ports; a leg takes an even one for RTP and the next for RTCP.
+	// Both 0: the kernel chooses, without a limit.
+	PortMin, PortMax uint16
+	// PortRest is how long a pair of the range stays unused after its call. 0 means 2 s; negative
+	// means none.
+	PortRest time.Duration
+	// Codecs in order of preference. Empty means PCMA, PCMU.
+	Codecs []Codec
+	// RTPTimeout is how long a leg may receive nothing before [Leg.Timeout] tells. 0 means for ever.
+	RTPTimeout time.Duration
+	// HoldTimeout stands in for RTPTimeout while sound does not flow both ways. 0 means for ever.
+	HoldTimeout time.Duration
+	// ReportInterval is the mean time between RTCP reports. 0 means 5 s.
+	ReportInterval time.Duration
+	// Logger gets what happens on legs, at level debug, and faults. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+const (
+	defaultPortRest       = 2 * time.Second
+	defaultReportInterval = 5 * time.Second
+)
+
+// complete checks the settings and fills in the defaults.
+func (c *Config) complete() error {
+	if !c.Bind.IsValid() {
+		return errors.New("media: no bind address; name the address of a network interface")
+	}
+	c.Bind, c.Advertise = c.Bind.Unmap(), c.Advertise.Unmap()
+	if !c.Advertise.IsValid() {
+		c.Advertise = c.Bind
+	}
+	switch {
+	case c.Advertise.IsUnspecified():
+		return fmt.Errorf("media: phones can't send to %s; name the address to advertise", c.Advertise)
+	case c.Advertise.Is4() != c.Bind.Is4():
+		return fmt.Errorf("media: bind address %s and advertised address %s are of different IP versions", c.Bind, c.Advertise)
+	}
+	if err := c.completePorts(); err != nil {
+		return err
+	}
+	if len(c.Codecs) == 0 {
+		c.Codecs = []Codec{PCMA, PCMU}
+	}
+	for i, codec := range c.Codecs {
+		if codec != PCMA && codec != PCMU || slices.Contains(c.Codecs[:i], codec) {
+			return fmt.Errorf("media: codec %d in the list is unknown or there twice", i+1)
+		}
+	}
+	c.Codecs = slices.Clone(c.Codecs)
+	if c.ReportInterval <= 0 {
+		c.ReportInterval = defaultReportInterval
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return nil
+}
+
+func (c *Config) completePorts() error {
+	switch {
+	case c.PortRest == 0:
+		c.PortRest = defaultPortRest
+	case c.PortRest < 0:
+		c.PortRest = 0
+	}
+	if c.PortMin == 0 && c.PortMax == 0 {
+		return nil
+	}
+	if c.PortMin == 0 || int(c.PortMin)+int(c.PortMin&1)+1 > int(c.PortMax) {
+		return fmt.Errorf("media: ports %d-%d hold no pair of an even port and the next", c.PortMin, c.PortMax)
+	}
+	return nil
+}
+
+// Engine owns the ports and the pace of all legs. Its methods may be called from any goroutine.
+type Engine struct {
+	cfg   Config
+	start time.Time
+	ports *portPool
+	pacer *pacer
+	cname string
+
+	bridging sync.Mutex // serialises changes of who is bridged with whom; no packet waits for it
+
+	mu      sync.Mutex
+	closed  bool
+	legs    map[*Leg]struct{}
+	retired EngineStats // sums over closed legs
+}
+
+// EngineStats are the figures of an engine since it was opened.
+type EngineStats struct {
+	Legs                                int // open
+	PortsInUse, PortsFree, PortsResting int // pairs; free and resting are 0 when the kernel chooses
+
+	PacketsSent, PacketsReceived uint64
+	PacketsLost                  int64
+	PacketsDropped               uint64 // received and not used: malformed, stray, unknown, duplicate
+	SendFailures                 uint64
+	DigitsDropped                uint64
+
+	LateFrames    uint64 // sent 20 ms or more after their instant
+	SkippedFrames uint64 // given up, because more than three had become due at once
+}
+
+// Open starts an engine. The caller must Close it.
+func Open(cfg Config) (*Engine, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		cfg:   cfg,
+		start: time.Now(),
+		ports: newPortPool(cfg.PortMin, cfg.PortMax, cfg.PortRest),
+		cname: newCNAME(),
+		legs:  map[*Leg]struct{}{},
+	}
+	e.pacer = startPacer(e.now)
+	return e, nil
+}
+
+// now is the time since the engine's start, the clock of everything inside.
+func (e *Engine) now() time.Duration { return time.Since(e.start) }
+
+// wall is the time of day at now.
+func (e *Engine) wall(now time.Duration) time.Time { return e.start.Add(now) }
+
+// NewLeg opens a pair of ports. The id is for logs only. The caller must Close the leg. ErrNoPorts
+// means that the range is exhausted: answer the call with 503.
+func (e *Engine) NewLeg(id string) (*Leg, error) {
+	e.mu.Lock()
+	closed := e.closed
+	e.mu.Unlock()
+	if closed {
+		return nil, fmt.Errorf("opening leg: %w", ErrClosed)
+	}
+	pair, err := e.openPair()
+	if err != nil {
+		return nil, fmt.Errorf("opening leg: %w", err)
+	}
+	l := newLeg(e, id, pair)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		pair.close()
+		e.ports.give(pair.port, e.now())
+		return nil, fmt.Errorf("opening leg: %w", ErrClosed)
+	}
+	e.legs[l] = struct{}{}
+	l.readers.Go(l.readRTP)
+	l.readers.Go(l.readRTCP)
+	e.pacer.add(l)
+	return l, nil
+}
+
+// forget takes a closed leg's figures over.
+func (e *Engine) forget(l *Leg) {
+	figures := l.figures()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.legs, l)
+	e.retired.add(figures)
+}
+
+// Stats sums up all legs, open and closed. It takes each leg's lock for a moment: fit for a scrape,
+// not for each packet.
+func (e *Engine) Stats() EngineStats {
+	e.mu.Lock()
+	sum := e.retired
+	legs := make([]*Leg, 0, len(e.legs))
+	for l := range e.legs {
+		legs = append(legs, l)
+	}
+	e.mu.Unlock()
+	for _, l := range legs {
+		sum.add(l.figures())
+	}
+	sum.Legs = len(legs)
+	sum.PortsInUse, sum.PortsFree, sum.PortsResting = e.ports.count(e.now())
+	sum.LateFrames, sum.SkippedFrames = e.pacer.late.Load(), e.pacer.skipped.Load()
+	return sum
+}
+
+func (s *EngineStats) add(f EngineStats) {
+	s.PacketsSent += f.PacketsSent
+	s.PacketsReceived += f.PacketsReceived
+	s.PacketsLost += f.PacketsLost
+	s.PacketsDropped += f.PacketsDropped
+	s.SendFailures += f.SendFailures
+	s.DigitsDropped += f.DigitsDropped
+}
+
+// Close closes all legs and waits until every goroutine and socket is gone. It may be called again.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	e.closed = true
+	legs := make([]*Leg, 0, len(e.legs))
+	for l := range e.legs {
+		legs = append(legs, l)
+	}
+	e.mu.Unlock()
+	var errs []error
+	for _, l := range legs {
+		errs = append(errs, l.Close())
+	}
+	e.pacer.close()
+	return errors.Join(errs...)
+}

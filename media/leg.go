@@ -1,0 +1,227 @@
+package media
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ErrBridged says that a leg is bridged with another one already.
+var ErrBridged = errors.New("leg is bridged already")
+
+// Leg is one phone's stream. Its methods may be called from any goroutine; none waits for the
+// network, but Close waits for the leg's own goroutines.
+type Leg struct {
+	engine  *Engine
+	id      string
+	log     *slog.Logger
+	pair    *pair
+	port    uint16
+	slot    *slot
+	readers sync.WaitGroup
+
+	peer     atomic.Pointer[Leg] // the other leg of the bridge
+	listener atomic.Pointer[func([]int16)]
+	gone     bool // closed for new bridges; guarded by the engine's bridging lock
+	closing  sync.Once
+	closeErr error
+
+	alive    liveness
+	timedOut chan struct{}
+	expired  atomic.Bool
+	pressing atomic.Bool // a key press is being received: beats look after its end
+
+	digits chan Digit // sent to and closed with mu held
+
+	mu     sync.Mutex // taken before sender's and reports' locks, never with another leg's
+	closed bool
+	nego   negotiation
+	rx     receiver
+
+	sender  sender
+	reports reports
+
+	pcm [maxPayload]int16 // of the RTP reader
+}
+
+// maxWaitingDigits bounds the channel of digits.
+const maxWaitingDigits = 32
+
+func newLeg(e *Engine, id string, p *pair) *Leg {
+	l := &Leg{
+		engine: e, id: id, pair: p, port: p.port,
+		log:      e.cfg.Logger.With("leg", id),
+		timedOut: make(chan struct{}),
+		digits:   make(chan Digit, maxWaitingDigits),
+		nego:     newNegotiation(),
+	}
+	l.sender.init(p.rtp)
+	return l
+}
+
+// ID is the id given to NewLeg.
+func (l *Leg) ID() string { return l.id }
+
+// LocalAddr is the leg's RTP address as our SDP gives it.
+func (l *Leg) LocalAddr() netip.AddrPort {
+	return netip.AddrPortFrom(l.engine.cfg.Advertise, l.port)
+}
+
+// SetStrict makes the leg take RTP only from the IP address in the peer's SDP, from any port. It
+// is for peers that are known not to be behind a NAT. Without it the first valid packet tells
+// where the phone is.
+func (l *Leg) SetStrict(on bool) {
+	l.mu.Lock()
+	l.rx.latch.strict = on
+	l.mu.Unlock()
+}
+
+// Digits gives the keys pressed by the peer, each once, when its press is over. At most 32 wait;
+// further ones are dropped and counted. It is closed when the leg closes.
+func (l *Leg) Digits() <-chan Digit { return l.digits }
+
+// InjectDigit reports a key press that came another way (SIP INFO).
+func (l *Leg) InjectDigit(key byte) error {
+	code, ok := keyCode(key)
+	if !ok {
+		return fmt.Errorf("taking digit: %w", ErrBadKey)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return fmt.Errorf("taking digit: %w", ErrClosed)
+	}
+	l.pressed(press{key: keys[code], at: l.engine.now()})
+	return nil
+}
+
+// pressed reports a digit. The leg's lock is held.
+func (l *Leg) pressed(p press) {
+	if l.closed {
+		return
+	}
+	select {
+	case l.digits <- Digit{p.key, l.engine.wall(p.at), p.duration}:
+	default:
+		l.rx.digitsDropped++
+	}
+}
+
+// Timeout is closed when nothing was received for the engine's RTPTimeout, or HoldTimeout while
+// sound does not flow both ways, counted from the last offer or answer. It stays open when the leg
+// closes.
+func (l *Leg) Timeout() <-chan struct{} { return l.timedOut }
+
+// OnAudio calls fn with the samples of each voice packet that arrives in order, usually 160. It
+// runs on the goroutine that receives: it must not block, keep pcm, or close the leg. Nil ends it.
+func (l *Leg) OnAudio(fn func(pcm []int16)) {
+	if fn == nil {
+		l.listener.Store(nil)
+		return
+	}
+	l.listener.Store(&fn)
+}
+
+// Bridge connects two legs of one engine in both directions. What they play ends. Bridging the same
+// two again does nothing. It fails with ErrBridged when one is bridged with a third, and with
+// ErrClosed.
+func Bridge(a, b *Leg) error {
+	if a == b || a.engine != b.engine {
+		return errors.New("bridging: need two legs of one engine")
+	}
+	a.engine.bridging.Lock()
+	defer a.engine.bridging.Unlock()
+	pa, pb := a.peer.Load(), b.peer.Load()
+	switch {
+	case a.gone || b.gone:
+		return fmt.Errorf("bridging: %w", ErrClosed)
+	case pa == b && pb == a:
+		return nil
+	case pa != nil || pb != nil:
+		return fmt.Errorf("bridging: %w", ErrBridged)
+	}
+	a.peer.Store(b)
+	b.peer.Store(a)
+	a.sender.bridge(b)
+	b.sender.bridge(a)
+	return nil
+}
+
+// Unbridge parts two legs; both fall back to silence. Parting legs that are not bridged with each
+// other does nothing.
+func Unbridge(a, b *Leg) {
+	a.engine.bridging.Lock()
+	defer a.engine.bridging.Unlock()
+	if a.peer.Load() == b && b.peer.Load() == a {
+		part(a, b)
+	}
+}
+
+// part undoes a bridge. The engine's bridging lock is held.
+func part(a, b *Leg) {
+	a.peer.Store(nil)
+	b.peer.Store(nil)
+	a.sender.bridge(nil)
+	b.sender.bridge(nil)
+}
+
+// beat serves one instant of the leg's grid.
+func (l *Leg) beat(now time.Duration) {
+	l.sender.beat(now)
+	if l.pressing.Load() {
+		l.endPress(now)
+	}
+	if l.alive.expired(now) && l.expired.CompareAndSwap(false, true) {
+		l.log.Debug("no RTP for too long")
+		close(l.timedOut)
+	}
+	if l.reports.due(now) {
+		l.sendReport(l.engine.now(), false)
+	}
+}
+
+// endPress reports a key press whose end packets got lost.
+func (l *Leg) endPress(now time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p, ok := l.rx.digits.idle(now); ok {
+		l.pressed(p)
+	}
+	l.pressing.Store(l.rx.digits.active)
+}
+
+// Close says BYE in RTCP, ends playback and bridge, closes Digits and gives the ports back. It waits
+// for the leg's goroutines. It may be called again, and then only waits for the first call.
+func (l *Leg) Close() error {
+	l.closing.Do(func() { l.closeErr = l.shut() })
+	return l.closeErr
+}
+
+func (l *Leg) shut() error {
+	l.engine.bridging.Lock()
+	l.gone = true
+	if other := l.peer.Load(); other != nil {
+		part(l, other)
+	}
+	l.engine.bridging.Unlock()
+	l.sendReport(l.engine.now(), true)
+	l.mu.Lock()
+	l.closed = true
+	close(l.digits)
+	l.mu.Unlock()
+	l.sender.close()
+	l.reports.close()
+	l.engine.pacer.remove(l)
+	err := l.pair.close()
+	l.readers.Wait()
+	l.engine.ports.give(l.port, l.engine.now())
+	l.engine.forget(l)
+	if err != nil {
+		return fmt.Errorf("closing leg: %w", err)
+	}
+	return nil
+}

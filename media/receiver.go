@@ -1,0 +1,160 @@
+package media
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/pion/rtp"
+)
+
+// receiver is a leg's incoming side. Guarded by the leg's lock.
+type receiver struct {
+	formats    [128]Codec // by payload type; 0: not agreed
+	latch      latch
+	stream     reception
+	generation uint32 // of the stream, for the relay
+	digits     digitReader
+	packet     rtp.Packet // parsed into, so that parsing allocates nothing
+
+	packets, octets uint64 // that belong to the leg; octets of payload
+	first           time.Duration
+	late, duplicate uint64
+	invalid         uint64 // no RTP
+	stray           uint64 // from another source
+	unknown         uint64 // of a payload type that was not agreed
+	ssrcChanges     uint64
+	digitsDropped   uint64
+}
+
+// expect adds payload types. Older ones stay, for packets that are on their way.
+func (r *receiver) expect(formats []format) {
+	for _, f := range formats {
+		r.formats[f.payload] = f.codec
+	}
+}
+
+// maxReadErrors in a row end a reader, so that a broken socket doesn't spin.
+const maxReadErrors = 1000
+
+func (l *Leg) readRTP() { l.read(l.pair.rtp, l.receive) }
+
+func (l *Leg) readRTCP() { l.read(l.pair.rtcp, l.receiveReport) }
+
+// read hands each datagram to handle until the socket is closed.
+func (l *Leg) read(conn *net.UDPConn, handle func([]byte, netip.AddrPort, time.Duration)) {
+	buf := make([]byte, 2048)
+	for failures := 0; failures < maxReadErrors; {
+		n, src, err := conn.ReadFromUDPAddrPort(buf)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			failures++
+			continue
+		}
+		failures = 0
+		handle(buf[:n], netip.AddrPortFrom(src.Addr().Unmap(), src.Port()), l.engine.now())
+	}
+	l.log.Error("socket fails; the leg receives no more")
+}
+
+// receive takes one datagram from the RTP port.
+func (l *Leg) receive(data []byte, src netip.AddrPort, now time.Duration) {
+	in, v, ok := l.accept(data, src, now)
+	if !ok {
+		return
+	}
+	if fn := l.listener.Load(); fn != nil && v != late && (in.codec == PCMA || in.codec == PCMU) && len(in.payload) <= maxPayload {
+		(*fn)(in.codec.decode(l.pcm[:], in.payload))
+	}
+	if peer := l.peer.Load(); peer != nil {
+		peer.sender.relay(l, in, now)
+	}
+}
+
+// accept checks a datagram and keeps the books; ok tells that the packet may be used.
+func (l *Leg) accept(data []byte, src netip.AddrPort, now time.Duration) (in incoming, v verdict, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := &l.rx
+	p := &r.packet
+	if len(data) == 0 || data[0]>>6 != 2 || p.Unmarshal(data) != nil {
+		r.invalid++
+		return in, v, false
+	}
+	codec := r.formats[p.PayloadType]
+	if codec == 0 {
+		r.unknown++
+		if src != r.latch.locked {
+			return in, v, false // proves nothing about where the phone is
+		}
+	}
+	belongs, moved := r.latch.accept(src, now)
+	if !belongs {
+		r.stray++
+		return in, v, false
+	}
+	if moved {
+		l.log.Debug("RTP comes from", "source", src)
+		l.sender.redirect(src)
+		l.reports.follow(src)
+	}
+	l.alive.heard(now)
+	v = l.count(codec, now)
+	if v == duplicate {
+		return in, v, false
+	}
+	if codec == event {
+		l.takeEvent(now)
+	}
+	return incoming{r.generation, p.SequenceNumber, p.Timestamp, p.Marker, codec, p.Payload}, v, true
+}
+
+// count enters the packet into the stream's figures.
+func (l *Leg) count(codec Codec, now time.Duration) verdict {
+	r := &l.rx
+	p := &r.packet
+	if r.packets == 0 {
+		r.first = now
+	}
+	r.packets++
+	r.octets += uint64(len(p.Payload))
+	changed := r.stream.started && r.stream.ssrc != p.SSRC
+	v := r.stream.track(p.SSRC, p.SequenceNumber)
+	switch v {
+	case duplicate:
+		r.duplicate++
+	case late:
+		r.late++
+	case restarted:
+		r.generation++
+		if changed {
+			r.ssrcChanges++
+		}
+		if d, ok := r.digits.restart(); ok {
+			l.pressed(d)
+		}
+	case inOrder:
+	}
+	if v != duplicate && v != late && codec != event {
+		r.stream.time(p.Timestamp, now)
+	}
+	return v
+}
+
+// takeEvent feeds the digit reader.
+func (l *Leg) takeEvent(now time.Duration) {
+	r := &l.rx
+	e, ok := parseEvent(r.packet.Payload)
+	if !ok {
+		r.invalid++
+		return
+	}
+	done, n := r.digits.packet(r.packet.Timestamp, e, now)
+	for _, d := range done[:n] {
+		l.pressed(d)
+	}
+	l.pressing.Store(r.digits.active)
+}

@@ -1,0 +1,91 @@
+package media
+
+import "time"
+
+// incoming is a packet of the other leg, checked and in order of arrival.
+type incoming struct {
+	generation uint32 // of its stream: another one has other sequence numbers and timestamps
+	seq        uint16
+	ts         uint32
+	marker     bool
+	codec      Codec // 0: nothing we can carry on; only its sequence number counts
+	payload    []byte
+}
+
+// relay sends a packet of the other leg at once. Sequence number and timestamp keep their distances
+// to those before, so that a loss on the way in shows as the same loss on the way out; at a
+// change of source they go on from the last ones sent.
+func (s *sender) relay(from *Leg, in incoming, now time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := &s.relayed
+	if r.from != from || s.play != nil || s.digits.busy(now) || !s.open() {
+		r.running = false
+		return
+	}
+	out := s.outgoing(in.codec)
+	if out.codec == 0 || len(in.payload) > maxPayload {
+		s.leaveOut(in)
+		return
+	}
+	if !r.running || r.generation != in.generation || in.codec != event && s.astray(in.ts, now) {
+		s.resume(in, now)
+	}
+	r.at = now
+	seq, ts := in.seq+r.seq, in.ts+r.ts
+	if int16(seq-r.floor) < 0 {
+		return
+	}
+	length := s.fill(out, in)
+	marker := s.mark(fromPeer) || in.marker
+	s.write(out.payload, marker, seq, ts, len(in.payload), now)
+	if int16(seq-s.seq) >= 0 {
+		s.seq = seq + 1
+	}
+	s.nextTS = max32(s.nextTS, ts+length)
+}
+
+// outgoing is the format in which we pass on what came in codec.
+func (s *sender) outgoing(codec Codec) format {
+	switch codec {
+	case 0:
+		return format{}
+	case event:
+		return s.keys
+	}
+	return s.voice
+}
+
+// fill puts the payload into buf and returns how much time it covers, in timestamp units.
+func (s *sender) fill(out format, in incoming) uint32 {
+	to := s.buf[rtpHeader : rtpHeader+len(in.payload)]
+	if in.codec == event {
+		copy(to, in.payload)
+		e, _ := parseEvent(in.payload)
+		return uint32(e.duration)
+	}
+	transcode(to, out.codec, in.payload, in.codec)
+	return uint32(len(in.payload))
+}
+
+// resume takes the offsets anew: this packet follows the last one sent.
+func (s *sender) resume(in incoming, now time.Duration) {
+	s.last = fromNothing
+	s.relayed.running, s.relayed.generation = true, in.generation
+	s.relayed.seq, s.relayed.floor = s.seq-in.seq, s.seq
+	s.relayed.ts = max32(s.nextTS, s.clock(now)) - in.ts
+}
+
+// astray tells whether the peer's clock and ours have come too far apart.
+func (s *sender) astray(ts uint32, now time.Duration) bool {
+	ahead := int32(ts + s.relayed.ts - s.clock(now))
+	return ahead > maxAhead || ahead < -maxBehind
+}
+
+// leaveOut closes the hole in our sequence numbers that a packet we can't carry on would leave.
+func (s *sender) leaveOut(in incoming) {
+	r := &s.relayed
+	if r.running && r.generation == in.generation && int16(in.seq+r.seq-s.seq) >= 0 {
+		r.seq--
+	}
+}

@@ -1,0 +1,296 @@
+package media
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/pion/rtp"
+)
+
+const (
+	rtpHeader  = 12
+	maxPayload = 1400 // bytes of sound in one packet; 175 ms, far more than any phone sends
+
+	// fillAfter is how long the other leg of a bridge may be silent before this one is kept
+	// alive with silence of our own.
+	fillAfter = 200 * time.Millisecond
+
+	// A relayed timestamp may run this far from our clock before the offset is taken anew:
+	// far behind when packets come late, hardly ahead, for that adds delay at the receiver.
+	maxBehind = clockRate
+	maxAhead  = 400 * clockRate / 1000
+)
+
+// source is what the sound of a packet came from; the marker bit shows that it changed.
+type source uint8
+
+const (
+	fromNothing source = iota
+	fromSilence
+	fromClip
+	fromPeer
+	fromKeys
+)
+
+// sender is a leg's outgoing stream: one SSRC, continuous sequence numbers and timestamps.
+type sender struct {
+	mu     sync.Mutex
+	conn   *net.UDPConn
+	closed bool
+
+	remote netip.AddrPort // invalid: not known yet
+	wanted bool           // the peer wants to hear us
+	voice  format         // what we send
+	keys   format         // telephone-event; its codec is 0 if the peer takes none
+
+	hdr    rtp.Header
+	buf    [rtpHeader + maxPayload]byte
+	origin uint32 // timestamp at the engine's start
+	nextTS uint32 // the least timestamp of the next packet
+	seq    uint16 // of the next packet
+	last   source
+
+	play    *Playback // nil: none
+	digits  digitWriter
+	waited  bool // a beat was left out to let our clock catch up
+	relayed relay
+
+	packets, octets uint64 // packets sent, payload octets sent
+	failed          uint64
+	sentAt          time.Duration
+}
+
+// relay maps the other leg's stream onto ours.
+type relay struct {
+	from       *Leg // the other leg of the bridge; nil: none
+	running    bool // the offsets below hold
+	generation uint32
+	seq        uint16 // ours minus theirs
+	ts         uint32 // ours minus theirs
+	floor      uint16 // our first number of this run; older packets would collide with others
+	at         time.Duration
+}
+
+func (s *sender) init(conn *net.UDPConn) {
+	s.conn = conn
+	s.hdr = rtp.Header{Version: 2, SSRC: rand.Uint32()}
+	s.origin = rand.Uint32()
+	s.nextTS = s.origin
+	s.seq = uint16(rand.Uint32())
+}
+
+// clock is the timestamp that stands for now.
+func (s *sender) clock(now time.Duration) uint32 { return s.origin + units(now) }
+
+// lead is how far the next timestamp is ahead of our clock; negative: behind.
+func (s *sender) lead(now time.Duration) int32 { return int32(s.nextTS - s.clock(now)) }
+
+func (s *sender) redirect(to netip.AddrPort) {
+	s.mu.Lock()
+	s.remote = to
+	s.mu.Unlock()
+}
+
+func (s *sender) agree(voice, keys format, wanted bool) {
+	s.mu.Lock()
+	s.voice, s.keys, s.wanted = voice, keys, wanted
+	s.mu.Unlock()
+}
+
+// open tells whether packets may leave.
+func (s *sender) open() bool { return s.wanted && s.remote.IsValid() && !s.closed }
+
+// beat serves one instant of the leg's grid.
+func (s *sender) beat(now time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	if s.digits.busy(now) {
+		s.sendDigit(now)
+		return
+	}
+	if s.play == nil && s.relayed.running && now-s.relayed.at < fillAfter {
+		return
+	}
+	// A bridge may have left our timestamps a frame ahead of the clock. Leave out every other
+	// beat until they are level, so that the receiver's buffer drains again.
+	if s.lead(now) >= frameSamples && !s.waited {
+		s.waited = true
+		return
+	}
+	s.waited = false
+	s.relayed.running = false
+	if s.play != nil {
+		s.sendClip(now)
+		return
+	}
+	s.sendVoice(now, fromSilence, silence(s.voice.codec))
+}
+
+var silentALaw, silentULaw [frameSamples]byte
+
+func init() {
+	for i := range frameSamples {
+		silentALaw[i], silentULaw[i] = EncodeALaw(0), EncodeULaw(0)
+	}
+}
+
+func silence(c Codec) []byte {
+	if c == PCMU {
+		return silentULaw[:]
+	}
+	return silentALaw[:]
+}
+
+func (s *sender) sendClip(now time.Duration) {
+	if s.play.frame < s.play.frames {
+		s.sendVoice(now, fromClip, s.play.audio.Frame(s.voice.codec, s.play.frame))
+	}
+	if s.play.advance() {
+		s.endPlay()
+	}
+}
+
+// sendVoice sends a frame of our own at the clock's timestamp.
+func (s *sender) sendVoice(now time.Duration, from source, frame []byte) {
+	ts := s.nextTS
+	if s.lead(now) < 0 {
+		ts = s.clock(now)
+	}
+	s.nextTS = ts + frameSamples
+	if !s.open() {
+		return
+	}
+	copy(s.buf[rtpHeader:], frame)
+	s.write(s.voice.payload, s.mark(from), s.seq, ts, len(frame), now)
+	s.seq++
+}
+
+func (s *sender) mark(from source) bool {
+	changed := s.last != from
+	s.last = from
+	return changed
+}
+
+// write sends what lies in buf after the header.
+func (s *sender) write(payload uint8, marker bool, seq uint16, ts uint32, size int, now time.Duration) {
+	s.hdr.PayloadType, s.hdr.Marker, s.hdr.SequenceNumber, s.hdr.Timestamp = payload, marker, seq, ts
+	if _, err := s.hdr.MarshalTo(s.buf[:rtpHeader]); err != nil {
+		s.failed++
+		return
+	}
+	if _, err := s.conn.WriteToUDPAddrPort(s.buf[:rtpHeader+size], s.remote); err != nil {
+		s.failed++
+		return
+	}
+	s.packets++
+	s.octets += uint64(size)
+	s.sentAt = now
+}
+
+// setPlay replaces what plays; p may be nil.
+func (s *sender) setPlay(p *Playback) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endPlay()
+	switch {
+	case p == nil:
+	case s.closed || p.frames == 0:
+		close(p.done)
+	default:
+		s.play = p
+	}
+}
+
+// stopPlay ends p if it still plays.
+func (s *sender) stopPlay(p *Playback) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.play == p {
+		s.endPlay()
+	}
+}
+
+func (s *sender) endPlay() {
+	if s.play != nil {
+		close(s.play.done)
+		s.play = nil
+	}
+}
+
+// bridge makes from the leg whose sound is relayed, nil for none. What plays ends.
+func (s *sender) bridge(from *Leg) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endPlay()
+	s.relayed = relay{from: from}
+}
+
+func (s *sender) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.endPlay()
+	s.relayed = relay{}
+}
+
+// report gives the figures of a sender report (RFC 3550 section 6.4.1).
+func (s *sender) report(now time.Duration) (ssrc, ts uint32, packets, octets uint64, active bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.hdr.SSRC, s.clock(now), s.packets, s.octets, s.packets > 0
+}
+
+// SendDigit queues a key press to be sent as RFC 4733 events in place of other sound, held for dur
+// (40 ms to 8 s, in steps of 20 ms). It fails when the peer takes no telephone-event, the key is none of 0-9 * # A-D,
+// or 32 presses are waiting already.
+func (l *Leg) SendDigit(key byte, dur time.Duration) error {
+	code, ok := keyCode(key)
+	if !ok {
+		return fmt.Errorf("sending digit: %w", ErrBadKey)
+	}
+	s := &l.sender
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return fmt.Errorf("sending digit: %w", ErrClosed)
+	case s.keys.codec != event:
+		return fmt.Errorf("sending digit: %w", ErrNoEvents)
+	}
+	if !s.digits.add(code, dur) {
+		return fmt.Errorf("sending digit: %w", ErrQueueFull)
+	}
+	return nil
+}
+
+func (s *sender) sendDigit(now time.Duration) {
+	s.relayed.running = false
+	marker := s.digits.begins()
+	if marker {
+		s.digits.ts = max32(s.nextTS, s.clock(now))
+	}
+	e := s.digits.step(now)
+	s.nextTS = s.digits.ts + uint32(e.duration)
+	if !s.open() || s.keys.codec != event {
+		return
+	}
+	e.put(s.buf[rtpHeader:])
+	s.last = fromKeys
+	s.write(s.keys.payload, marker, s.seq, s.digits.ts, 4, now)
+	s.seq++
+}
+
+// max32 is the later of two timestamps.
+func max32(a, b uint32) uint32 {
+	if int32(a-b) > 0 {
+		return a
+	}
+	return b
+}

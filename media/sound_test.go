@@ -1,0 +1,164 @@
+package media
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+func TestToneIsMeasured(t *testing.T) {
+	pcm := Tone(440, time.Second, 0.5).PCM()
+	if got := Goertzel(pcm, 440, clockRate); math.Abs(got-0.5) > 0.01 {
+		t.Errorf("440 Hz at %.3f, want 0.5", got)
+	}
+	if got := Goertzel(pcm, 620, clockRate); got > 0.01 {
+		t.Errorf("620 Hz at %.3f in a tone of 440 Hz", got)
+	}
+	if got := Goertzel(nil, 440, clockRate); got != 0 {
+		t.Errorf("nothing sounds at %v", got)
+	}
+}
+
+func TestRingBackIsChinas(t *testing.T) {
+	pcm := RingBack().PCM()
+	if len(pcm) != 5*clockRate {
+		t.Fatalf("%d samples, want five seconds", len(pcm))
+	}
+	if on := Goertzel(pcm[:clockRate], 450, clockRate); on < 0.1 {
+		t.Errorf("450 Hz at %.3f in the first second", on)
+	}
+	if off := Goertzel(pcm[clockRate:], 450, clockRate); off > 0.001 {
+		t.Errorf("450 Hz at %.3f in the pause", off)
+	}
+}
+
+func TestMusicOnHoldIsAudibleAndNotClipped(t *testing.T) {
+	clip := MusicOnHold()
+	if clip != MusicOnHold() {
+		t.Error("made twice")
+	}
+	if clip.Duration() != 16*time.Second {
+		t.Errorf("it lasts %v, want 16 s", clip.Duration())
+	}
+	pcm := clip.PCM()
+	loud := 0
+	for start := 0; start < len(pcm); start += clockRate {
+		peak := 0
+		for _, s := range pcm[start : start+clockRate] {
+			peak = max(peak, int(s), -int(s))
+		}
+		if peak < 1000 {
+			t.Errorf("second %d is nearly silent: peak %d", start/clockRate, peak)
+		}
+		loud = max(loud, peak)
+	}
+	if loud > 30000 {
+		t.Errorf("peak %d: clipped", loud)
+	}
+}
+
+func TestClips(t *testing.T) {
+	c := Concat(Tone(440, 30*time.Millisecond, 0.5), nil, Quiet(20*time.Millisecond))
+	if c.Frames() != 3 || c.Duration() != 60*time.Millisecond {
+		t.Errorf("%d frames, %v; want 30 ms filled up to two frames, and one more", c.Frames(), c.Duration())
+	}
+	if got := c.Frame(PCMU, 2); !bytes.Equal(got, silence(PCMU)) {
+		t.Error("the last frame is not silence in µ-law")
+	}
+	if empty := NewClip(nil); empty.Frames() != 0 {
+		t.Errorf("an empty clip has %d frames", empty.Frames())
+	}
+}
+
+func TestLoadClip(t *testing.T) {
+	pcm := Tone(440, 100*time.Millisecond, 0.5).PCM()
+	var linear []byte
+	for _, s := range pcm {
+		linear = append(linear, byte(s), byte(uint16(s)>>8))
+	}
+	aLaw, uLaw := PCMA.encode(pcm), PCMU.encode(pcm)
+	extra := wav(wavPCM, 1, 8000, 16, linear)
+	extra = append(append(append([]byte{}, extra[:12]...), "LIST\x03\x00\x00\x00abc\x00"...), extra[12:]...)
+	streamed := wav(wavALaw, 1, 8000, 8, aLaw)
+	copy(streamed[40:], "\xFF\xFF\xFF\xFF")
+	for _, c := range []struct {
+		name  string
+		file  []byte
+		exact Codec // whose bytes must be the file's
+		want  []byte
+	}{
+		{"16-bit PCM", wav(wavPCM, 1, 8000, 16, linear), PCMA, aLaw},
+		{"A-law", wav(wavALaw, 1, 8000, 8, aLaw), PCMA, aLaw},
+		{"µ-law", wav(wavULaw, 1, 8000, 8, uLaw), PCMU, uLaw},
+		{"an odd chunk to skip", extra, PCMA, aLaw},
+		{"size not known to the writer", streamed, PCMA, aLaw},
+	} {
+		clip, err := LoadClip(bytes.NewReader(c.file))
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		var got []byte
+		for i := range clip.Frames() {
+			got = append(got, clip.Frame(c.exact, i)...)
+		}
+		if !bytes.Equal(got, c.want) {
+			t.Errorf("%s: the %s bytes differ", c.name, c.exact)
+		}
+		if level := Goertzel(clip.PCM(), 440, clockRate); level < 0.45 {
+			t.Errorf("%s: 440 Hz at %.3f", c.name, level)
+		}
+	}
+}
+
+func TestLoadClipSaysWhatIsWrong(t *testing.T) {
+	good := wav(wavPCM, 1, 8000, 16, make([]byte, 320))
+	noFormat := append(append([]byte{}, good[:12]...), good[36:]...)
+	long := wav(wavALaw, 1, 8000, 8, nil)
+	copy(long[40:], "\x00\x00\x00\x7F")
+	for _, c := range []struct {
+		name string
+		file []byte
+		want string
+	}{
+		{"empty", nil, "RIFF header"},
+		{"an MP3", []byte("ID3\x03 something else"), "RIFF WAVE header"},
+		{"music from a CD", wav(wavPCM, 2, 44100, 16, make([]byte, 400)), "44100 Hz, 2 channel"},
+		{"8-bit PCM", wav(wavPCM, 1, 8000, 8, make([]byte, 160)), "8 bits"},
+		{"cut off", good[:100], "320 bytes of sound announced, 56 there"},
+		{"cut off in the format", good[:30], "fmt chunk"},
+		{"no sound", good[:36], "no data chunk"},
+		{"no format", noFormat, "before the fmt chunk"},
+		{"hours of it", long, "ten minutes"},
+	} {
+		_, err := LoadClip(bytes.NewReader(c.file))
+		if !errors.Is(err, ErrBadWAV) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want a word of %q", c.name, err, c.want)
+		}
+	}
+	if _, err := LoadClip(iotest.ErrReader(io.ErrClosedPipe)); errors.Is(err, ErrBadWAV) || !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("a failing reader is not the file's fault: %v", err)
+	}
+}
+
+func FuzzLoadClip(f *testing.F) {
+	f.Add(wav(wavPCM, 1, 8000, 16, make([]byte, 640)))
+	f.Add(wav(wavULaw, 1, 8000, 8, make([]byte, 161)))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		clip, err := LoadClip(bytes.NewReader(file))
+		if err != nil {
+			if !errors.Is(err, ErrBadWAV) {
+				t.Errorf("an error of no known kind: %v", err)
+			}
+			return
+		}
+		if len(clip.aLaw) != len(clip.uLaw) || len(clip.aLaw)%frameSamples != 0 {
+			t.Errorf("%d bytes of A-law, %d of µ-law", len(clip.aLaw), len(clip.uLaw))
+		}
+	})
+}

@@ -1,0 +1,82 @@
+package media
+
+import (
+	"net/netip"
+	"time"
+)
+
+// LegStats are the figures of a leg.
+type LegStats struct {
+	Codec      Codec
+	RemoteAddr netip.AddrPort // where the leg sends; invalid before it is known
+
+	PacketsSent, BytesSent         uint64 // bytes of payload
+	SendFailures                   uint64
+	PacketsReceived, BytesReceived uint64    // from the peer, duplicates included
+	FirstPacketAt                  time.Time // zero: nothing came yet
+
+	Lost       int64         // RFC 3550 appendix A.3
+	Jitter     time.Duration // RFC 3550 appendix A.8
+	Late       uint64        // came after a later one
+	Duplicates uint64        // came twice, or far too late
+	Invalid    uint64        // no RTP or RTCP
+	Stray      uint64        // from another source than the peer
+	Unknown    uint64        // of a payload type that was not agreed
+
+	SSRCChanges   uint64
+	DigitsDropped uint64 // nobody took them from Digits
+
+	RTT          time.Duration // from RTCP; 0: not known
+	PeerLost     int64         // of our packets, by the peer's reports
+	PeerFraction float64       // of our packets lost lately, 0 to 1
+	PeerJitter   time.Duration
+	PeerBye      bool // the peer said BYE in RTCP
+}
+
+// Stats tells how the leg fares; it may be asked after Close too.
+func (l *Leg) Stats() LegStats {
+	var s LegStats
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := &l.rx
+	s.Codec = l.nego.codec
+	s.PacketsReceived, s.BytesReceived = r.packets, r.octets
+	if r.packets > 0 {
+		s.FirstPacketAt = l.engine.wall(r.first)
+	}
+	s.Lost, s.Jitter = r.stream.lost(), duration(r.stream.jitter>>4)
+	s.Late, s.Duplicates, s.Invalid, s.Stray, s.Unknown = r.late, r.duplicate, r.invalid, r.stray, r.unknown
+	s.SSRCChanges, s.DigitsDropped = r.ssrcChanges, r.digitsDropped
+	l.sender.stats(&s)
+	l.reports.stats(&s)
+	return s
+}
+
+func (s *sender) stats(to *LegStats) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	to.RemoteAddr = s.remote
+	to.PacketsSent, to.BytesSent, to.SendFailures = s.packets, s.octets, s.failed
+}
+
+func (r *reports) stats(to *LegStats) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	to.RTT, to.PeerLost, to.PeerBye = r.rtt, r.peerLost, r.peerBye
+	to.PeerFraction, to.PeerJitter = float64(r.peerFraction)/256, duration(r.peerJitter)
+	to.Invalid += r.invalid
+	to.Stray += r.stray
+}
+
+// figures is the leg's share of the engine's.
+func (l *Leg) figures() EngineStats {
+	s := l.Stats()
+	return EngineStats{
+		PacketsSent: s.PacketsSent, PacketsReceived: s.PacketsReceived, PacketsLost: s.Lost,
+		PacketsDropped: s.Invalid + s.Stray + s.Unknown + s.Duplicates,
+		SendFailures:   s.SendFailures, DigitsDropped: s.DigitsDropped,
+	}
+}
+
+// duration turns timestamp units into time.
+func duration(units uint32) time.Duration { return time.Duration(units) * time.Second / clockRate }
