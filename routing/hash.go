@@ -1,28 +1,31 @@
 package routing
 
 import (
-	"encoding/binary"
-	"hash"
-	"hash/fnv"
 	"maps"
 	"slices"
 )
 
-// hasher writes values one after the other, each with a fixed width or its
-// length, so that no two states write the same bytes.
-type hasher struct {
-	h   hash.Hash64
-	buf [8]byte
-}
+// hasher is FNV-1a over values written one after the other, each with a fixed
+// width or its length, so that no two states write the same bytes.
+type hasher uint64
+
+const (
+	fnvOffset hasher = 14695981039346656037
+	fnvPrime  hasher = 1099511628211
+)
 
 func (h *hasher) num(n uint64) {
-	binary.BigEndian.PutUint64(h.buf[:], n)
-	h.h.Write(h.buf[:]) // a hash.Hash never fails
+	for range 8 {
+		*h = (*h ^ hasher(n&0xff)) * fnvPrime
+		n >>= 8
+	}
 }
 
 func (h *hasher) text(s string) {
 	h.num(uint64(len(s)))
-	h.h.Write([]byte(s))
+	for i := range len(s) {
+		*h = (*h ^ hasher(s[i])) * fnvPrime
+	}
 }
 
 func (h *hasher) time(t ...Time) {
@@ -46,7 +49,8 @@ func (h *hasher) flags(f ...bool) {
 // record. Nodes that applied the same entries have the same hash; what was
 // ignored doesn't count. It costs a walk over all calls and seats.
 func (s *State) Hash() uint64 {
-	h := &hasher{h: fnv.New64a()}
+	start := fnvOffset
+	h := &start
 	h.time(s.now)
 	h.num(s.seq)
 	h.num(s.offers)
@@ -67,7 +71,7 @@ func (s *State) Hash() uint64 {
 	for _, id := range slices.Sorted(maps.Keys(s.calls)) {
 		h.call(s.calls[id])
 	}
-	return h.h.Sum64()
+	return uint64(*h)
 }
 
 func (h *hasher) policy(p *Policy) {

@@ -1,0 +1,250 @@
+package routing
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func drawPolicy(t *rapid.T) Policy {
+	some := func(name string) Duration { return Duration(rapid.IntRange(0, 30).Draw(t, name)) * Second }
+	p := Policy{
+		KeepIdle:    rapid.IntRange(0, 2).Draw(t, "keep idle"),
+		MaxMisses:   rapid.IntRange(0, 2).Draw(t, "max misses"),
+		RingTime:    some("ring") + 1,
+		OfferLease:  some("lease"),
+		ManagerTime: some("manager time"), TeamTime: some("team time"),
+		RejectDelay: some("reject"), BusyDelay: some("busy"), NoAnswerDelay: some("no answer"), UnreachableDelay: some("unreachable"),
+	}
+	for _, id := range []QueueID{"q0", "q1", "q2"}[:rapid.IntRange(0, 3).Draw(t, "queues")] {
+		p.Queues = append(p.Queues, QueuePolicy{ID: id, WrapUp: some("wrap-up")})
+	}
+	for i := range rapid.IntRange(0, 5).Draw(t, "seats") {
+		x := SeatPolicy{ID: SeatID(fmt.Sprintf("s%d", i)), VIP: rapid.Bool().Draw(t, "vip"), Team: rapid.SampledFrom([]string{"", "t0", "t1"}).Draw(t, "team")}
+		if rapid.Bool().Draw(t, "moved") {
+			x.Agent = AgentID(fmt.Sprintf("p%d", i))
+		}
+		for _, q := range p.Queues {
+			if rapid.Bool().Draw(t, "serves") {
+				x.Queues = append(x.Queues, q.ID)
+			}
+		}
+		x.Languages = rapid.SampledFrom([][]string{nil, {"zh"}, {"zh", "en"}}).Draw(t, "languages")
+		p.Seats = append(p.Seats, x)
+	}
+	return p
+}
+
+// drawEvent makes any event, sensible or not, mostly about things that exist.
+func drawEvent(t *rapid.T, s *State) Event {
+	id := CallID(fmt.Sprintf("c%d", rapid.IntRange(0, 9).Draw(t, "call")))
+	seatID := SeatID(fmt.Sprintf("s%d", rapid.IntRange(0, 5).Draw(t, "seat")))
+	offer := rapid.Uint64Range(0, 9).Draw(t, "offer")
+	if c := s.calls[id]; c != nil && c.facts.Phase == PhaseOnOffer && rapid.IntRange(0, 9).Draw(t, "stale") > 0 {
+		seatID, offer = c.seat.id, c.offer
+	}
+	agentID := AgentID(rapid.SampledFrom([]string{"s", "p"}).Draw(t, "who") + string(seatID[1:]))
+	switch rapid.IntRange(0, 17).Draw(t, "kind") {
+	case 0:
+		return Tick{}
+	case 1, 2:
+		return CallArrived{Call: id}
+	case 3:
+		return CallAnswered{Call: id}
+	case 4:
+		return CallIdentified{Call: id, Tier: rapid.SampledFrom(Tiers()).Draw(t, "tier"), Language: rapid.SampledFrom([]string{"", "zh", "en"}).Draw(t, "language"),
+			Manager: rapid.SampledFrom([]AgentID{"", agentID, "nobody"}).Draw(t, "manager"), Team: rapid.SampledFrom([]string{"", "t0", "t1", "t2"}).Draw(t, "team")}
+	case 5, 6:
+		return CallQueued{Call: id, Queue: rapid.SampledFrom([]QueueID{"q0", "q1", "q2"}).Draw(t, "queue")}
+	case 7:
+		return CallEnded{Call: id, Cause: rapid.SampledFrom([]string{CauseCallerHungUp, CauseAgentHungUp, CauseFailed, CauseRejected, CauseLost, CauseDrained, "?"}).Draw(t, "cause")}
+	case 8, 9:
+		return SeatRegistered{Seat: seatID}
+	case 10:
+		return SeatUnregistered{Seat: seatID}
+	case 11:
+		return AgentStatusChanged{Agent: agentID, Status: rapid.SampledFrom([]Status{StatusReady, StatusReady, StatusBreak, StatusLoggedOut, "?"}).Draw(t, "status")}
+	case 12:
+		if rapid.Bool().Draw(t, "answered") {
+			return OfferAnswered{Call: id, Seat: seatID, Offer: offer}
+		}
+		return OfferRinging{Call: id, Seat: seatID, Offer: offer}
+	case 13:
+		return OfferFailed{Call: id, Seat: seatID, Offer: offer, Cause: rapid.SampledFrom([]string{OfferRefused, OfferBusy, OfferNoAnswer, OfferUnreachable, OfferFault}).Draw(t, "cause")}
+	case 14, 15:
+		return TalkStarted{Call: id, Seat: seatID, Offer: offer}
+	case 16:
+		return HoldChanged{Call: id, Held: rapid.Bool().Draw(t, "held")}
+	default:
+		if rapid.Bool().Draw(t, "free") {
+			return SeatFreed{Seat: seatID}
+		}
+		return WrapUpEnded{Seat: seatID}
+	}
+}
+
+// drawEntry makes the next entry. Time mostly stands or goes forward.
+func drawEntry(t *rapid.T, s *State, nodes bool) Entry {
+	e := Entry{At: s.now.Add(Duration(rapid.IntRange(-2, 40).Draw(t, "later")) * Second / 2), Node: "n1"}
+	if nodes && rapid.IntRange(0, 9).Draw(t, "other node") == 0 {
+		e.Node = "n2"
+	}
+	switch n := rapid.IntRange(0, 39).Draw(t, "rare"); {
+	case n == 0 || len(s.policy.Seats) == 0 && n < 20:
+		e.Event = PolicyChanged{Policy: drawPolicy(t)}
+	case n == 1 && nodes:
+		e.Event = NodeStarted{}
+	default:
+		e.Event = drawEvent(t, s)
+	}
+	return e
+}
+
+// TestRandomEntries lets anything happen and looks at the invariants after each
+// entry, at each decision, and at what a second node makes of the same journal.
+func TestRandomEntries(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, twin := New(), New()
+		s.audit = func(c *call, x *seat) { auditOffer(t, s, c, x) }
+		arrived := 0
+		life := &lives{ended: map[CallID]bool{}, offers: map[uint64]bool{}}
+		for i := range rapid.IntRange(1, 120).Draw(t, "entries") {
+			e := drawEntry(t, s, true)
+			e.Seq = uint64(i + 1)
+			before, ignored := s.now, s.ignored
+			ds := s.Apply(e)
+			if _, ok := e.Event.(CallArrived); ok && s.ignored == ignored {
+				arrived++
+			}
+			if s.now < before {
+				t.Fatalf("time went back from %d to %d", before, s.now)
+			}
+			if err := s.Check(); err != nil {
+				t.Fatalf("after %#v: %v", e, err)
+			}
+			if at, ok := s.NextDeadline(); ok && at <= s.now {
+				t.Fatalf("a deadline at %d was not fired by %d", at, s.now)
+			}
+			life.follow(t, ds)
+			if err := sameOn(twin, e, ds); err != nil {
+				t.Fatal(err)
+			}
+			if s.Hash() != twin.Hash() {
+				t.Fatalf("after %#v the hashes differ", e)
+			}
+		}
+		if arrived != life.closed+len(s.calls) {
+			t.Fatalf("%d calls arrived, %d closed, %d are there", arrived, life.closed, len(s.calls))
+		}
+	})
+}
+
+// auditOffer looks at a decision from outside the way it was found.
+func auditOffer(t *rapid.T, s *State, c *call, x *seat) {
+	if !s.admissible(c, x) {
+		t.Fatalf("call %s and seat %s are not admissible", c.facts.ID, x.id)
+	}
+	for _, w := range s.waitingCalls() {
+		if compareCalls(w, c) < 0 && s.admissible(w, x) {
+			t.Fatalf("(e) call %s %s is passed by %s %s for seat %s", w.facts.ID, w.facts.Tier, c.facts.ID, c.facts.Tier, x.id)
+		}
+	}
+	idle := 0
+	for _, y := range s.seatList {
+		if y.vip && y.available {
+			for _, q := range y.queues {
+				if q == c.q {
+					idle++
+				}
+			}
+		}
+	}
+	if x.vip && c.band == BandC && idle <= s.policy.KeepIdle {
+		t.Fatalf("C call %s gets VIP seat %s though only %d are idle", c.facts.ID, x.id, idle)
+	}
+	if p := s.agents[c.facts.Manager]; p != nil && c.step == stepManager && p.seat != x {
+		t.Fatalf("call %s is in the manager's step but goes to %s", c.facts.ID, x.id)
+	}
+}
+
+// lives follows calls by the decisions alone, as records and metrics do.
+type lives struct {
+	closed int
+	ended  map[CallID]bool
+	offers map[uint64]bool
+}
+
+func (l *lives) follow(t *rapid.T, ds []Decision) {
+	for _, d := range ds {
+		switch d := d.(type) {
+		case Offer:
+			if l.offers[d.Offer] {
+				t.Fatalf("offer %d was made twice", d.Offer)
+			}
+			l.offers[d.Offer] = true
+		case Ended:
+			if l.ended[d.Call.ID] || d.Call.Outcome == "" || d.Call.Cause == "" {
+				t.Fatalf("call ended twice or without outcome: %+v", d.Call)
+			}
+			l.ended[d.Call.ID] = true
+		case Closed:
+			l.closed++
+			if !l.ended[d.Call.ID] {
+				t.Fatalf("call %s is closed before it ended", d.Call.ID)
+			}
+			delete(l.ended, d.Call.ID)
+			c := d.Call
+			if c.Talk < 0 || c.Hold < 0 || c.QueueWait < 0 || c.WrapUp < 0 || c.Connected != 0 && c.Talk+c.Hold != c.Ended.Sub(c.Connected) {
+				t.Fatalf("durations are wrong: %+v", c)
+			}
+		}
+	}
+}
+
+// sameOn applies the entry, read back from its JSON, to another node's state.
+func sameOn(twin *State, e Entry, want []Decision) error {
+	data, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	var back Entry
+	if err := json.Unmarshal(data, &back); err != nil {
+		return fmt.Errorf("%s: %w", data, err)
+	}
+	got := twin.Apply(back)
+	if len(got) == 0 && len(want) == 0 {
+		return nil
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		return fmt.Errorf("decisions on %s differ:\n%s", data, d)
+	}
+	return nil
+}
+
+// TestTicksAreHarmless compares a node that sends a Tick at each deadline, and
+// some more, with one that sends none.
+func TestTicksAreHarmless(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, lazy := New(), New()
+		var ds, lazyDs []Decision
+		for range rapid.IntRange(1, 80).Draw(t, "entries") {
+			e := drawEntry(t, s, false)
+			for at, ok := s.NextDeadline(); ok && at <= e.At; at, ok = s.NextDeadline() {
+				for range rapid.IntRange(1, 2).Draw(t, "ticks") {
+					ds = append(ds, s.Apply(Entry{At: at, Node: "n1", Event: Tick{}})...)
+				}
+			}
+			ds = append(ds, s.Apply(e)...)
+			lazyDs = append(lazyDs, lazy.Apply(e)...)
+		}
+		if d := cmp.Diff(lazyDs, ds); d != "" {
+			t.Fatalf("ticks changed the decisions:\n%s", d)
+		}
+		if s.Hash() != lazy.Hash() {
+			t.Fatal("ticks changed the state")
+		}
+	})
+}
