@@ -1,0 +1,185 @@
+package sip
+
+import (
+	"net/netip"
+
+	gosip "github.com/emiago/sipgo/sip"
+)
+
+// Algorithm is what a digest challenge offers.
+type Algorithm string
+
+// The algorithms of a trunk or account. With Both, SHA-256 is offered first, as
+// RFC 8760 section 2.4 wants; a client that knows only MD5 may fail on that.
+const (
+	MD5    Algorithm = "md5"
+	SHA256 Algorithm = "sha-256"
+	Both   Algorithm = "both"
+)
+
+// names are the values for the algorithm parameter, most preferred first.
+func (a Algorithm) names() []string {
+	switch a {
+	case SHA256:
+		return []string{"SHA-256"}
+	case Both:
+		return []string{"SHA-256", "MD5"}
+	default:
+		return []string{"MD5"}
+	}
+}
+
+// Credentials are a digest user name and its password.
+type Credentials struct {
+	User      string
+	Password  string
+	Algorithm Algorithm // "" is MD5
+}
+
+// Trunk is a peer that sends callers: known by its addresses, by digest, or, with
+// both set, by both together.
+type Trunk struct {
+	Name string
+	// Addresses the trunk sends from. Empty: any address, then Credentials are
+	// needed.
+	Addresses   []netip.Prefix
+	Credentials *Credentials
+	// Region is the ISO 3166 code ("CN") that completes national numbers.
+	Region string
+	// TrustIdentity takes the caller's number from P-Asserted-Identity
+	// (RFC 3325) where present.
+	TrustIdentity bool
+	// Symmetric sends requests within a dialog to where the INVITE came from,
+	// not to its Contact: for a trunk behind NAT.
+	Symmetric bool
+}
+
+// Account is somebody who registers: an agent's softphone.
+type Account struct {
+	Credentials
+}
+
+// Access is who may do what: trunks call in, accounts register and dial codes.
+type Access struct {
+	Trunks   []Trunk
+	Accounts []Account
+}
+
+type accessTable struct {
+	trunks   []*Trunk
+	byUser   map[string]*Trunk // trunks with digest
+	accounts map[string]*Account
+}
+
+func newAccessTable(a Access) *accessTable {
+	t := &accessTable{byUser: make(map[string]*Trunk), accounts: make(map[string]*Account)}
+	for i := range a.Trunks {
+		tr := a.Trunks[i]
+		t.trunks = append(t.trunks, &tr)
+		if tr.Credentials != nil {
+			t.byUser[tr.Credentials.User] = &tr
+		}
+	}
+	for i := range a.Accounts {
+		acc := a.Accounts[i]
+		t.accounts[acc.User] = &acc
+	}
+	return t
+}
+
+// trunkAt is the trunk with the longest prefix that holds addr.
+func (t *accessTable) trunkAt(addr netip.Addr) *Trunk {
+	var best *Trunk
+	bits := -1
+	for _, tr := range t.trunks {
+		for _, p := range tr.Addresses {
+			if p.Contains(addr) && p.Bits() > bits {
+				best, bits = tr, p.Bits()
+			}
+		}
+	}
+	return best
+}
+
+// digest tells whether anybody could authenticate, and the algorithms that are
+// offered to somebody of whom nothing is known: those of all accounts.
+func (t *accessTable) digest() (Algorithm, bool) {
+	md5, sha := false, false
+	note := func(a Algorithm) {
+		md5 = md5 || a != SHA256
+		sha = sha || a == SHA256 || a == Both
+	}
+	for _, a := range t.accounts {
+		note(a.Algorithm)
+	}
+	for _, tr := range t.byUser {
+		note(tr.Credentials.Algorithm)
+	}
+	switch {
+	case md5 && sha:
+		return Both, true
+	case sha:
+		return SHA256, true
+	default:
+		return MD5, md5
+	}
+}
+
+// credentialsOf looks a digest user up among accounts and trunks.
+func (t *accessTable) credentialsOf(user string) (c *Credentials, acc *Account, tr *Trunk) {
+	if a, ok := t.accounts[user]; ok {
+		return &a.Credentials, a, nil
+	}
+	if tr, ok := t.byUser[user]; ok {
+		return tr.Credentials, nil, tr
+	}
+	return nil, nil, nil
+}
+
+func sourceAddr(req *gosip.Request) netip.AddrPort {
+	ap, err := netip.ParseAddrPort(req.Source())
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// admitInvite decides who is calling. When nobody is let in it has answered
+// already (401, 403) and ok is false.
+func (s *Stack) admitInvite(req *gosip.Request, tx gosip.ServerTransaction) (tr *Trunk, user string, ok bool) {
+	table := s.access.Load()
+	at := table.trunkAt(sourceAddr(req).Addr())
+	if at != nil && at.Credentials == nil {
+		return at, "", true
+	}
+	offer, any := table.digest()
+	if at != nil {
+		offer, any = at.Credentials.Algorithm, true
+	} else if a, known := table.accounts[req.From().Address.User]; known {
+		// An agent's phone names itself in From and gets the algorithm it can
+		// do; any other name gets the general offer.
+		offer = a.Algorithm
+	}
+	if !any {
+		s.obs.Refused("unknown_source")
+		s.respond(req, tx, 403, "Forbidden")
+		return nil, "", false
+	}
+	user, ok = s.authenticate(req, tx, offer)
+	if !ok {
+		return nil, "", false
+	}
+	_, acc, byDigest := table.credentialsOf(user)
+	switch {
+	case at != nil && byDigest == at:
+		return at, user, true
+	case at == nil && acc != nil:
+		return nil, user, true
+	case at == nil && byDigest != nil && len(byDigest.Addresses) == 0:
+		return byDigest, user, true
+	default:
+		s.obs.Refused("unknown_source")
+		s.respond(req, tx, 403, "Forbidden")
+		return nil, "", false
+	}
+}

@@ -1,0 +1,106 @@
+package sip
+
+import (
+	"strings"
+
+	gosip "github.com/emiago/sipgo/sip"
+	"github.com/nyaruka/phonenumbers"
+)
+
+// Caller is who a trunk says is calling.
+type Caller struct {
+	// Number in E.164 ("+8613800000000"); empty when anonymous or when what
+	// was sent is no telephone number.
+	Number string
+	// Name as sent, at most 64 characters, without control characters.
+	Name string
+	// Anonymous: the caller asked to be (RFC 3323) or sent no identity.
+	Anonymous bool
+}
+
+// callerOf reads the caller's identity: P-Asserted-Identity where the trunk is
+// trusted with it (RFC 3325), else From.
+func callerOf(req *gosip.Request, tr *Trunk) Caller {
+	from := req.From()
+	user, name, host := from.Address.User, from.DisplayName, from.Address.Host
+	if tr != nil && tr.TrustIdentity {
+		for _, h := range req.GetHeaders("P-Asserted-Identity") {
+			for _, v := range strings.Split(h.Value(), ",") {
+				var u gosip.Uri
+				var params gosip.HeaderParams
+				display, err := gosip.ParseAddressValue(strings.TrimSpace(v), &u, &params)
+				if err != nil {
+					continue
+				}
+				number := u.User
+				if u.Scheme == "tel" {
+					number, _, _ = strings.Cut(u.Raw(), ";")
+				}
+				if number != "" {
+					user, name, host = number, display, u.Host
+					break
+				}
+			}
+		}
+	}
+	c := Caller{Name: cleanName(name)}
+	if anonymous(req, user, host) {
+		return Caller{Anonymous: true}
+	}
+	region := ""
+	if tr != nil {
+		region = tr.Region
+	}
+	c.Number = E164(user, region)
+	c.Anonymous = user == ""
+	return c
+}
+
+func anonymous(req *gosip.Request, user, host string) bool {
+	for _, h := range req.GetHeaders("Privacy") {
+		for _, v := range strings.FieldsFunc(h.Value(), func(r rune) bool { return r == ';' || r == ',' }) {
+			switch strings.ToLower(strings.TrimSpace(v)) {
+			case "id", "user", "header":
+				return true
+			}
+		}
+	}
+	switch strings.ToLower(user) {
+	case "", "anonymous", "unknown", "restricted", "unavailable":
+		return true
+	}
+	return strings.EqualFold(host, "anonymous.invalid")
+}
+
+func cleanName(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0x7f || r == '"' || r == '\\' || r == '\uFFFD' {
+			return -1
+		}
+		return r
+	}, s)
+	if r := []rune(s); len(r) > 64 {
+		s = string(r[:64])
+	}
+	return s
+}
+
+// E164 brings a telephone number to E.164 with its plus sign. National numbers
+// are completed by the region (ISO 3166, "CN"). It returns "" for what is no
+// possible number, such as an extension.
+func E164(number, region string) string {
+	number, _, _ = strings.Cut(number, ";")
+	if len(number) == 0 || len(number) > 32 {
+		return ""
+	}
+	for _, r := range number {
+		if !strings.ContainsRune("0123456789+-.() ", r) {
+			return ""
+		}
+	}
+	n, err := phonenumbers.Parse(number, region)
+	if err != nil || !phonenumbers.IsPossibleNumber(n) {
+		return ""
+	}
+	return phonenumbers.Format(n, phonenumbers.E164)
+}

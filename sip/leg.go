@@ -1,0 +1,375 @@
+package sip
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	gosip "github.com/emiago/sipgo/sip"
+)
+
+// EndCause is how a leg ended.
+type EndCause string
+
+// The causes of End.
+const (
+	EndRemoteBye    EndCause = "remote_bye"    // the peer hung up
+	EndRemoteCancel EndCause = "remote_cancel" // the caller gave up before the answer
+	EndLocal        EndCause = "local"         // we hung up or refused
+	EndNoAck        EndCause = "no_ack"        // our answer was never acknowledged (RFC 3261 13.3.1.4)
+	EndTransport    EndCause = "transport"     // the way to the peer broke
+	EndClosed       EndCause = "closed"        // the stack was closed
+)
+
+// End tells how a leg ended.
+type End struct {
+	Cause EndCause
+	// Code is the final status that we sent when the leg was refused, else 0.
+	Code int
+}
+
+type legState int
+
+const (
+	legEarly     legState = iota // no final answer yet
+	legAnswered                  // 2xx sent, not acknowledged
+	legConfirmed                 // both sides up
+	legEnded
+)
+
+// Leg is one INVITE dialog with one peer: the caller's (A) or an agent's (B).
+// All methods may be called from any goroutine; none waits for the peer.
+type Leg struct {
+	stack *Stack
+	bind  *bind
+	id    dialogID
+	info  Incoming
+
+	network string // "UDP", "TCP"
+	dest    string // where requests of this dialog are sent, host:port; "" by the route
+	local   gosip.FromHeader
+	remote  gosip.ToHeader
+	routes  []gosip.Uri
+
+	confirmed chan struct{}
+	done      chan struct{}
+	cancelled atomic.Bool
+
+	mu        sync.Mutex
+	state     legState
+	end       End
+	target    gosip.Uri
+	localSeq  uint32
+	remoteSeq uint32
+	byePend   bool // hung up before the ACK came: BYE follows it
+	confOnce  sync.Once
+	onReoffer func([]byte) ([]byte, int)
+	onDigit   func(byte)
+	callTx    gosip.ServerTransaction
+	callReq   *gosip.Request
+	txOver    chan struct{}
+	origin    *invite       // the INVITE of ours that made this leg
+	reAcked   chan struct{} // closed by the ACK of the last re-INVITE
+}
+
+// Incoming is what an INVITE said.
+type Incoming struct {
+	CallID string
+	// Trunk the call came by; nil when an agent called.
+	Trunk *Trunk
+	// Agent is the authenticated account that called; "" for a trunk.
+	Agent string
+	// Dialled is the user part of the Request-URI.
+	Dialled string
+	Caller  Caller
+	// Offer is the SDP of the INVITE; empty when the peer wants ours in the 2xx.
+	Offer []byte
+	// Source is the address the INVITE came from.
+	Source string
+}
+
+// Incoming returns the facts of the INVITE of an incoming leg.
+func (l *Leg) Incoming() Incoming { return l.info }
+
+// CallID is the dialog's Call-ID, for logs.
+func (l *Leg) CallID() string { return l.id.callID }
+
+// Done is closed when the leg is over; End then tells how.
+func (l *Leg) Done() <-chan struct{} { return l.done }
+
+// Confirmed is closed when the peer has acknowledged the answer (incoming), or
+// has answered (outgoing).
+func (l *Leg) Confirmed() <-chan struct{} { return l.confirmed }
+
+// End tells how the leg ended; the zero value while it lives.
+func (l *Leg) End() End {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.end
+}
+
+// OnReoffer sets what answers a re-INVITE: it gets the peer's SDP (empty when it
+// wants an offer) and returns ours, or a status to refuse with (488). Without
+// one, re-INVITEs are refused with 488.
+func (l *Leg) OnReoffer(f func(offer []byte) (answer []byte, refuse int)) {
+	l.mu.Lock()
+	l.onReoffer = f
+	l.mu.Unlock()
+}
+
+// OnDigit sets what receives digits sent by INFO (application/dtmf-relay,
+// application/dtmf).
+func (l *Leg) OnDigit(f func(key byte)) {
+	l.mu.Lock()
+	l.onDigit = f
+	l.mu.Unlock()
+}
+
+// finish ends the leg for its owner, once; false when it was over already.
+func (l *Leg) finish(e End) bool {
+	l.mu.Lock()
+	if l.state == legEnded {
+		l.mu.Unlock()
+		return false
+	}
+	l.state, l.end = legEnded, e
+	l.mu.Unlock()
+	close(l.done)
+	if !l.lingers() {
+		l.leave()
+	}
+	return true
+}
+
+// lingers tells whether the dialog must be kept for a BYE that waits for an ACK.
+func (l *Leg) lingers() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.byePend
+}
+
+func (l *Leg) leave() {
+	l.stack.dropLeg(l)
+	l.mu.Lock()
+	if l.txOver != nil {
+		select {
+		case <-l.txOver:
+		default:
+			close(l.txOver)
+		}
+	}
+	l.mu.Unlock()
+}
+
+// Hangup ends the leg as its state demands: an unanswered incoming one is
+// refused with 487, an established one gets BYE. The owner sees Done at once; the
+// messages follow in the background. It does nothing on a leg that is over.
+func (l *Leg) Hangup() {
+	l.mu.Lock()
+	switch l.state {
+	case legEarly:
+		l.mu.Unlock()
+		_ = l.Reject(487, "Request Terminated")
+		return
+	case legAnswered:
+		// RFC 3261 15: no BYE before the ACK, or before it is given up.
+		l.byePend = true
+		l.mu.Unlock()
+		l.finish(End{Cause: EndLocal})
+		return
+	case legEnded:
+		l.mu.Unlock()
+		return
+	}
+	l.mu.Unlock()
+	if l.finish(End{Cause: EndLocal}) {
+		l.sendBye()
+	}
+}
+
+func (l *Leg) sendBye() { l.stack.background(l.request(gosip.BYE)) }
+
+// request builds a request within the dialog (RFC 3261 12.2.1.1).
+func (l *Leg) request(method gosip.RequestMethod) *gosip.Request {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if method != gosip.ACK {
+		l.localSeq++
+	}
+	req := gosip.NewRequest(method, *l.target.Clone())
+	l.stack.address(req, l.bind, l.network, l.dest)
+	for i := range l.routes {
+		req.AppendHeader(&gosip.RouteHeader{Address: *l.routes[i].Clone()})
+	}
+	from, to := l.local, l.remote
+	from.Params, to.Params = from.Params.Clone(), to.Params.Clone()
+	req.AppendHeader(&from)
+	req.AppendHeader(&to)
+	id := gosip.CallIDHeader(l.id.callID)
+	req.AppendHeader(&id)
+	req.AppendHeader(&gosip.CSeqHeader{SeqNo: l.localSeq, MethodName: method})
+	l.stack.common(req, l.bind)
+	return req
+}
+
+// address puts the top Via on a request and fixes by which listener and to which
+// address it leaves. An empty dest leaves it to the route set or the target.
+func (s *Stack) address(req *gosip.Request, b *bind, network, dest string) {
+	via := &gosip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: network, Host: viaHost(b.host), Port: b.port}
+	via.Params.Add("branch", gosip.GenerateBranchN(20))
+	via.Params.Add("rport", "")
+	req.PrependHeader(via)
+	req.SetTransport(network)
+	if dest != "" {
+		req.SetDestination(dest)
+	}
+	if network == "UDP" {
+		// sipgo finds the listener's own socket by this address; without it
+		// requests leave from another port.
+		req.Laddr = gosip.Addr{IP: b.local.Addr().AsSlice(), Port: int(b.local.Port())}
+	}
+}
+
+// common adds the fields that every request of ours carries.
+func (s *Stack) common(req *gosip.Request, b *bind) {
+	mf := gosip.MaxForwardsHeader(70)
+	req.AppendHeader(&mf)
+	if req.Method == gosip.INVITE || req.Method == gosip.REGISTER {
+		req.AppendHeader(s.contact(b))
+		req.AppendHeader(gosip.NewHeader("Allow", allowed))
+	}
+	req.AppendHeader(gosip.NewHeader("User-Agent", s.opt.UserAgent))
+	req.SetBody(nil)
+}
+
+func (s *Stack) contact(b *bind) *gosip.ContactHeader {
+	c := &gosip.ContactHeader{Address: gosip.Uri{Scheme: "sip", User: s.opt.UserAgent, Host: viaHost(b.host), Port: b.port}}
+	if b.network == "TCP" {
+		c.Address.UriParams.Add("transport", "tcp")
+	}
+	return c
+}
+
+// viaHost puts an IPv6 address into brackets.
+func viaHost(h string) string {
+	if strings.Contains(h, ":") && !strings.HasPrefix(h, "[") {
+		return "[" + h + "]"
+	}
+	return h
+}
+
+func setSDP(m interface {
+	AppendHeader(gosip.Header)
+	SetBody([]byte)
+}, sdp []byte) {
+	if len(sdp) > 0 {
+		m.AppendHeader(gosip.NewHeader("Content-Type", "application/sdp"))
+		m.SetBody(sdp)
+	}
+}
+
+func newSeq() uint32 { return 1 + rand.Uint32N(1<<20) }
+
+// refreshTarget takes the peer's new Contact (RFC 3261 12.2.2).
+func (l *Leg) refreshTarget(c *gosip.ContactHeader) {
+	if c == nil || c.Address.Wildcard || c.Address.Host == "" {
+		return
+	}
+	l.mu.Lock()
+	l.target = *c.Address.Clone()
+	l.mu.Unlock()
+}
+
+// inOrder checks the CSeq of a request within the dialog (RFC 3261 12.2.2).
+func (l *Leg) inOrder(seq uint32) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.remoteSeq != 0 && seq <= l.remoteSeq {
+		return false
+	}
+	l.remoteSeq = seq
+	return true
+}
+
+// handleBye ends the leg the peer hangs up; a second BYE finds none and gets 481.
+func (s *Stack) handleBye(req *gosip.Request, tx gosip.ServerTransaction) {
+	l := s.findLeg(req)
+	if l == nil || !l.inOrder(req.CSeq().SeqNo) {
+		s.respond(req, tx, 481, "Call/Transaction Does Not Exist")
+		return
+	}
+	s.respond(req, tx, 200, "OK")
+	l.mu.Lock()
+	l.byePend = false
+	l.mu.Unlock()
+	if !l.finish(End{Cause: EndRemoteBye}) {
+		l.leave()
+	}
+}
+
+// handleCancel meets only CANCELs that match no INVITE: sipgo answers the others
+// and tells the leg.
+func (s *Stack) handleCancel(req *gosip.Request, tx gosip.ServerTransaction) {
+	s.respond(req, tx, 481, "Call/Transaction Does Not Exist")
+}
+
+// handleInfo takes digits (RFC 6086 legacy use).
+func (s *Stack) handleInfo(req *gosip.Request, tx gosip.ServerTransaction) {
+	l := s.findLeg(req)
+	if l == nil || !l.inOrder(req.CSeq().SeqNo) {
+		s.respond(req, tx, 481, "Call/Transaction Does Not Exist")
+		return
+	}
+	kind := ""
+	if h := req.ContentType(); h != nil {
+		kind, _, _ = strings.Cut(h.Value(), ";")
+	}
+	switch strings.ToLower(strings.TrimSpace(kind)) {
+	case "application/dtmf-relay", "application/dtmf":
+	case "":
+		s.respond(req, tx, 200, "OK")
+		return
+	default:
+		s.respond(req, tx, 415, "Unsupported Media Type", gosip.NewHeader("Accept", "application/dtmf-relay, application/dtmf"))
+		return
+	}
+	key, ok := infoDigit(string(req.Body()))
+	if !ok {
+		s.respond(req, tx, 400, "No Digit")
+		return
+	}
+	s.respond(req, tx, 200, "OK")
+	l.mu.Lock()
+	f := l.onDigit
+	l.mu.Unlock()
+	if f != nil {
+		f(key)
+	}
+}
+
+// infoDigit reads "Signal=5" or a bare "5"; 10 and 11 are * and #.
+func infoDigit(body string) (byte, bool) {
+	v := strings.TrimSpace(body)
+	for line := range strings.Lines(body) {
+		if k, rest, ok := strings.Cut(line, "="); ok && strings.EqualFold(strings.TrimSpace(k), "signal") {
+			v = strings.TrimSpace(rest)
+			break
+		}
+	}
+	switch v {
+	case "10":
+		v = "*"
+	case "11":
+		v = "#"
+	}
+	v = strings.ToUpper(v)
+	if len(v) == 1 && strings.Contains("0123456789*#ABCD", v) {
+		return v[0], true
+	}
+	return 0, false
+}
+
+// String names the leg in logs without telling numbers.
+func (l *Leg) String() string { return fmt.Sprintf("leg %s", l.id.callID) }

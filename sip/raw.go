@@ -1,0 +1,161 @@
+package sip
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+// This file looks at messages before they are parsed: to answer those that
+// can't be, and to give CANCEL the tag its answer must carry.
+
+// supportedVersion tells whether the start line names SIP/2.0 (RFC 3261 7.1, any
+// case by 7.3.1's rule for tokens).
+func supportedVersion(data []byte) bool {
+	line := startLine(data)
+	if len(line) >= 4 && strings.EqualFold(string(line[:4]), "SIP/") {
+		return len(line) >= 8 && strings.EqualFold(string(line[:8]), "SIP/2.0 ")
+	}
+	i := bytes.LastIndexByte(line, ' ')
+	if i < 0 {
+		return true // no version at all: malformed, not of another version
+	}
+	v := string(line[i+1:])
+	return !strings.HasPrefix(strings.ToUpper(v), "SIP/") || strings.EqualFold(v, "SIP/2.0")
+}
+
+func startLine(data []byte) []byte {
+	data = bytes.TrimLeft(data, "\r\n")
+	if i := bytes.IndexByte(data, '\n'); i >= 0 {
+		data = data[:i]
+	}
+	return bytes.TrimRight(data, "\r ")
+}
+
+// rawResponse builds an answer from the header lines as they stand (RFC 3261
+// 8.2.6). It returns nil for a response, an ACK, or a request that lacks one of
+// the fields an answer must copy.
+func rawResponse(data []byte, code int, phrase string) []byte {
+	line := startLine(data)
+	if code == 0 || bytes.HasPrefix(bytes.ToUpper(line), []byte("SIP/")) || bytes.HasPrefix(line, []byte("ACK ")) {
+		return nil
+	}
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "SIP/2.0 %d %s\r\n", code, phrase)
+	found := map[string]bool{}
+	for _, h := range headerLines(data) {
+		name := canonicalName(h)
+		switch name {
+		case "via":
+		case "from", "to", "call-id", "cseq":
+			if found[name] {
+				continue
+			}
+		default:
+			continue
+		}
+		found[name] = true
+		out.Write(h)
+		if name == "to" && !bytes.Contains(bytes.ToLower(h), []byte(";tag=")) {
+			out.WriteString(";tag=bad")
+		}
+		out.WriteString("\r\n")
+	}
+	if len(found) < 5 {
+		return nil
+	}
+	out.WriteString("Content-Length: 0\r\n\r\n")
+	return out.Bytes()
+}
+
+// headerLines are the unfolded header lines of a message, at most 64.
+func headerLines(data []byte) [][]byte {
+	data = bytes.TrimLeft(data, "\r\n")
+	_, rest, _ := bytes.Cut(data, []byte("\n"))
+	var lines [][]byte
+	for len(rest) > 0 && len(lines) < 64 {
+		var l []byte
+		l, rest, _ = bytes.Cut(rest, []byte("\n"))
+		l = bytes.TrimRight(l, "\r")
+		if len(l) == 0 {
+			break
+		}
+		if (l[0] == ' ' || l[0] == '\t') && len(lines) > 0 {
+			last := lines[len(lines)-1]
+			lines[len(lines)-1] = append(append(bytes.Clone(last), ' '), bytes.TrimSpace(l)...)
+			continue
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+// canonicalName is the lower-case long name of a header line (RFC 3261 7.3.3).
+func canonicalName(line []byte) string {
+	name, _, ok := bytes.Cut(line, []byte(":"))
+	if !ok {
+		return ""
+	}
+	switch n := strings.ToLower(string(bytes.TrimSpace(name))); n {
+	case "v":
+		return "via"
+	case "f":
+		return "from"
+	case "t":
+		return "to"
+	case "i":
+		return "call-id"
+	default:
+		return n
+	}
+}
+
+// localTag is the To tag of every answer to one INVITE: the provisional ones,
+// the final one, and the 200 to its CANCEL (RFC 3261 9.2). It comes from the
+// Call-ID and the From tag, so that no table is needed to find it again.
+func (s *Stack) localTag(callID, fromTag string) string {
+	m := hmac.New(sha256.New, s.tagKey[:])
+	m.Write([]byte(callID))
+	m.Write([]byte{0})
+	m.Write([]byte(fromTag))
+	return hex.EncodeToString(m.Sum(nil)[:10])
+}
+
+// tagCancel adds to a CANCEL's To the tag of the INVITE's answers: sipgo answers
+// CANCEL by itself and would make up another one.
+func (s *Stack) tagCancel(data []byte) []byte {
+	var callID, fromTag string
+	var to []byte
+	for _, h := range headerLines(data) {
+		_, value, _ := bytes.Cut(h, []byte(":"))
+		switch canonicalName(h) {
+		case "call-id":
+			callID = string(bytes.TrimSpace(value))
+		case "from":
+			fromTag = rawTag(value)
+		case "to":
+			to = h
+		}
+	}
+	if callID == "" || to == nil || rawTag(to) != "" || !bytes.Contains(data, to) {
+		return data
+	}
+	tagged := append(bytes.Clone(to), ";tag="+s.localTag(callID, fromTag)...)
+	return bytes.Replace(data, to, tagged, 1)
+}
+
+func rawTag(header []byte) string {
+	lower := bytes.ToLower(header)
+	i := bytes.LastIndex(lower, []byte(";tag="))
+	if i < 0 || i < bytes.LastIndexByte(header, '>') {
+		return ""
+	}
+	tag := header[i+5:]
+	if j := bytes.IndexAny(tag, "; \t\r\n"); j >= 0 {
+		tag = tag[:j]
+	}
+	return string(tag)
+}

@@ -1,0 +1,273 @@
+package sip
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	gosip "github.com/emiago/sipgo/sip"
+)
+
+// Contact is one place where an account can be rung.
+type Contact struct {
+	// URI as the phone wrote it; it becomes the Request-URI.
+	URI string
+	// Source is the address the REGISTER came from; requests are sent there,
+	// which reaches phones behind NAT.
+	Source  string
+	Network string // "UDP" or "TCP"
+	Q       int    // preference in thousandths, 1000 highest
+	Expires time.Time
+
+	uri    gosip.Uri
+	callID string
+	seq    uint32
+	bind   *bind
+	at     time.Time
+}
+
+// registrar holds the bindings of accounts (RFC 3261 section 10). One timer per
+// binding ends it; the clock of a binding is the server's.
+type registrar struct {
+	stack *Stack
+
+	mu     sync.Mutex
+	aors   map[string][]*Contact
+	timers map[*Contact]*time.Timer
+	closed bool
+}
+
+func newRegistrar(s *Stack) *registrar {
+	return &registrar{stack: s, aors: make(map[string][]*Contact), timers: make(map[*Contact]*time.Timer)}
+}
+
+// Contacts lists where the account can be rung now, best first; empty when it
+// isn't registered.
+func (s *Stack) Contacts(user string) []Contact {
+	s.reg.mu.Lock()
+	defer s.reg.mu.Unlock()
+	out := make([]Contact, 0, len(s.reg.aors[user]))
+	for _, c := range s.reg.aors[user] {
+		out = append(out, *c)
+	}
+	return out
+}
+
+// handleRegister is RFC 3261 10.3 for authenticated accounts.
+func (s *Stack) handleRegister(req *gosip.Request, tx gosip.ServerTransaction) {
+	table := s.access.Load()
+	aor := req.To().Address.User
+	offer, any := table.digest()
+	if a, ok := table.accounts[aor]; ok {
+		offer = a.Algorithm
+	}
+	if !any {
+		s.obs.Refused("unknown_source")
+		s.respond(req, tx, 403, "Forbidden")
+		return
+	}
+	user, ok := s.authenticate(req, tx, offer)
+	if !ok {
+		return
+	}
+	if _, acc, _ := table.credentialsOf(user); acc == nil || user != aor {
+		s.obs.Refused("bad_credentials")
+		s.respond(req, tx, 403, "Forbidden")
+		return
+	}
+	asked, err := s.readContacts(req, tx)
+	if err != nil {
+		s.respond(req, tx, 400, "Bad Contact")
+		return
+	}
+	for _, c := range asked {
+		if life := c.Expires.Sub(c.at); life > 0 && life < s.opt.MinExpires {
+			s.respond(req, tx, 423, "Interval Too Brief",
+				gosip.NewHeader("Min-Expires", strconv.Itoa(int(s.opt.MinExpires/time.Second))))
+			return
+		}
+	}
+	if !s.reg.update(user, asked) {
+		s.respond(req, tx, 500, "CSeq Out Of Order")
+		return
+	}
+	now := time.Now()
+	var hs []gosip.Header
+	for _, c := range s.Contacts(user) {
+		left := int((c.Expires.Sub(now) + time.Second/2) / time.Second)
+		hs = append(hs, gosip.NewHeader("Contact", fmt.Sprintf("<%s>;expires=%d", c.URI, left)))
+	}
+	s.respond(req, tx, 200, "OK", hs...)
+}
+
+// readContacts turns the Contact fields into bindings; an Expires equal to the
+// time of the request asks for removal. "*" stands alone and removes all.
+func (s *Stack) readContacts(req *gosip.Request, tx gosip.ServerTransaction) ([]*Contact, error) {
+	now := time.Now()
+	general := s.opt.MaxExpires
+	if h := req.GetHeader("Expires"); h != nil {
+		d, err := seconds(h.Value())
+		if err != nil {
+			return nil, err
+		}
+		general = d
+	}
+	var out []*Contact
+	for _, h := range req.GetHeaders("Contact") {
+		ch, ok := h.(*gosip.ContactHeader)
+		if !ok {
+			return nil, fmt.Errorf("contact %q can't be read", h.Name())
+		}
+		c := &Contact{Source: req.Source(), Network: strings.ToUpper(req.Transport()), Q: 1000,
+			uri: *ch.Address.Clone(), callID: string(*req.CallID()), seq: req.CSeq().SeqNo, at: now}
+		c.bind = s.bindFor(c.Network, tx)
+		life := general
+		if ch.Address.Wildcard {
+			if general != 0 || len(req.GetHeaders("Contact")) != 1 {
+				return nil, fmt.Errorf("contact * needs Expires: 0 and to be alone")
+			}
+			c.URI = "*"
+		} else {
+			if ch.Address.Scheme != "sip" || ch.Address.Host == "" || len(ch.Address.String()) > 512 {
+				return nil, fmt.Errorf("contact is not a sip URI")
+			}
+			c.URI = ch.Address.String()
+		}
+		if v, ok := ch.Params.Get("expires"); ok {
+			d, err := seconds(v)
+			if err != nil {
+				return nil, err
+			}
+			life = d
+		}
+		if v, ok := ch.Params.Get("q"); ok {
+			q, err := strconv.ParseFloat(v, 64)
+			if err != nil || q < 0 || q > 1 {
+				return nil, fmt.Errorf("q %q is not between 0 and 1", v)
+			}
+			c.Q = int(q*1000 + 0.5)
+		}
+		c.Expires = now.Add(min(life, s.opt.MaxExpires))
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// seconds reads delta-seconds; what doesn't fit is a very long time (RFC 3261
+// 20.19 allows values up to 2^32-1).
+func seconds(v string) (time.Duration, error) {
+	n, err := strconv.ParseUint(strings.TrimSpace(v), 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("expires %q is not a number of seconds", v)
+	}
+	return time.Duration(n) * time.Second, nil
+}
+
+// update applies all of one REGISTER or nothing; false when a binding has seen a
+// later CSeq of the same Call-ID.
+func (r *registrar) update(user string, asked []*Contact) bool {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return false
+	}
+	cs := slices.Clone(r.aors[user])
+	for _, a := range asked {
+		for _, c := range cs {
+			if (a.URI == "*" || a.URI == c.URI) && a.callID == c.callID && a.seq <= c.seq {
+				r.mu.Unlock()
+				return false
+			}
+		}
+	}
+	before := len(cs)
+	for _, a := range asked {
+		cs = slices.DeleteFunc(cs, func(c *Contact) bool { return a.URI == "*" || a.URI == c.URI })
+		if a.Expires.After(a.at) {
+			cs = append(cs, a)
+		}
+	}
+	slices.SortStableFunc(cs, func(a, b *Contact) int {
+		return cmp.Or(cmp.Compare(b.Q, a.Q), b.at.Compare(a.at))
+	})
+	for len(cs) > r.stack.opt.MaxContacts { // a phone that restarted left its old one
+		oldest := slices.MinFunc(cs, func(a, b *Contact) int { return a.at.Compare(b.at) })
+		cs = slices.DeleteFunc(cs, func(c *Contact) bool { return c == oldest })
+	}
+	r.set(user, cs)
+	changed := before != len(cs) || len(asked) > 0
+	r.mu.Unlock()
+	if changed {
+		r.tell(user, len(cs))
+	}
+	return true
+}
+
+// set stores the bindings of an account and keeps one timer for each.
+func (r *registrar) set(user string, cs []*Contact) {
+	for _, old := range r.aors[user] {
+		if !slices.Contains(cs, old) {
+			r.timers[old].Stop()
+			delete(r.timers, old)
+		}
+	}
+	for _, c := range cs {
+		if r.timers[c] == nil {
+			r.timers[c] = time.AfterFunc(time.Until(c.Expires), func() { r.expire(user, c) })
+		}
+	}
+	if len(cs) == 0 {
+		delete(r.aors, user)
+		return
+	}
+	r.aors[user] = cs
+}
+
+func (r *registrar) expire(user string, c *Contact) {
+	r.mu.Lock()
+	if r.closed || !slices.Contains(r.aors[user], c) {
+		r.mu.Unlock()
+		return
+	}
+	left := slices.DeleteFunc(slices.Clone(r.aors[user]), func(o *Contact) bool { return o == c })
+	r.set(user, left)
+	r.mu.Unlock()
+	r.tell(user, len(left))
+}
+
+// keepOnly ends the bindings of accounts that are no more.
+func (r *registrar) keepOnly(accounts map[string]*Account) {
+	r.mu.Lock()
+	var gone []string
+	for user := range r.aors {
+		if accounts[user] == nil {
+			r.set(user, nil)
+			gone = append(gone, user)
+		}
+	}
+	r.mu.Unlock()
+	for _, user := range gone {
+		r.tell(user, 0)
+	}
+}
+
+func (r *registrar) tell(user string, contacts int) {
+	if f := r.stack.opt.Handlers.Registered; f != nil {
+		f(user, contacts)
+	}
+}
+
+func (r *registrar) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	for _, t := range r.timers {
+		t.Stop()
+	}
+	clear(r.timers)
+	clear(r.aors)
+}

@@ -1,0 +1,26 @@
+package sip
+
+import (
+	"log/slog"
+	"time"
+
+	gosip "github.com/emiago/sipgo/sip"
+)
+
+// RFC 3261 table 4: the estimates that all other timers come from.
+const (
+	t1 = 500 * time.Millisecond
+	t2 = 4 * time.Second
+	// timeout is 64*T1: Timers B, F, H and the life of an unacknowledged 2xx.
+	timeout = 64 * t1
+)
+
+func init() {
+	// sipgo refuses UDP messages within 200 bytes of this figure although IP
+	// fragments them well enough; a 200 with many headers is larger than 1,300.
+	gosip.UDPMTUSize = 65535
+	// We send 100 ourselves, at once; sipgo's own timer for it would read the
+	// request on another goroutine.
+	gosip.Timer_1xx = 24 * time.Hour
+	gosip.SetDefaultLogger(slog.New(slog.DiscardHandler))
+}

@@ -1,0 +1,267 @@
+package sip
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	gosip "github.com/emiago/sipgo/sip"
+)
+
+// udpFront stands between a UDP socket and sipgo. sipgo remembers every source
+// address for as long as the listener lives; so it gets a listener that lives
+// for MaxSources addresses only, and then the next one on the same socket. What
+// can't be parsed is answered and counted here and never reaches sipgo, which
+// would log all of it and answer nothing.
+type udpFront struct {
+	stack  *Stack
+	socket net.PacketConn
+	serve  func(net.PacketConn) error
+	parser *gosip.Parser
+	fault  *sampler
+}
+
+func newUDPFront(s *Stack, pc net.PacketConn, serve func(net.PacketConn) error) *udpFront {
+	return &udpFront{stack: s, socket: pc, serve: serve, parser: gosip.NewParser(), fault: newSampler(time.Second)}
+}
+
+func (f *udpFront) start() { f.next(packet{}) }
+
+// handOver is how long a listener of sipgo's stays known after its last read:
+// messages it has read are being answered on goroutines of their own, and one
+// that finds no listener for its source would open a new socket.
+const handOver = 100 * time.Millisecond
+
+type packet struct {
+	data []byte
+	from net.Addr
+}
+
+// next hands the socket to a new listener of sipgo's, which reads first before
+// next returns: at no moment is the socket without one.
+func (f *udpFront) next(first packet) {
+	g := &udpGeneration{PacketConn: f.socket, front: f, first: first,
+		seen: make(map[string]struct{}), ready: make(chan struct{})}
+	f.stack.wg.Go(func() { _ = f.serve(g) })
+	select {
+	case <-g.ready:
+	case <-f.stack.closed:
+	}
+}
+
+type udpGeneration struct {
+	net.PacketConn
+	front *udpFront
+	first packet
+	seen  map[string]struct{}
+	ready chan struct{}
+	once  sync.Once
+}
+
+// ReadFrom implements net.PacketConn for sipgo's reader.
+func (g *udpGeneration) ReadFrom(b []byte) (int, net.Addr, error) {
+	g.once.Do(func() { close(g.ready) })
+	if g.first.from != nil {
+		p := g.first
+		g.first = packet{}
+		g.seen[p.from.String()] = struct{}{}
+		return copy(b, p.data), p.from, nil
+	}
+	for {
+		n, from, err := g.PacketConn.ReadFrom(b)
+		if err != nil {
+			if g.front.stack.isClosed() || errors.Is(err, net.ErrClosed) {
+				time.Sleep(handOver)
+				return 0, nil, net.ErrClosed
+			}
+			// An ICMP error of an earlier datagram must not end the listener.
+			g.front.fault.do(func(n int) {
+				g.front.stack.log.Warn("udp read failed", "error", err, "since_last", n)
+			})
+			continue
+		}
+		data := g.front.admit(b[:n], from)
+		if data == nil {
+			continue
+		}
+		n = copy(b[:cap(b)], data)
+		src := from.String()
+		if _, known := g.seen[src]; !known && len(g.seen) >= g.front.stack.opt.MaxSources {
+			g.front.next(packet{bytes.Clone(b[:n]), from})
+			select {
+			case <-time.After(handOver):
+			case <-g.front.stack.closed:
+			}
+			return 0, nil, net.ErrClosed
+		}
+		g.seen[src] = struct{}{}
+		return n, from, nil
+	}
+}
+
+// Close is a no-op: the stack owns the socket.
+func (g *udpGeneration) Close() error { return nil }
+
+// admit returns the datagram to hand on, or nil when it ends here.
+func (f *udpFront) admit(data []byte, from net.Addr) []byte {
+	if len(bytes.Trim(data, "\r\n\x00 ")) == 0 {
+		return nil // keep-alive, RFC 5626 section 3.5.1
+	}
+	bad := func(reason string, code int, phrase string) []byte {
+		f.stack.obs.Refused(reason)
+		f.fault.do(func(n int) {
+			f.stack.log.Warn("sip datagram refused", "reason", reason, "from", from.String(), "bytes", len(data), "since_last", n)
+		})
+		if res := rawResponse(data, code, phrase); res != nil {
+			_, _ = f.socket.WriteTo(res, from)
+		}
+		return nil
+	}
+	if !supportedVersion(data) {
+		return bad("bad_version", 505, "Version Not Supported")
+	}
+	if bytes.HasPrefix(data, []byte("CANCEL ")) {
+		data = f.stack.tagCancel(data)
+	}
+	msg, err := f.parser.ParseSIP(bytes.Clone(data))
+	if err != nil {
+		return bad("malformed", 400, "Bad Request")
+	}
+	if res, ok := msg.(*gosip.Response); ok && res.Via() == nil {
+		return bad("malformed", 0, "")
+	}
+	return data
+}
+
+func (s *Stack) isClosed() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// tcpFront bounds the number of connections and gives each a deadline for its
+// first bytes: a client that connects and says nothing holds nothing for long.
+type tcpFront struct {
+	*net.TCPListener
+	stack *Stack
+	open  atomic.Int64
+}
+
+const firstBytesWithin = 10 * time.Second
+
+func newTCPFront(s *Stack, l *net.TCPListener) *tcpFront { return &tcpFront{TCPListener: l, stack: s} }
+
+// Accept implements net.Listener.
+func (f *tcpFront) Accept() (net.Conn, error) {
+	for {
+		c, err := f.TCPListener.AcceptTCP()
+		if err != nil {
+			if f.stack.isClosed() || errors.Is(err, net.ErrClosed) {
+				return nil, err
+			}
+			f.stack.log.Warn("tcp accept failed", "error", err)
+			select {
+			case <-time.After(50 * time.Millisecond): // out of file descriptors: let some go first
+			case <-f.stack.closed:
+				return nil, net.ErrClosed
+			}
+			continue
+		}
+		if f.open.Add(1) > int64(f.stack.opt.MaxConnections) {
+			f.open.Add(-1)
+			f.stack.obs.Refused("overload")
+			_ = c.Close()
+			continue
+		}
+		_ = c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3})
+		return &tcpConn{TCPConn: c, front: f}, nil
+	}
+}
+
+type tcpConn struct {
+	*net.TCPConn
+	front *tcpFront
+	once  sync.Once
+	spoke bool
+}
+
+// Read gives the first bytes a deadline of their own; later ones have sipgo's.
+func (c *tcpConn) Read(b []byte) (int, error) {
+	if !c.spoke {
+		_ = c.TCPConn.SetReadDeadline(time.Now().Add(firstBytesWithin))
+	}
+	n, err := c.TCPConn.Read(b)
+	c.spoke = c.spoke || n > 0
+	return n, err
+}
+
+// Close closes the connection and gives its place back, once.
+func (c *tcpConn) Close() error {
+	c.once.Do(func() { c.front.open.Add(-1) })
+	return c.TCPConn.Close()
+}
+
+// libraryLog takes sipgo's log. Its lines can hold whole packets and numbers,
+// and there is one for each stray message: they are counted where they tell of
+// bad input and shown at debug level without their attributes.
+type libraryLog struct {
+	stack *Stack
+	next  slog.Handler
+}
+
+// Enabled implements slog.Handler.
+func (h *libraryLog) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
+
+// Handle implements slog.Handler.
+func (h *libraryLog) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "failed to parse" || r.Message == "Read error" {
+		h.stack.obs.Refused("malformed")
+	}
+	if !h.next.Enabled(ctx, slog.LevelDebug) {
+		return nil
+	}
+	out := slog.NewRecord(r.Time, slog.LevelDebug, "sip library", r.PC)
+	out.AddAttrs(slog.String("event", r.Message))
+	return h.next.Handle(ctx, out)
+}
+
+// WithAttrs implements slog.Handler.
+func (h *libraryLog) WithAttrs([]slog.Attr) slog.Handler { return h }
+
+// WithGroup implements slog.Handler.
+func (h *libraryLog) WithGroup(string) slog.Handler { return h }
+
+// sampler lets one through per interval and counts the rest, so that a flood of
+// bad input is not a flood of log lines.
+type sampler struct {
+	mu      sync.Mutex
+	every   time.Duration
+	last    time.Time
+	skipped int
+}
+
+func newSampler(every time.Duration) *sampler { return &sampler{every: every} }
+
+// do calls f with the number of events since the last call, at most once per
+// interval.
+func (s *sampler) do(f func(since int)) {
+	s.mu.Lock()
+	now := time.Now()
+	s.skipped++
+	if now.Sub(s.last) < s.every {
+		s.mu.Unlock()
+		return
+	}
+	n := s.skipped
+	s.last, s.skipped = now, 0
+	s.mu.Unlock()
+	f(n)
+}

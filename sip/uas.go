@@ -1,0 +1,354 @@
+package sip
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	gosip "github.com/emiago/sipgo/sip"
+)
+
+// ErrEnded says that the leg was over before what was asked could be done: the
+// caller cancelled or hung up.
+var ErrEnded = errors.New("leg has ended")
+
+// handleInvite takes new calls and re-INVITEs. sipgo ends a transaction when its
+// handler returns, so the handler stays until the final answer is acknowledged.
+func (s *Stack) handleInvite(req *gosip.Request, tx gosip.ServerTransaction) {
+	if tag, _ := req.To().Params.Get("tag"); tag != "" {
+		s.handleReinvite(req, tx)
+		return
+	}
+	if req.Contact() == nil || req.Contact().Address.Host == "" {
+		s.obs.Refused("malformed")
+		s.respond(req, tx, 400, "Missing Contact")
+		return
+	}
+	if s.drain.Load() || int(s.calls.Load()) >= s.opt.MaxCalls {
+		s.overloaded(req, tx)
+		return
+	}
+	tr, user, ok := s.admitInvite(req, tx)
+	if !ok {
+		return
+	}
+	if s.opt.Handlers.Invite == nil {
+		s.respond(req, tx, 480, "Temporarily Unavailable")
+		return
+	}
+	l := s.newIncoming(req, tx, tr, user)
+	if !s.addLeg(l) {
+		// The same INVITE by two ways (RFC 3261 8.2.2.2).
+		s.respond(req, tx, 482, "Loop Detected")
+		return
+	}
+	// The 100 goes out before anything slow, and stops the caller's Timer A.
+	if err := tx.Respond(s.response(req, 100, "Trying", nil)); err != nil {
+		s.log.Debug("100 not sent", "error", err)
+	}
+	if !tx.OnCancel(func(*gosip.Request) {
+		// Called inside sipgo's transaction lock: only note it here.
+		l.cancelled.Store(true)
+		s.spawn(func() {
+			s.obs.ServerRequest(string(gosip.INVITE), 487)
+			l.finish(End{Cause: EndRemoteCancel})
+		})
+	}) {
+		l.finish(End{Cause: EndRemoteCancel})
+		return
+	}
+	s.spawn(func() { s.opt.Handlers.Invite(l) })
+	l.holdTransaction(tx)
+}
+
+func (s *Stack) newIncoming(req *gosip.Request, tx gosip.ServerTransaction, tr *Trunk, user string) *Leg {
+	fromTag, _ := req.From().Params.Get("tag")
+	callID := string(*req.CallID())
+	tag := s.localTag(callID, fromTag)
+	// sipgo builds the 487 to a CANCEL from the request itself: with the tag on
+	// it, all answers to this INVITE carry the same one.
+	req.To().Params.Add("tag", tag)
+	l := &Leg{
+		stack: s, bind: s.bindFor(req.Transport(), tx),
+		id:        dialogID{callID, tag, fromTag},
+		network:   req.Transport(),
+		local:     req.To().AsFrom(),
+		remote:    req.From().AsTo(),
+		target:    *req.Contact().Address.Clone(),
+		localSeq:  newSeq(),
+		remoteSeq: req.CSeq().SeqNo,
+		confirmed: make(chan struct{}), done: make(chan struct{}),
+		callReq: req, callTx: tx, txOver: make(chan struct{}),
+		info: Incoming{
+			CallID: callID, Trunk: tr, Agent: user, Dialled: req.Recipient.User,
+			Caller: callerOf(req, tr), Offer: req.Body(), Source: req.Source(),
+		},
+	}
+	if tr != nil {
+		l.info.Agent = ""
+	}
+	l.routes = recordRoutes(req.GetHeaders("Record-Route"), false)
+	l.dest = s.flow(req.Transport(), req.Source(), tr == nil || tr.Symmetric, len(l.routes) > 0)
+	return l
+}
+
+// flow is where requests towards a peer go: back on its TCP connection, to the
+// source of its packets when it is behind NAT, else ("") where its Contact or
+// the route set says.
+func (s *Stack) flow(network, source string, symmetric, routed bool) string {
+	if (network == "TCP" || symmetric) && !routed {
+		return source
+	}
+	return ""
+}
+
+// recordRoutes is the route set (RFC 3261 12.1): as received for the callee,
+// reversed for the caller.
+func recordRoutes(hs []gosip.Header, reverse bool) []gosip.Uri {
+	var out []gosip.Uri
+	for _, h := range hs {
+		if rr, ok := h.(*gosip.RecordRouteHeader); ok {
+			out = append(out, *rr.Address.Clone())
+		}
+	}
+	if reverse {
+		for i, j := 0, len(out)-1; i < j; i, j = i+1, j-1 {
+			out[i], out[j] = out[j], out[i]
+		}
+	}
+	return out
+}
+
+// holdTransaction keeps the INVITE's handler until its transaction has done its
+// work, and takes ACKs that came with the INVITE's own branch.
+func (l *Leg) holdTransaction(tx gosip.ServerTransaction) {
+	for {
+		select {
+		case <-tx.Acks():
+			l.acknowledge()
+		case <-l.txOver:
+			return
+		case <-l.stack.closed:
+			return
+		}
+	}
+}
+
+// Ring sends 180. It does nothing once a final answer was sent.
+func (l *Leg) Ring() { l.provisional(180, "Ringing", nil) }
+
+func (l *Leg) provisional(code int, phrase string, sdp []byte) {
+	l.mu.Lock()
+	early, tx := l.state == legEarly, l.callTx
+	l.mu.Unlock()
+	if !early || tx == nil || l.cancelled.Load() {
+		return
+	}
+	if err := tx.Respond(l.answer(code, phrase, sdp)); err != nil {
+		l.stack.log.Debug("provisional answer not sent", "sip_call_id", l.id.callID, "code", code, "error", err)
+	}
+}
+
+func (l *Leg) answer(code int, phrase string, sdp []byte, hs ...gosip.Header) *gosip.Response {
+	res := l.stack.response(l.callReq, code, phrase, sdp, hs...)
+	if code < 300 && code > 100 {
+		res.AppendHeader(l.stack.contact(l.bind))
+	}
+	if code >= 200 && code < 300 {
+		res.AppendHeader(gosip.NewHeader("Allow", allowed))
+	}
+	return res
+}
+
+// Answer sends 200 with the given SDP and repeats it until it is acknowledged
+// (RFC 3261 13.3.1.4); after 64*T1 without ACK the leg ends with EndNoAck and
+// the peer gets BYE. It returns ErrEnded when the caller was faster.
+func (l *Leg) Answer(sdp []byte) error {
+	l.mu.Lock()
+	if l.state != legEarly || l.cancelled.Load() {
+		l.mu.Unlock()
+		return ErrEnded
+	}
+	l.state = legAnswered
+	l.mu.Unlock()
+	res := l.answer(200, "OK", sdp)
+	err := l.callTx.Respond(res)
+	if l.cancelled.Load() {
+		// sipgo's transaction lock decided for the CANCEL: 487 is out.
+		l.finish(End{Cause: EndRemoteCancel})
+		return ErrEnded
+	}
+	if err != nil {
+		l.finish(End{Cause: EndTransport})
+		return fmt.Errorf("send 200: %w", err)
+	}
+	l.stack.obs.ServerRequest(string(gosip.INVITE), 200)
+	l.stack.spawn(func() { l.repeat(l.callTx, res, l.confirmed, l.giveUp) })
+	return nil
+}
+
+// repeat sends a 2xx again at T1, 2*T1, ... up to T2 until acked is closed; after
+// 64*T1 it calls failed. The leg's end does not stop it while a BYE is owed.
+func (l *Leg) repeat(tx gosip.ServerTransaction, res *gosip.Response, acked <-chan struct{}, failed func()) {
+	overall := time.NewTimer(timeout)
+	defer overall.Stop()
+	gap := t1
+	again := time.NewTimer(gap)
+	defer again.Stop()
+	for {
+		select {
+		case <-acked:
+			return
+		case <-l.txOver:
+			return
+		case <-l.stack.closed:
+			return
+		case <-again.C:
+			if err := tx.Respond(res); err != nil {
+				l.stack.log.Debug("200 not repeated", "sip_call_id", l.id.callID, "error", err)
+			}
+			gap = min(2*gap, t2)
+			again.Reset(gap)
+		case <-overall.C:
+			failed()
+			return
+		}
+	}
+}
+
+// giveUp ends a leg whose 2xx was never acknowledged.
+func (l *Leg) giveUp() {
+	l.mu.Lock()
+	l.byePend = false
+	l.mu.Unlock()
+	l.finish(End{Cause: EndNoAck})
+	l.sendBye()
+	l.leave()
+}
+
+// acknowledge notes the ACK; a BYE that waited for it goes out now.
+func (l *Leg) acknowledge() {
+	l.mu.Lock()
+	if l.state == legAnswered {
+		l.state = legConfirmed
+	}
+	bye := l.byePend
+	l.byePend = false
+	if l.reAcked != nil {
+		close(l.reAcked)
+		l.reAcked = nil
+	}
+	l.mu.Unlock()
+	l.confOnce.Do(func() { close(l.confirmed) })
+	if bye {
+		l.sendBye()
+		l.leave()
+	}
+}
+
+func (s *Stack) handleAck(req *gosip.Request, tx gosip.ServerTransaction) {
+	if l := s.findLeg(req); l != nil {
+		l.acknowledge()
+	}
+}
+
+// Reject refuses an incoming leg with a final status of 300 or more. It returns
+// ErrEnded when the leg was answered or over already.
+func (l *Leg) Reject(code int, phrase string, headers ...string) error {
+	l.mu.Lock()
+	if l.state != legEarly || l.cancelled.Load() || l.callTx == nil {
+		l.mu.Unlock()
+		return ErrEnded
+	}
+	l.mu.Unlock()
+	var hs []gosip.Header
+	for i := 0; i+1 < len(headers); i += 2 {
+		hs = append(hs, gosip.NewHeader(headers[i], headers[i+1]))
+	}
+	if !l.finishWith(End{Cause: EndLocal, Code: code}, func() {
+		l.stack.respond(l.callReq, l.callTx, code, phrase, hs...)
+	}) {
+		return ErrEnded
+	}
+	return nil
+}
+
+// finishWith answers between deciding that the leg is over and letting the
+// transaction go.
+func (l *Leg) finishWith(e End, send func()) bool {
+	l.mu.Lock()
+	if l.state == legEnded {
+		l.mu.Unlock()
+		return false
+	}
+	l.state, l.end = legEnded, e
+	l.mu.Unlock()
+	send()
+	close(l.done)
+	l.leave()
+	return true
+}
+
+// handleReinvite answers a change of the session (RFC 3261 14.2).
+func (s *Stack) handleReinvite(req *gosip.Request, tx gosip.ServerTransaction) {
+	l := s.findLeg(req)
+	if l == nil {
+		s.respond(req, tx, 481, "Call/Transaction Does Not Exist")
+		return
+	}
+	if !l.inOrder(req.CSeq().SeqNo) {
+		s.respond(req, tx, 500, "CSeq Out Of Order")
+		return
+	}
+	l.mu.Lock()
+	f, state := l.onReoffer, l.state
+	l.mu.Unlock()
+	switch {
+	case state == legEnded:
+		s.respond(req, tx, 481, "Call/Transaction Does Not Exist")
+		return
+	case state != legConfirmed:
+		// Our 2xx is not acknowledged yet: glare, section 14.2.
+		s.respond(req, tx, 491, "Request Pending")
+		return
+	case f == nil:
+		s.respond(req, tx, 488, "Not Acceptable Here")
+		return
+	}
+	sdp, refuse := f(req.Body())
+	if refuse != 0 {
+		s.respond(req, tx, refuse, "Not Acceptable Here")
+		return
+	}
+	l.refreshTarget(req.Contact())
+	res := s.response(req, 200, "OK", sdp)
+	res.AppendHeader(s.contact(l.bind))
+	if err := tx.Respond(res); err != nil {
+		s.log.Debug("re-INVITE not answered", "sip_call_id", l.id.callID, "error", err)
+		return
+	}
+	s.obs.ServerRequest(string(gosip.INVITE), 200)
+	acked := make(chan struct{})
+	l.mu.Lock()
+	l.reAcked = acked
+	l.mu.Unlock()
+	s.spawn(func() {
+		l.repeat(tx, res, acked, func() {
+			if l.finish(End{Cause: EndNoAck}) {
+				l.sendBye()
+			}
+		})
+	})
+	for {
+		select {
+		case <-tx.Acks():
+			l.acknowledge()
+		case <-acked:
+			return
+		case <-l.done:
+			return
+		case <-s.closed:
+			return
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package sip
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	gosip "github.com/emiago/sipgo/sip"
+)
+
+// begin admits a request to be worked on. It also reads the header fields that
+// sipgo parses when first asked for them: later they are read by several
+// goroutines at once.
+func (s *Stack) begin(req *gosip.Request, tx gosip.ServerTransaction) bool {
+	if s.pending.Add(1) > int64(s.opt.MaxPending) && (req.Method == gosip.INVITE || req.Method == gosip.REGISTER || req.Method == gosip.OPTIONS) {
+		s.pending.Add(-1)
+		s.overloaded(req, tx)
+		return false
+	}
+	_, _, _, _, _ = req.Via(), req.Contact(), req.MaxForwards(), req.ContentLength(), req.ContentType()
+	_, _ = req.Route(), req.RecordRoute()
+	return true
+}
+
+// overloaded answers 503; Retry-After is spread so that those turned away don't
+// come back together.
+func (s *Stack) overloaded(req *gosip.Request, tx gosip.ServerTransaction) {
+	s.obs.Refused("overload")
+	var hs []gosip.Header
+	if s.opt.RetryAfter > 0 {
+		d := s.opt.RetryAfter + time.Duration(rand.Int64N(int64(s.opt.RetryAfter)))
+		hs = append(hs, gosip.NewHeader("Retry-After", strconv.Itoa(int((d+time.Second-1)/time.Second))))
+	}
+	s.respond(req, tx, 503, "Service Unavailable", hs...)
+}
+
+// valid is RFC 3261 8.1.1 and 8.2.2: the fields each request must have, and what
+// it may ask for. It has answered when it returns false.
+func (s *Stack) valid(req *gosip.Request, tx gosip.ServerTransaction) bool {
+	bad := func(code int, phrase string, hs ...gosip.Header) bool {
+		if code == 400 {
+			s.obs.Refused("malformed")
+		}
+		if !req.IsAck() {
+			s.respond(req, tx, code, phrase, hs...)
+		}
+		return false
+	}
+	from, to, seq := req.From(), req.To(), req.CSeq()
+	if from == nil || to == nil || req.CallID() == nil || seq == nil {
+		return bad(400, "Missing From, To, Call-ID or CSeq")
+	}
+	if tag, _ := from.Params.Get("tag"); tag == "" {
+		return bad(400, "Missing From tag")
+	}
+	if seq.MethodName != req.Method {
+		return bad(400, "CSeq Method Differs")
+	}
+	switch req.Recipient.Scheme {
+	case "sip", "sips", "tel":
+	default:
+		return bad(416, "Unsupported URI Scheme")
+	}
+	if h := req.GetHeader("Require"); h != nil && req.Method != gosip.CANCEL && !req.IsAck() {
+		return bad(420, "Bad Extension", gosip.NewHeader("Unsupported", h.Value()))
+	}
+	if len(req.Body()) > 0 {
+		if enc := req.GetHeader("Content-Encoding"); enc != nil && !strings.EqualFold(enc.Value(), "identity") {
+			return bad(415, "Unsupported Media Type", gosip.NewHeader("Accept-Encoding", "identity"))
+		}
+		if (req.Method == gosip.INVITE) && !isSDP(req) {
+			return bad(415, "Unsupported Media Type", gosip.NewHeader("Accept", "application/sdp"))
+		}
+	}
+	return true
+}
+
+func isSDP(m interface {
+	ContentType() *gosip.ContentTypeHeader
+}) bool {
+	h := m.ContentType()
+	if h == nil {
+		return false
+	}
+	t, _, _ := strings.Cut(h.Value(), ";")
+	return strings.EqualFold(strings.TrimSpace(t), "application/sdp")
+}
+
+// respond answers a request and counts it. To gets our tag where it has none.
+func (s *Stack) respond(req *gosip.Request, tx gosip.ServerTransaction, code int, phrase string, hs ...gosip.Header) {
+	if req.IsAck() {
+		return
+	}
+	res := s.response(req, code, phrase, nil, hs...)
+	if code >= 200 {
+		s.obs.ServerRequest(string(req.Method), code)
+	}
+	if err := tx.Respond(res); err != nil {
+		s.log.Debug("answer not sent", "method", req.Method, "code", code, "error", err)
+	}
+}
+
+// response builds an answer with our To tag, Server and the given fields.
+func (s *Stack) response(req *gosip.Request, code int, phrase string, sdp []byte, hs ...gosip.Header) *gosip.Response {
+	res := gosip.NewResponseFromRequest(req, code, phrase, nil)
+	if to, from, id := res.To(), req.From(), req.CallID(); code > 100 && to != nil && from != nil && id != nil && req.To() != nil {
+		if tag, _ := req.To().Params.Get("tag"); tag == "" {
+			fromTag, _ := from.Params.Get("tag")
+			to.Params.Remove("tag")
+			to.Params.Add("tag", s.localTag(string(*id), fromTag))
+		}
+	}
+	res.AppendHeader(gosip.NewHeader("Server", s.opt.UserAgent))
+	for _, h := range hs {
+		res.AppendHeader(h)
+	}
+	if len(sdp) > 0 {
+		res.AppendHeader(gosip.NewHeader("Content-Type", "application/sdp"))
+		res.SetBody(sdp)
+	}
+	return res
+}
+
+// handleOptions answers a ping (RFC 3261 11.2).
+func (s *Stack) handleOptions(req *gosip.Request, tx gosip.ServerTransaction) {
+	if tag, _ := req.To().Params.Get("tag"); tag != "" && s.findLeg(req) == nil {
+		s.respond(req, tx, 481, "Call/Transaction Does Not Exist")
+		return
+	}
+	s.respond(req, tx, 200, "OK", gosip.NewHeader("Allow", allowed), gosip.NewHeader("Accept", "application/sdp"))
+}
