@@ -82,10 +82,12 @@ func (s *sender) astray(ts uint32, now time.Duration) bool {
 	return ahead > maxAhead || ahead < -maxBehind
 }
 
-// leaveOut closes the hole in our sequence numbers that a packet we can't carry on would leave.
+// leaveOut closes the hole in our sequence numbers that a packet we can't carry on would leave. Packets
+// from before it that come late have no number left.
 func (s *sender) leaveOut(in incoming) {
 	r := &s.relayed
 	if r.running && r.generation == in.generation && int16(in.seq+r.seq-s.seq) >= 0 {
 		r.seq--
+		r.floor = s.seq
 	}
 }

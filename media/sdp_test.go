@@ -227,6 +227,14 @@ func TestAdvertisedAddress(t *testing.T) {
 	}
 }
 
+func TestIPv6Description(t *testing.T) {
+	l := &localMedia{rtp: netip.MustParseAddrPort("[2001:db8::1]:4000"), formats: []format{{8, PCMA}}, dir: sendRecv}
+	text, err := l.description([]*sdp.MediaDescription{l.stream()})
+	if err != nil || !strings.Contains(string(text), "c=IN IP6 2001:db8::1\r\n") {
+		t.Errorf("got %q, error %v", text, err)
+	}
+}
+
 func TestReportAddress(t *testing.T) {
 	for _, c := range []struct{ name, line, want string }{
 		{"the next port", "a=ptime:20", "192.0.2.1:4001"},

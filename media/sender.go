@@ -248,8 +248,8 @@ func (s *sender) report(now time.Duration) (ssrc, ts uint32, packets, octets uin
 }
 
 // SendDigit queues a key press to be sent as RFC 4733 events in place of other sound, held for dur
-// (40 ms to 8 s, in steps of 20 ms). It fails when the peer takes no telephone-event, the key is none of 0-9 * # A-D,
-// or 32 presses are waiting already.
+// (40 ms to 8 s, in steps of 20 ms). It fails with ErrNoEvents when the peer takes no telephone-event,
+// ErrBadKey, ErrClosed, or ErrQueueFull when 32 presses are waiting already. It does not wait.
 func (l *Leg) SendDigit(key byte, dur time.Duration) error {
 	code, ok := keyCode(key)
 	if !ok {
