@@ -38,11 +38,14 @@ type registrar struct {
 	mu     sync.Mutex
 	aors   map[string][]*Contact
 	timers map[*Contact]*time.Timer
-	closed bool
+	// sources counts the bindings by the address they came from.
+	sources map[string]int
+	closed  bool
 }
 
 func newRegistrar(s *Stack) *registrar {
-	return &registrar{stack: s, aors: make(map[string][]*Contact), timers: make(map[*Contact]*time.Timer)}
+	return &registrar{stack: s, aors: make(map[string][]*Contact), timers: make(map[*Contact]*time.Timer),
+		sources: make(map[string]int)}
 }
 
 // Contacts lists where the account can be rung now, best first; empty when it
@@ -213,10 +216,14 @@ func (r *registrar) set(user string, cs []*Contact) {
 		if !slices.Contains(cs, old) {
 			r.timers[old].Stop()
 			delete(r.timers, old)
+			if r.sources[old.Source]--; r.sources[old.Source] == 0 {
+				delete(r.sources, old.Source)
+			}
 		}
 	}
 	for _, c := range cs {
 		if r.timers[c] == nil {
+			r.sources[c.Source]++
 			r.timers[c] = time.AfterFunc(time.Until(c.Expires), func() { r.expire(user, c) })
 		}
 	}
@@ -225,6 +232,13 @@ func (r *registrar) set(user string, cs []*Contact) {
 		return
 	}
 	r.aors[user] = cs
+}
+
+// knows tells whether some account registered from this address and port.
+func (r *registrar) knows(source string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sources[source] > 0
 }
 
 func (r *registrar) expire(user string, c *Contact) {
