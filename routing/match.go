@@ -233,10 +233,18 @@ func (s *State) tryOffer(c *call) bool {
 // cursor walks along one list of calls in the order of serving.
 type cursor struct{ rest []*call }
 
+// look adds a list to those that nextCall walks along; idle seats of one team
+// share theirs.
 func (s *State) look(list []*call) {
-	if len(list) > 0 {
-		s.cursors = append(s.cursors, cursor{list})
+	if len(list) == 0 {
+		return
 	}
+	for i := range s.cursors {
+		if &s.cursors[i].rest[0] == &list[0] {
+			return
+		}
+	}
+	s.cursors = append(s.cursors, cursor{list})
 }
 
 // nextCall returns the next call of all the lists in s.cursors, each once.

@@ -139,7 +139,7 @@ func tail(x *extent, lines *lineReader, name string, at int64) error {
 // wholeInside says whether a line that isn't whole ends in an entry that is: the
 // newline between two entries was damaged.
 func wholeInside(line []byte) bool {
-	for i := 1; ; i++ {
+	for i := 0; i < len(line); i++ {
 		n := bytes.Index(line[i:], []byte(" {"))
 		if n < 0 {
 			return false
@@ -151,6 +151,7 @@ func wholeInside(line []byte) bool {
 			}
 		}
 	}
+	return false
 }
 
 var errLong = fmt.Errorf("line of more than %d bytes", maxLine)
