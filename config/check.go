@@ -1,0 +1,289 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/nyaruka/phonenumbers"
+)
+
+// checker finds what is wrong between fields: references, duplicates, overlaps.
+// What couldn't be read was told already and is left alone.
+type checker struct {
+	*decoder
+	cfg *Config
+}
+
+func (c *checker) all() {
+	c.flowNames()
+	c.sip()
+	c.media()
+	c.trunks()
+	c.directory()
+	c.queues()
+	c.agents()
+	c.featureCodes()
+	c.storage()
+	c.http()
+}
+
+// place is where the value at path stands, or else what it would belong to.
+func (c *checker) place(path string) position {
+	for path != "" {
+		if p, ok := c.at[path]; ok {
+			return p
+		}
+		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
+	}
+	return c.at[""]
+}
+
+func (c *checker) wrong(path, hint, what string, args ...any) {
+	c.broken(path, c.place(path), hint, what, args...)
+}
+
+// index is the path of a list's entry, or of a field in it.
+func index(list string, i int, field string) string {
+	return strings.TrimSuffix(fmt.Sprintf("%s[%d].%s", list, i, field), ".")
+}
+
+// twice tells of names that stand in a list more than once.
+func twice[T comparable](c *checker, seen map[T]string, name T, path, what string) {
+	if c.bad[path] {
+		return
+	}
+	if first, ok := seen[name]; ok {
+		c.wrong(path, fmt.Sprintf("the first one is at line %d", c.place(first).line), "%s %v is there twice", what, name)
+		return
+	}
+	seen[name] = path
+}
+
+func (c *checker) queueNames() []string {
+	var names []string
+	for _, q := range c.cfg.Queues {
+		if q.Name != "" {
+			names = append(names, q.Name)
+		}
+	}
+	return names
+}
+
+func (c *checker) flowNames() {
+	if c.flows == nil {
+		return
+	}
+	if values, ok := pairs(c.flows); !ok || len(values) == 0 {
+		c.broken("flows", start(c.flows), "write one, such as main: ...", "flows must be a group of flows by name")
+		return
+	}
+	flows, problems := parseFlows(c.flows, c.queueNames())
+	c.problems = append(c.problems, problems...)
+	c.cfg.Flows = flows
+}
+
+func (c *checker) sip() {
+	seen := map[string]string{}
+	for i, l := range c.cfg.SIP.Listen {
+		at := index("sip.listen", i, "address")
+		if c.bad[at] {
+			continue
+		}
+		if l.Address.Addr().IsUnspecified() {
+			c.wrong(at, "name the address that peers reach, such as 192.0.2.10:5060",
+				"%s is every address, but a SIP server needs a concrete one", l.Address)
+		} else if l.Address.Port() != 0 {
+			twice(c, seen, l.Network+" "+l.Address.String(), at, "address")
+		}
+		if a := l.Advertise; a != "" && !isHost(a) && !isHostPort(a) {
+			c.wrong(index("sip.listen", i, "advertise"), "write host or host:port, such as sip.example.com",
+				"advertise %s is no host", quote(a))
+		}
+	}
+	if r := c.cfg.SIP.Register; r.MinExpires > r.MaxExpires && !c.bad["sip.register.min_expires"] {
+		c.wrong("sip.register.min_expires", fmt.Sprintf("use at most %s", short(r.MaxExpires)),
+			"min_expires is longer than max_expires")
+	}
+}
+
+func (c *checker) media() {
+	m := c.cfg.Media
+	if len(m.Codecs) == 0 && !c.bad["media.codecs"] {
+		c.wrong("media.codecs", "use pcma, pcmu or both", "codecs is empty")
+	}
+	if !m.Address.IsValid() && !c.bad["media.address"] {
+		c.wrong("media.address", examples["netip.Addr"], "address is empty")
+	}
+	if m.Address.IsUnspecified() && !m.Advertise.IsValid() && !c.bad["media.advertise"] {
+		c.wrong("media.address", "name a concrete address, or set media.advertise to the one that phones reach",
+			"%s is every address, and phones can't be told to send there", m.Address)
+	}
+	if m.Advertise.IsUnspecified() && m.Advertise.IsValid() {
+		c.wrong("media.advertise", "name the address that phones reach", "%s is no address to send to", m.Advertise)
+	}
+	if c.bad["media.ports"] || m.Ports.Max == 0 {
+		return
+	}
+	for i, l := range c.cfg.SIP.Listen {
+		port := l.Address.Port()
+		same := l.Address.Addr() == m.Address || m.Address.IsUnspecified()
+		if l.Network == "udp" && same && port >= m.Ports.Min && port <= m.Ports.Max {
+			c.wrong("media.ports", "choose another range", "the range holds port %d of entry %d of sip.listen", port, i+1)
+			return
+		}
+	}
+}
+
+func (c *checker) trunks() {
+	names, users, addresses := map[string]string{}, map[string]string{}, map[netip.Prefix]string{}
+	for i, t := range c.cfg.Trunks {
+		at := func(field string) string { return index("trunks", i, field) }
+		twice(c, names, t.Name, at("name"), "trunk")
+		for j, p := range t.Addresses {
+			twice(c, addresses, p, index(at("addresses"), j, ""), "address")
+		}
+		if t.User != "" {
+			twice(c, users, t.User, at("user"), "user")
+		}
+		switch {
+		case c.bad[at("user")] || c.bad[at("password")] || c.bad[at("addresses")]:
+		case t.User != "" && t.Password == "":
+			c.wrong(at("user"), "add password: ...", "trunk %s has a user but no password", t.Name)
+		case t.User == "" && t.Password != "":
+			c.wrong(at("password"), "add user: ...", "trunk %s has a password but no user", t.Name)
+		case t.User == "" && len(t.Addresses) == 0:
+			c.wrong(at(""), "add addresses: [192.0.2.0/24], or user and password",
+				"trunk %s could be anybody: it has neither addresses nor a user", t.Name)
+		}
+		if !c.bad[at("region")] && !phonenumbers.GetSupportedRegions()[t.Region] {
+			hint := "use an ISO 3166 code, such as CN"
+			if up := strings.ToUpper(t.Region); phonenumbers.GetSupportedRegions()[up] {
+				hint = "write " + up
+			}
+			c.wrong(at("region"), hint, "region %s is no country", quote(t.Region))
+		}
+		c.dids(i, t)
+	}
+}
+
+func (c *checker) dids(trunk int, t Trunk) {
+	seen := map[string]string{}
+	for i, d := range t.DIDs {
+		list := index("trunks", trunk, "dids")
+		number, flow := index(list, i, "number"), index(list, i, "flow")
+		digits := strings.TrimPrefix(d.Number, "+")
+		switch {
+		case c.bad[number]:
+		case d.Number != "*" && (digits == "" || len(digits) > 32 || strings.Trim(digits, "0123456789") != ""):
+			c.wrong(number, `write digits, perhaps after a plus sign, or "*" for any`, "number %s can't be dialled", quote(d.Number))
+		default:
+			twice(c, seen, d.Number, number, "number")
+		}
+		if c.cfg.Flows[d.Flow] == nil && !c.bad[flow] && !c.bad["flows"] {
+			c.wrong(flow, didYouMean(d.Flow, sortedKeys(c.cfg.Flows)), "flow %s doesn't exist", quote(d.Flow))
+		}
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func (c *checker) directory() {
+	d := c.cfg.Directory
+	_, hasRedis := c.at["directory.redis"]
+	if d.File != "" && d.Redis.Address != "" {
+		c.wrong("directory.redis", "keep one of them; `hotline customers import` fills either",
+			"customers are looked up in file or in redis, not both")
+	} else if hasRedis && d.Redis.Address == "" && !c.bad["directory.redis"] && !c.bad["directory.redis.address"] {
+		c.wrong("directory.redis", "add address: 127.0.0.1:6379", "directory.redis has no address")
+	}
+}
+
+func (c *checker) queues() {
+	names, served := map[string]string{}, map[string]bool{}
+	whole := !c.bad["agents"]
+	for i, a := range c.cfg.Agents {
+		for j, q := range a.Queues {
+			served[q] = true
+			whole = whole && !c.bad[index(index("agents", i, "queues"), j, "")]
+		}
+		whole = whole && !c.bad[index("agents", i, "queues")] && !c.bad[index("agents", i, "")]
+	}
+	for i, q := range c.cfg.Queues {
+		at := index("queues", i, "name")
+		twice(c, names, q.Name, at, "queue")
+		if whole && !c.bad[at] && !served[q.Name] {
+			c.wrong(at, "add it to the queues of an agent", "nobody serves queue %s", q.Name)
+		}
+	}
+}
+
+func (c *checker) agents() {
+	users, known := map[string]string{}, c.queueNames()
+	for i, t := range c.cfg.Trunks {
+		if t.User != "" {
+			users[t.User] = index("trunks", i, "user")
+		}
+	}
+	for i, a := range c.cfg.Agents {
+		twice(c, users, a.User, index("agents", i, "user"), "user")
+		for j, q := range a.Queues {
+			at := index(index("agents", i, "queues"), j, "")
+			if !c.bad[at] && !c.bad["queues"] && !slices.Contains(known, q) {
+				c.wrong(at, didYouMean(q, known), "queue %s doesn't exist", quote(q))
+			}
+		}
+	}
+}
+
+func (c *checker) featureCodes() {
+	f, seen := c.cfg.FeatureCodes, map[string]string{}
+	for _, code := range []struct{ name, value string }{
+		{"ready", f.Ready}, {"break", f.Break}, {"log_out", f.LogOut}, {"end_wrap_up", f.EndWrapUp},
+	} {
+		path := "feature_codes." + code.name
+		switch first, ok := seen[code.value]; {
+		case c.bad[path]:
+		case code.value == "":
+			c.wrong(path, `choose one, such as "*1"`, "%s is empty", code.name)
+		case ok:
+			c.wrong(path, "choose another one", "code %s is taken by %s already", code.value, first)
+		default:
+			seen[code.value] = code.name
+		}
+	}
+}
+
+func (c *checker) storage() {
+	journal, records := c.cfg.Journal.Dir, c.cfg.Records.Dir
+	for path, dir := range map[string]string{"journal.dir": journal, "records.dir": records} {
+		if dir == "" && !c.bad[path] {
+			c.wrong(path, "name a directory", "dir is empty")
+		}
+	}
+	if journal != "" && filepath.Clean(journal) == filepath.Clean(records) {
+		c.wrong("journal.dir", "use two directories", "journal.dir is records.dir too")
+	}
+}
+
+func (c *checker) http() {
+	h := c.cfg.HTTP
+	if !c.bad["http.listen"] && !c.bad["http.token"] && h.Token == "" && !h.Listen.Addr().IsLoopback() {
+		c.wrong("http.listen", "set http.token, or listen on 127.0.0.1", "%s can be reached by others, without a token", h.Listen)
+	}
+	for i, l := range c.cfg.SIP.Listen {
+		same := l.Address.Addr() == h.Listen.Addr() || h.Listen.Addr().IsUnspecified()
+		if l.Network == "tcp" && same && l.Address.Port() == h.Listen.Port() && h.Listen.Port() != 0 {
+			c.wrong("http.listen", "choose another port", "%s is taken by entry %d of sip.listen", h.Listen, i+1)
+		}
+	}
+}

@@ -1,0 +1,406 @@
+// Package config reads the configuration file. It finds everything that is
+// wrong with a file at once, each problem with its line, column and a hint, and
+// turns what is right into the options of the other rooms.
+//
+// Every field of Config is described beside it: what it is, its unit and range,
+// and its default, which stands in the tag "default". The tag "restart" marks
+// what a running server can't take over; see NeedsRestart.
+//
+// Relative paths are relative to the working directory.
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"hotline/routing"
+	"hotline/sip"
+)
+
+// Config is the content of a configuration file. Load and Parse fill in the
+// defaults.
+type Config struct {
+	// Node names this server in the journal, in records and metrics: letters,
+	// digits, '.', '_' and '-'. Default: the name of the host.
+	Node string `yaml:"node" word:"yes" restart:"yes"`
+	// SIP is the SIP front end.
+	SIP SIP `yaml:"sip"`
+	// Media is the sound: RTP ports and codecs.
+	Media Media `yaml:"media"`
+	// Trunks are the peers that send callers. At least one.
+	Trunks []Trunk `yaml:"trunks" required:"yes"`
+	// Directory says who calls.
+	Directory Directory `yaml:"directory"`
+	// Tiers are what is promised to each service class.
+	Tiers Tiers `yaml:"tiers"`
+	// Queues are where callers wait. At least one.
+	Queues []Queue `yaml:"queues" required:"yes"`
+	// Agents are the people who answer, each with one seat of the same name.
+	// At least one.
+	Agents []Agent `yaml:"agents" required:"yes"`
+	// Routing says who is rung, when and how long.
+	Routing Routing `yaml:"routing"`
+	// FeatureCodes are what agents dial to say what they do.
+	FeatureCodes FeatureCodes `yaml:"feature_codes"`
+	// Prompts are recordings beside those that are built in.
+	Prompts Prompts `yaml:"prompts"`
+	// Flows are what callers hear and press, by name. At least one.
+	Flows map[string]*Flow `yaml:"flows" required:"yes"`
+	// Records are the call records.
+	Records Records `yaml:"records"`
+	// Journal is the journal of routing.
+	Journal Journal `yaml:"journal"`
+	// HTTP is the server of metrics, health and operations.
+	HTTP HTTP `yaml:"http"`
+	// Log says what is logged and how.
+	Log Log `yaml:"log"`
+	// Drain is how the server stops.
+	Drain Drain `yaml:"drain"`
+}
+
+// Secret is a password or token. It doesn't show itself when it is printed or
+// logged; string(s) is the value.
+type Secret string
+
+// String hides the value.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "[secret]"
+}
+
+// GoString hides the value.
+func (s Secret) GoString() string { return s.String() }
+
+// Size is a number of bytes, written such as "512KiB", "64MiB" or "1GiB".
+type Size int64
+
+// SIP is the SIP front end.
+type SIP struct {
+	// Listen are the addresses to receive on. At least one.
+	Listen []Listen `yaml:"listen" required:"yes" restart:"yes"`
+	// Realm is the digest realm that phones show. Default "hotline".
+	Realm string `yaml:"realm" default:"hotline" restart:"yes"`
+	// UserAgent names the server in SIP messages. Default "hotline".
+	UserAgent string `yaml:"user_agent" default:"hotline" restart:"yes"`
+	// MaxCalls is the number of legs at once; beyond it new calls get 503.
+	// 1 to 100000, default 2000.
+	MaxCalls int `yaml:"max_calls" default:"2000" min:"1" max:"100000" restart:"yes"`
+	// MaxPending is the number of requests being worked on at once; beyond it
+	// new ones get 503. 1 to 100000, default 4000.
+	MaxPending int `yaml:"max_pending" default:"4000" min:"1" max:"100000" restart:"yes"`
+	// MaxConnections is the number of TCP connections at once. 1 to 100000,
+	// default 1024.
+	MaxConnections int `yaml:"max_connections" default:"1024" min:"1" max:"100000" restart:"yes"`
+	// MaxSources is the number of UDP peers remembered at once. 1 to 1000000,
+	// default 8192.
+	MaxSources int `yaml:"max_sources" default:"8192" min:"1" max:"1000000" restart:"yes"`
+	// IdleTimeout is after how much silence a TCP connection is closed. 10s to
+	// 24h, default 1h.
+	IdleTimeout time.Duration `yaml:"idle_timeout" default:"1h" min:"10s" max:"24h" restart:"yes"`
+	// RetryAfter is what an overloaded server tells new calls to wait, in whole
+	// seconds; 0s tells nothing, for a trunk that would stop sending
+	// altogether. 0s to 60s, default 2s.
+	RetryAfter time.Duration `yaml:"retry_after" default:"2s" min:"0s" max:"60s" restart:"yes"`
+	// UnreachableAfter is how long an agent's phone may give no sign before its
+	// seat counts as unreachable. 500ms to 32s, default 3s.
+	UnreachableAfter time.Duration `yaml:"unreachable_after" default:"3s" min:"500ms" max:"32s" restart:"yes"`
+	// Register is about the registrations of agents' phones.
+	Register Register `yaml:"register"`
+	// NonceTTL is the life of a digest challenge. 10s to 1h, default 5m.
+	NonceTTL time.Duration `yaml:"nonce_ttl" default:"5m" min:"10s" max:"1h" restart:"yes"`
+}
+
+// Listen is one address to receive SIP on.
+type Listen struct {
+	// Network is "udp" or "tcp". Default "udp".
+	Network string `yaml:"network" default:"udp" oneof:"udp|tcp"`
+	// Address is a concrete IP address and port; port 0 lets the kernel choose.
+	// 0.0.0.0 and [::] are refused: answers must leave from the address that
+	// the peer knows.
+	Address netip.AddrPort `yaml:"address" required:"yes"`
+	// Advertise is the host, or host:port, that peers reach this address by
+	// when it is another one (behind a NAT). Default: the address.
+	Advertise string `yaml:"advertise"`
+}
+
+// Register is about the registrations of agents' phones.
+type Register struct {
+	// MinExpires is the shortest registration. 10s to 1h, default 60s.
+	MinExpires time.Duration `yaml:"min_expires" default:"60s" min:"10s" max:"1h" restart:"yes"`
+	// MaxExpires is the longest registration. 10s to 24h, default 1h.
+	MaxExpires time.Duration `yaml:"max_expires" default:"1h" min:"10s" max:"24h" restart:"yes"`
+	// MaxContacts is how many phones one agent may register at once; the oldest
+	// gives way. 1 to 16, default 4.
+	MaxContacts int `yaml:"max_contacts" default:"4" min:"1" max:"16" restart:"yes"`
+}
+
+// Media is the sound.
+type Media struct {
+	// Address is the local IP address of all RTP sockets. Default 127.0.0.1.
+	Address netip.Addr `yaml:"address" default:"127.0.0.1" restart:"yes"`
+	// Advertise is the IP address that phones send RTP to when it is another
+	// one (behind a NAT). Default: the address.
+	Advertise netip.Addr `yaml:"advertise" restart:"yes"`
+	// Ports is the range of RTP ports, such as "20000-29999"; each leg takes an
+	// even one and the next. Default: the kernel chooses, without a limit.
+	Ports Ports `yaml:"ports" restart:"yes"`
+	// Codecs are those that are spoken, the preferred one first: pcma (A-law),
+	// pcmu (µ-law). Default both.
+	Codecs []string `yaml:"codecs" default:"pcma,pcmu" oneof:"pcma|pcmu" unique:"yes" restart:"yes"`
+	// RTPTimeout is after how long without any RTP a leg is given up; 0s never.
+	// Default 60s.
+	RTPTimeout time.Duration `yaml:"rtp_timeout" default:"60s" min:"0s" max:"24h" restart:"yes"`
+	// HoldTimeout is the same while the leg is on hold; 0s never. Default 0s.
+	HoldTimeout time.Duration `yaml:"hold_timeout" default:"0s" min:"0s" max:"24h" restart:"yes"`
+	// PortRest is how long a pair of ports rests after its call, so that late
+	// packets don't reach the next one. 0s to 60s, default 2s.
+	PortRest time.Duration `yaml:"port_rest" default:"2s" min:"0s" max:"60s" restart:"yes"`
+}
+
+// Ports is a range of UDP ports, both ends included. The zero value means that
+// the kernel chooses.
+type Ports struct{ Min, Max uint16 }
+
+// Trunk is a peer that sends callers: known by its addresses, by digest, or, with
+// both given, by both together.
+type Trunk struct {
+	// Name of the trunk in logs, records and metrics.
+	Name string `yaml:"name" required:"yes" word:"yes"`
+	// Addresses it sends from: IP addresses or networks such as 192.0.2.0/24.
+	// The most specific network wins. Default: any, then user and password are
+	// needed.
+	Addresses []netip.Prefix `yaml:"addresses" unique:"yes"`
+	// User is the digest user name of the trunk. Default: none.
+	User string `yaml:"user" word:"yes"`
+	// Password belongs to User.
+	Password Secret `yaml:"password"`
+	// Algorithm of the digest: "md5", "sha-256" or "both". Default "md5", which
+	// is all that many systems know.
+	Algorithm sip.Algorithm `yaml:"algorithm" default:"md5" oneof:"md5|sha-256|both"`
+	// Region is the ISO 3166 code of the country that completes national
+	// numbers. Default "CN".
+	Region string `yaml:"region" default:"CN"`
+	// TrustIdentity takes the caller's number from P-Asserted-Identity where
+	// there is one. Only for a trunk that checks it. Default false.
+	TrustIdentity bool `yaml:"trust_identity"`
+	// Symmetric sends requests within a call to where it came from instead of
+	// its Contact: for a trunk behind a NAT. Default false.
+	Symmetric bool `yaml:"symmetric"`
+	// DIDs are the numbers that may be dialled here. At least one.
+	DIDs []DID `yaml:"dids" required:"yes"`
+}
+
+// DID is a number that can be dialled, and the flow that answers.
+type DID struct {
+	// Number as the trunk dials it, in quotes: digits, perhaps a plus sign; "*"
+	// is any number that isn't listed.
+	Number string `yaml:"number" required:"yes"`
+	// Flow that answers, one of flows.
+	Flow string `yaml:"flow" required:"yes"`
+}
+
+// Directory says who calls. It is either a file or a Redis; with neither, nobody
+// is known.
+type Directory struct {
+	// File is a CSV file with the columns number, id, name, tier, manager,
+	// team, language. Default: none.
+	File string `yaml:"file"`
+	// Redis is a server with a hash customer:NUMBER for each customer.
+	Redis Redis `yaml:"redis" restart:"yes"`
+	// Timeout is how long a call waits for the directory before it goes on with
+	// the default tier. 1ms to 5s, default 50ms.
+	Timeout time.Duration `yaml:"timeout" default:"50ms" min:"1ms" max:"5s"`
+	// Cache keeps the latest answers.
+	Cache Cache `yaml:"cache"`
+	// DefaultTier is that of callers who are unknown: A1, A2, B1, B2 or C.
+	// Default C.
+	DefaultTier routing.Tier `yaml:"default_tier" default:"C"`
+	// DefaultLanguage is that of callers who are unknown, an ISO 639 code.
+	// Default "zh".
+	DefaultLanguage string `yaml:"default_language" default:"zh" language:"yes"`
+}
+
+// Redis is a Redis server. An empty address means none.
+type Redis struct {
+	// Address is host:port.
+	Address string `yaml:"address" hostport:"yes"`
+	// Username of the ACL. Default: none.
+	Username string `yaml:"username"`
+	// Password of the user or of the server. Default: none.
+	Password Secret `yaml:"password"`
+	// Database number. 0 to 10000, default 0.
+	Database int `yaml:"database" default:"0" min:"0" max:"10000"`
+	// TLS encrypts the connection and checks the server's certificate. Default
+	// false.
+	TLS bool `yaml:"tls"`
+}
+
+// Cache keeps the latest answers of the directory.
+type Cache struct {
+	// Size is the number of callers kept; 0 keeps none. 0 to 10000000, default
+	// 10000.
+	Size int `yaml:"size" default:"10000" min:"0" max:"10000000"`
+	// TTL is how long an answer counts. 0s to 24h, default 5m.
+	TTL time.Duration `yaml:"ttl" default:"5m" min:"0s" max:"24h"`
+}
+
+// Tiers are what is promised to each service class.
+type Tiers struct {
+	// A1 are high-value customers. Target 10s by default.
+	A1 Tier `yaml:"A1"`
+	// A2 are strategic customers. Target 10s by default.
+	A2 Tier `yaml:"A2"`
+	// B1 are leaders of their trade. Target 20s by default.
+	B1 Tier `yaml:"B1"`
+	// B2 are customers with a future. Target 20s by default.
+	B2 Tier `yaml:"B2"`
+	// C are all others. Target 30s by default.
+	C Tier `yaml:"C"`
+}
+
+// Tier is what is promised to one service class.
+type Tier struct {
+	// Target is the wait within which calls should be answered. It is also a
+	// bucket of the histograms. 100ms to 1h.
+	Target time.Duration `yaml:"target" min:"100ms" max:"1h" restart:"yes"`
+	// Percent of the calls that should be answered within Target. 1 to 100,
+	// default 90.
+	Percent int `yaml:"percent" default:"90" min:"1" max:"100"`
+}
+
+// Queue is where callers wait.
+type Queue struct {
+	// Name of the queue in flows, agents, records and metrics.
+	Name string `yaml:"name" required:"yes" word:"yes"`
+	// WrapUp is the agent's time for work after a call of this queue. 0s to
+	// 24h, default 10s.
+	WrapUp time.Duration `yaml:"wrap_up" default:"10s" min:"0s" max:"24h"`
+	// Music is the name of the prompt that is played in a loop to those who
+	// wait. Default: the built-in music.
+	Music string `yaml:"music"`
+}
+
+// Agent is a person who answers calls, at a seat of the same name.
+type Agent struct {
+	// User is the name the phone registers with, and that of agent and seat.
+	User string `yaml:"user" required:"yes" word:"yes"`
+	// Password of the phone.
+	Password Secret `yaml:"password" required:"yes"`
+	// Algorithm of the digest: "md5", "sha-256" or "both". Default "md5", which
+	// is all that many phones know.
+	Algorithm sip.Algorithm `yaml:"algorithm" default:"md5" oneof:"md5|sha-256|both"`
+	// Name of the person, for people. Default: the user.
+	Name string `yaml:"name"`
+	// Queues the agent serves. An account manager may serve none.
+	Queues []string `yaml:"queues" unique:"yes"`
+	// Team of the agent; customers name their manager's team. Default: none.
+	Team string `yaml:"team" word:"yes"`
+	// Languages the agent speaks, ISO 639 codes. Default: any.
+	Languages []string `yaml:"languages" language:"yes" unique:"yes"`
+	// VIP reserves the seat for customers of the tiers A and B. Default false.
+	VIP bool `yaml:"vip"`
+}
+
+// Routing says who is rung, when and how long.
+type Routing struct {
+	// Order of the calls that wait: "strict" serves A before B before C, first
+	// come first served within. Default "strict".
+	Order string `yaml:"order" default:"strict" oneof:"strict"`
+	// KeepIdle is how many idle VIP seats of a queue are kept from C callers. 0
+	// to 10000, default 0.
+	KeepIdle int `yaml:"keep_idle" default:"0" min:"0" max:"10000"`
+	// ManagerTime is how long a caller waits for the account manager only. 0s
+	// to 1h, default 20s.
+	ManagerTime time.Duration `yaml:"manager_time" default:"20s" min:"0s" max:"1h"`
+	// TeamTime is how long a caller then waits for manager and team only. 0s to
+	// 1h, default 20s.
+	TeamTime time.Duration `yaml:"team_time" default:"20s" min:"0s" max:"1h"`
+	// RingTime is how long an agent's phone rings. 1s to 10m, default 20s.
+	RingTime time.Duration `yaml:"ring_time" default:"20s" min:"1s" max:"10m"`
+	// RejectDelay is how long a seat rests after its agent refused a call. 0s
+	// to 1h, default 5s.
+	RejectDelay time.Duration `yaml:"reject_delay" default:"5s" min:"0s" max:"1h"`
+	// BusyDelay is how long a seat rests after its phone was busy. 0s to 1h,
+	// default 5s.
+	BusyDelay time.Duration `yaml:"busy_delay" default:"5s" min:"0s" max:"1h"`
+	// NoAnswerDelay is how long a seat rests after nobody answered. 0s to 1h,
+	// default 10s.
+	NoAnswerDelay time.Duration `yaml:"no_answer_delay" default:"10s" min:"0s" max:"1h"`
+	// UnreachableDelay is how long a seat rests after its phone couldn't be
+	// reached. 0s to 1h, default 10s.
+	UnreachableDelay time.Duration `yaml:"unreachable_delay" default:"10s" min:"0s" max:"1h"`
+	// MaxMisses is how many unanswered calls in a row send an agent on a break;
+	// 0 never does. 0 to 100, default 3.
+	MaxMisses int `yaml:"max_misses" default:"3" min:"0" max:"100"`
+	// OfferLease is how long a seat stays reserved when a server says nothing
+	// more about a call on offer. 1s to 10m, default 10s.
+	OfferLease time.Duration `yaml:"offer_lease" default:"10s" min:"1s" max:"10m"`
+}
+
+// FeatureCodes are what agents dial to say what they do: digits, * and #.
+type FeatureCodes struct {
+	// Ready for calls. Default "*1".
+	Ready string `yaml:"ready" default:"*1" code:"yes"`
+	// Break from calls. Default "*2".
+	Break string `yaml:"break" default:"*2" code:"yes"`
+	// LogOut for today. Default "*3".
+	LogOut string `yaml:"log_out" default:"*3" code:"yes"`
+	// EndWrapUp before its time. Default "*4".
+	EndWrapUp string `yaml:"end_wrap_up" default:"*4" code:"yes"`
+}
+
+// Prompts are recordings beside those that are built in.
+type Prompts struct {
+	// Dir holds files NAME.LANGUAGE.wav (8 kHz, mono), which add to the built-in
+	// prompts or replace one of the same name. Default: none.
+	Dir string `yaml:"dir"`
+}
+
+// Records are the call records.
+type Records struct {
+	// Dir of the files calls-YYYY-MM-DD.jsonl. Default "data/records".
+	Dir string `yaml:"dir" default:"data/records" restart:"yes"`
+}
+
+// Journal is the journal of routing.
+type Journal struct {
+	// Dir of the journal's segments. Default "data/journal".
+	Dir string `yaml:"dir" default:"data/journal" restart:"yes"`
+	// SegmentSize is the size beyond which a new segment is begun. 64KiB to
+	// 4GiB, default 64MiB.
+	SegmentSize Size `yaml:"segment_size" default:"64MiB" min:"64KiB" max:"4GiB" restart:"yes"`
+	// KeepSegments is how many segments are kept; 0 keeps all. 0 to 100000,
+	// default 0.
+	KeepSegments int `yaml:"keep_segments" default:"0" min:"0" max:"100000" restart:"yes"`
+	// SyncWithin is what a power cut may take: how soon after it was written an
+	// entry is on its way to the disk. 1ms to 10s, default 50ms.
+	SyncWithin time.Duration `yaml:"sync_within" default:"50ms" min:"1ms" max:"10s" restart:"yes"`
+}
+
+// HTTP is the server of metrics, health and operations.
+type HTTP struct {
+	// Listen is an IP address and port; port 0 lets the kernel choose. An
+	// address that others can reach needs a token. Default 127.0.0.1:8080.
+	Listen netip.AddrPort `yaml:"listen" default:"127.0.0.1:8080" restart:"yes"`
+	// Token that a client must show ("Authorization: Bearer TOKEN"). Default:
+	// none.
+	Token Secret `yaml:"token"`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	// Level is the least that is logged: "debug", "info", "warn" or "error".
+	// Default "info".
+	Level string `yaml:"level" default:"info" oneof:"debug|info|warn|error"`
+	// Format is "text" or "json". Default "text".
+	Format string `yaml:"format" default:"text" oneof:"text|json" restart:"yes"`
+}
+
+// Drain is how the server stops.
+type Drain struct {
+	// Timeout is how long calls may go on after the first signal to stop. 0s to
+	// 24h, default 60s.
+	Timeout time.Duration `yaml:"timeout" default:"60s" min:"0s" max:"24h"`
+}

@@ -1,0 +1,162 @@
+package config
+
+import (
+	"time"
+
+	"hotline/media"
+	"hotline/routing"
+	"hotline/sip"
+)
+
+// micro turns a span into routing's unit.
+func micro(d time.Duration) routing.Duration { return routing.Duration(d.Microseconds()) }
+
+// Policy is what routing needs to know. Each agent has one seat of the same name.
+func (c *Config) Policy() routing.Policy {
+	r := c.Routing
+	p := routing.Policy{
+		Order: r.Order, KeepIdle: r.KeepIdle,
+		ManagerTime: micro(r.ManagerTime), TeamTime: micro(r.TeamTime), RingTime: micro(r.RingTime),
+		RejectDelay: micro(r.RejectDelay), BusyDelay: micro(r.BusyDelay),
+		NoAnswerDelay: micro(r.NoAnswerDelay), UnreachableDelay: micro(r.UnreachableDelay),
+		MaxMisses: r.MaxMisses, OfferLease: micro(r.OfferLease),
+	}
+	for _, t := range routing.Tiers() {
+		p.Tiers = append(p.Tiers, routing.TierPolicy{Tier: t, TargetMS: c.Tiers.Of(t).Target.Milliseconds()})
+	}
+	for _, q := range c.Queues {
+		p.Queues = append(p.Queues, routing.QueuePolicy{ID: routing.QueueID(q.Name), WrapUp: micro(q.WrapUp)})
+	}
+	for _, a := range c.Agents {
+		seat := routing.SeatPolicy{
+			ID: routing.SeatID(a.User), Agent: routing.AgentID(a.User),
+			VIP: a.VIP, Team: a.Team, Languages: a.Languages,
+		}
+		for _, q := range a.Queues {
+			seat.Queues = append(seat.Queues, routing.QueueID(q))
+		}
+		p.Seats = append(p.Seats, seat)
+	}
+	return p
+}
+
+// Of is what is promised to tier t.
+func (t *Tiers) Of(tier routing.Tier) Tier {
+	switch tier {
+	case routing.TierA1:
+		return t.A1
+	case routing.TierA2:
+		return t.A2
+	case routing.TierB1:
+		return t.B1
+	case routing.TierB2:
+		return t.B2
+	default:
+		return t.C
+	}
+}
+
+// SIPAccess says who may call and register.
+func (c *Config) SIPAccess() sip.Access {
+	var access sip.Access
+	for _, t := range c.Trunks {
+		trunk := sip.Trunk{
+			Name: t.Name, Addresses: t.Addresses, Region: t.Region,
+			TrustIdentity: t.TrustIdentity, Symmetric: t.Symmetric,
+		}
+		if t.User != "" {
+			trunk.Credentials = &sip.Credentials{User: t.User, Password: string(t.Password), Algorithm: t.Algorithm}
+		}
+		access.Trunks = append(access.Trunks, trunk)
+	}
+	for _, a := range c.Agents {
+		access.Accounts = append(access.Accounts, sip.Account{Credentials: sip.Credentials{
+			User: a.User, Password: string(a.Password), Algorithm: a.Algorithm,
+		}})
+	}
+	return access
+}
+
+// SIPListen are the addresses to receive SIP on.
+func (c *Config) SIPListen() []sip.Listener {
+	var listeners []sip.Listener
+	for _, l := range c.SIP.Listen {
+		listeners = append(listeners, sip.Listener{Network: l.Network, Addr: l.Address, Advertise: l.Advertise})
+	}
+	return listeners
+}
+
+// SIPOptions are the options of the SIP front end; handlers, logger and observer
+// are the caller's to add.
+func (c *Config) SIPOptions() sip.Options {
+	s := c.SIP
+	retry := s.RetryAfter
+	if retry == 0 {
+		retry = -1
+	}
+	return sip.Options{
+		Listen: c.SIPListen(), Access: c.SIPAccess(), UserAgent: s.UserAgent, Realm: s.Realm,
+		MaxCalls: s.MaxCalls, MaxPending: s.MaxPending, MaxConnections: s.MaxConnections, MaxSources: s.MaxSources,
+		IdleTimeout: s.IdleTimeout, RetryAfter: retry, Unreachable: s.UnreachableAfter,
+		MinExpires: s.Register.MinExpires, MaxExpires: s.Register.MaxExpires,
+		MaxContacts: s.Register.MaxContacts, NonceTTL: s.NonceTTL,
+	}
+}
+
+// MediaConfig sets the media engine up; the logger is the caller's to add.
+func (c *Config) MediaConfig() media.Config {
+	m := c.Media
+	rest := m.PortRest
+	if rest == 0 {
+		rest = -1
+	}
+	cfg := media.Config{
+		Bind: m.Address, Advertise: m.Advertise,
+		PortMin: m.Ports.Min, PortMax: m.Ports.Max, PortRest: rest,
+		RTPTimeout: m.RTPTimeout, HoldTimeout: m.HoldTimeout,
+	}
+	for _, name := range m.Codecs {
+		cfg.Codecs = append(cfg.Codecs, map[string]media.Codec{"pcma": media.PCMA, "pcmu": media.PCMU}[name])
+	}
+	return cfg
+}
+
+// FlowFor is the name of the flow that answers what was dialled on a trunk: the
+// number as it is written, else the same number in E.164, else "*". It is false
+// when nothing answers there.
+func (c *Config) FlowFor(trunk, dialled string) (flow string, ok bool) {
+	for _, t := range c.Trunks {
+		if t.Name == trunk {
+			return t.flowFor(dialled)
+		}
+	}
+	return "", false
+}
+
+func (t *Trunk) flowFor(dialled string) (flow string, ok bool) {
+	whole, international := sip.E164(dialled, t.Region), ""
+	for _, d := range t.DIDs {
+		switch {
+		case d.Number == dialled:
+			return d.Flow, true
+		case d.Number == "*":
+			flow, ok = d.Flow, true
+		case whole != "" && sip.E164(d.Number, t.Region) == whole:
+			international = d.Flow
+		}
+	}
+	if international != "" {
+		return international, true
+	}
+	return flow, ok
+}
+
+// Agent returns the agent of that user name.
+func (c *Config) Agent(user string) (Agent, bool) {
+	for _, a := range c.Agents {
+		if a.User == user {
+			return a, true
+		}
+	}
+	return Agent{}, false
+}
