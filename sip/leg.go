@@ -67,6 +67,7 @@ type Leg struct {
 	confOnce  sync.Once
 	onReoffer func([]byte) ([]byte, int)
 	onDigit   func(byte)
+	onAnswer  func([]byte)
 	callTx    gosip.ServerTransaction
 	callReq   *gosip.Request
 	txOver    chan struct{}
@@ -124,6 +125,14 @@ func (l *Leg) OnReoffer(f func(offer []byte) (answer []byte, refuse int)) {
 func (l *Leg) OnDigit(f func(key byte)) {
 	l.mu.Lock()
 	l.onDigit = f
+	l.mu.Unlock()
+}
+
+// OnAnswer sets what receives the peer's SDP when it comes in the ACK: the
+// INVITE had none and our 200 carried the offer.
+func (l *Leg) OnAnswer(f func(answer []byte)) {
+	l.mu.Lock()
+	l.onAnswer = f
 	l.mu.Unlock()
 }
 

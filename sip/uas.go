@@ -124,8 +124,8 @@ func recordRoutes(hs []gosip.Header, reverse bool) []gosip.Uri {
 func (l *Leg) holdTransaction(tx gosip.ServerTransaction) {
 	for {
 		select {
-		case <-tx.Acks():
-			l.acknowledge()
+		case ack := <-tx.Acks():
+			l.acknowledge(ack)
 		case <-l.txOver:
 			return
 		case <-l.stack.closed:
@@ -227,8 +227,12 @@ func (l *Leg) giveUp() {
 }
 
 // acknowledge notes the ACK; a BYE that waited for it goes out now.
-func (l *Leg) acknowledge() {
+func (l *Leg) acknowledge(ack *gosip.Request) {
 	l.mu.Lock()
+	var take func([]byte)
+	if l.state == legAnswered || l.reAcked != nil {
+		take = l.onAnswer
+	}
 	if l.state == legAnswered {
 		l.state = legConfirmed
 	}
@@ -239,6 +243,9 @@ func (l *Leg) acknowledge() {
 		l.reAcked = nil
 	}
 	l.mu.Unlock()
+	if take != nil && len(ack.Body()) > 0 && isSDP(ack) {
+		take(ack.Body())
+	}
 	l.confOnce.Do(func() { close(l.confirmed) })
 	if bye {
 		l.sendBye()
@@ -248,7 +255,7 @@ func (l *Leg) acknowledge() {
 
 func (s *Stack) handleAck(req *gosip.Request, tx gosip.ServerTransaction) {
 	if l := s.findLeg(req); l != nil {
-		l.acknowledge()
+		l.acknowledge(req)
 	}
 }
 
@@ -341,8 +348,8 @@ func (s *Stack) handleReinvite(req *gosip.Request, tx gosip.ServerTransaction) {
 	})
 	for {
 		select {
-		case <-tx.Acks():
-			l.acknowledge()
+		case ack := <-tx.Acks():
+			l.acknowledge(ack)
 		case <-acked:
 			return
 		case <-l.done:
