@@ -1,0 +1,48 @@
+// Package ivr is what a caller meets before an agent: flows of prompts, menus and digits, read
+// from the YAML of the config, and the interpreter that plays one to one caller.
+//
+// A flow is a set of named steps. Each step does one thing and says which step is next:
+//
+//	flows:
+//	  main:
+//	    start: language            # the first step
+//	    time_limit: 10m            # for the whole flow, 10s to 1h; default 10m
+//	    too_long: operator         # a queue or hang_up step for when the limit is over; default: hang up
+//	    steps:
+//	      language:
+//	        menu:
+//	          prompts: [welcome, choose-language]
+//	          wait: 5s             # for a key after the prompts, 1s to 1m; default 5s
+//	          tries: 3             # for wrong keys and for no key, each counted alone, 1 to 10; default 3
+//	          keys:
+//	            "1": {language: zh, next: number}
+//	            "2": {language: en, next: number}
+//	            "0": operator      # short for {next: operator}
+//	          wrong_key: {prompts: [wrong-key], tries: 2, next: operator}  # all optional
+//	          no_key: {prompts: [no-key]}
+//	          too_many: operator   # where wrong_key and no_key lead without a next of their own
+//	      number:
+//	        collect:
+//	          prompts: [enter-number]
+//	          digits: 6..8         # or one number; 1 to 32
+//	          end_key: "#"         # "#" (default), "*" or none
+//	          wait: 8s             # for the first and for each further digit; default 8s
+//	          tries: 3
+//	          store: customer_number
+//	          next: vip
+//	          wrong_input: {prompts: [wrong-key]}   # too few digits, or a key that is none
+//	          no_input: {next: vip}
+//	          too_many: operator
+//	      vip:
+//	        branch:                # by tier, language (chosen or known) or identified (yes, no)
+//	          tier: {A1: straight, A2: straight}
+//	          else: operator
+//	      straight: {play: {prompts: [vip-welcome], barge_in: false, next: operator}}
+//	      operator: {queue: {name: operator, prompts: [please-wait]}}  # or {queue: operator}
+//	      bye:      {hang_up: {prompts: [goodbye]}}                    # or {hang_up: }
+//
+// A key stops the prompts of menu, collect and play at once (play: unless barge_in is false) and
+// is used by the next step that wants keys. After a wrong key what else was typed ahead is
+// forgotten. Prompts sound in the caller's language; before one is chosen or known, in Chinese
+// and then in English.
+package ivr
