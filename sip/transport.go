@@ -182,31 +182,31 @@ func (f *tcpFront) Accept() (net.Conn, error) {
 			continue
 		}
 		_ = c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3})
-		return &tcpConn{TCPConn: c, front: f}, nil
+		return &tcpConn{Conn: c, closed: func() { f.open.Add(-1) }}, nil
 	}
 }
 
 type tcpConn struct {
-	*net.TCPConn
-	front *tcpFront
-	once  sync.Once
-	spoke bool
+	net.Conn
+	closed func()
+	once   sync.Once
+	spoke  bool
 }
 
 // Read gives the first bytes a deadline of their own; later ones have sipgo's.
 func (c *tcpConn) Read(b []byte) (int, error) {
 	if !c.spoke {
-		_ = c.TCPConn.SetReadDeadline(time.Now().Add(firstBytesWithin))
+		_ = c.Conn.SetReadDeadline(time.Now().Add(firstBytesWithin))
 	}
-	n, err := c.TCPConn.Read(b)
+	n, err := c.Conn.Read(b)
 	c.spoke = c.spoke || n > 0
 	return n, err
 }
 
 // Close closes the connection and gives its place back, once.
 func (c *tcpConn) Close() error {
-	c.once.Do(func() { c.front.open.Add(-1) })
-	return c.TCPConn.Close()
+	c.once.Do(c.closed)
+	return c.Conn.Close()
 }
 
 // libraryLog takes sipgo's log. Its lines can hold whole packets and numbers,

@@ -1,0 +1,183 @@
+package sip
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var local = netip.MustParseAddrPort("127.0.0.1:0")
+
+func realStack(t *testing.T, network string, o Options) *Stack {
+	t.Helper()
+	o.Listen = []Listener{{Network: network, Addr: local}}
+	o.Logger = slog.New(slog.DiscardHandler)
+	s, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func within(t *testing.T, what string, ch <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-ch:
+	case <-time.After(5 * time.Second):
+		t.Fatalf("%s: nothing within 5 s", what)
+	}
+}
+
+// Over real sockets: the call is answered, the server's BYE comes back by the
+// way the call came, and all of it from the listener's own port.
+func TestCallOverRealSockets(t *testing.T) {
+	for _, network := range []string{"udp", "tcp"} {
+		t.Run(network, func(t *testing.T) {
+			legs := make(chan *Leg, 1)
+			srv := realStack(t, network, Options{
+				Access:   Access{Trunks: []Trunk{{Name: "local", Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}},
+				Handlers: Handlers{Invite: func(l *Leg) { _ = l.Answer([]byte("v=0\r\n")); legs <- l }},
+			})
+			ua := realStack(t, network, Options{})
+			c, err := ua.ContactTo("sip:1@" + srv.Addr(0).String() + ";transport=" + network)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := ua.Dial(Outgoing{Contacts: []Contact{c}, FromUser: "13800000000", ToUser: "1", Offer: []byte("v=0\r\n")})
+			within(t, "answer", d.Done())
+			leg := d.Outcome().Leg
+			if leg == nil {
+				t.Fatalf("%+v", d.Outcome())
+			}
+			a := <-legs
+			within(t, "ACK", a.Confirmed())
+			if src := a.Incoming().Source; network == "udp" && src != ua.Addr(0).String() {
+				t.Errorf("the INVITE came from %s, want the caller's listener %s", src, ua.Addr(0))
+			}
+			a.Hangup()
+			within(t, "BYE at the caller", leg.Done())
+			if leg.End().Cause != EndRemoteBye {
+				t.Errorf("caller ended with %q", leg.End().Cause)
+			}
+		})
+	}
+}
+
+// The BYE of a call that came by TCP goes back on its connection: the caller has
+// nothing else that listens.
+func TestByeUsesTheCallersConnection(t *testing.T) {
+	legs := make(chan *Leg, 1)
+	srv := realStack(t, "tcp", Options{
+		Access:   Access{Trunks: []Trunk{{Name: "local", Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}},
+		Handlers: Handlers{Invite: func(l *Leg) { _ = l.Answer([]byte("v=0\r\n")); legs <- l }},
+	})
+	conn, err := net.Dial("tcp", srv.Addr(0).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	say := func(s string) {
+		if _, err := conn.Write([]byte(s)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const head = "From: <sip:13800000000@127.0.0.1>;tag=f\r\nCall-ID: tcp1\r\nMax-Forwards: 70\r\n"
+	say("INVITE sip:1@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bK1\r\nTo: <sip:1@127.0.0.1>\r\nCSeq: 1 INVITE\r\nContact: <sip:x@127.0.0.1:9;transport=tcp>\r\n" + head + "Content-Length: 0\r\n\r\n")
+	answer := readUntil(t, conn, "SIP/2.0 200")
+	say("ACK sip:1@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bK2\r\nTo: " + header(answer, "To") + "\r\nCSeq: 1 ACK\r\n" + head + "Content-Length: 0\r\n\r\n")
+	a := <-legs
+	within(t, "ACK", a.Confirmed())
+	a.Hangup()
+	readUntil(t, conn, "BYE ")
+}
+
+// readUntil reads messages without bodies until one starts with prefix.
+func readUntil(t *testing.T, conn net.Conn, prefix string) string {
+	t.Helper()
+	var all strings.Builder
+	buf := make([]byte, 4096)
+	for {
+		if i := strings.Index(all.String(), prefix); i >= 0 && strings.Contains(all.String()[i:], "\r\n\r\n") {
+			return all.String()[i:]
+		}
+		n, err := conn.Read(buf)
+		if err != nil {
+			t.Fatalf("waiting for %q: %v; got %q", prefix, err, all.String())
+		}
+		all.Write(buf[:n])
+	}
+}
+
+// A TCP client that says nothing is given up, and one that spoke isn't.
+func TestSilentConnectionIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		closed := 0
+		far, near := net.Pipe()
+		c := &tcpConn{Conn: near, closed: func() { closed++ }}
+		start := time.Now()
+		_, err := c.Read(make([]byte, 1))
+		if !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != firstBytesWithin {
+			t.Errorf("read ended with %v after %v, want a deadline after %v", err, time.Since(start), firstBytesWithin)
+		}
+		_ = c.Close()
+		_ = c.Close()
+		_ = far.Close()
+		if closed != 1 {
+			t.Errorf("its place was given back %d times", closed)
+		}
+	})
+}
+
+func TestWildcardListenersAreRefused(t *testing.T) {
+	_, err := Open(Options{Listen: []Listener{{Network: "udp", Addr: netip.MustParseAddrPort("0.0.0.0:0")}}, Logger: slog.New(slog.DiscardHandler)})
+	if err == nil || !strings.Contains(err.Error(), "concrete address") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestNumbersAreBroughtToE164(t *testing.T) {
+	for _, tc := range []struct{ number, region, want string }{
+		{"13800000000", "CN", "+8613800000000"},
+		{"+8613800000000", "CN", "+8613800000000"},
+		{"008613800000000", "CN", "+8613800000000"},
+		{"01065001234", "CN", "+861065001234"},
+		{"+442079460000", "CN", "+442079460000"},
+		{"13800000000", "", ""},
+		{"anonymous", "CN", ""},
+		{"12", "CN", ""},
+		{"13800000000;phone-context=+86", "CN", "+8613800000000"},
+		{strings.Repeat("1", 40), "CN", ""},
+		{"1380000'; DROP", "CN", ""},
+	} {
+		if got := E164(tc.number, tc.region); got != tc.want {
+			t.Errorf("E164(%q, %q) = %q, want %q", tc.number, tc.region, got, tc.want)
+		}
+	}
+}
+
+func FuzzRawMessages(f *testing.F) {
+	f.Add([]byte("INVITE sip:a@b SIP/2.0\r\nVia: x\r\nFrom: <sip:a@b>;tag=1\r\nTo: c\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n"))
+	f.Add([]byte("CANCEL sip:a@b SIP/2.0\r\nt: <sip:c>\r\ni: 7\r\nf: x;tag=9\r\n\r\n"))
+	f.Add([]byte("\r\n SIP/2.0 200 OK\r\n folded\r\n"))
+	s := &Stack{}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		_ = supportedVersion(data)
+		if res := rawResponse(data, 400, "Bad Request"); res != nil && !strings.HasSuffix(string(res), "\r\n\r\n") {
+			t.Errorf("answer without an end: %q", res)
+		}
+		if out := s.tagCancel(data); len(out) < len(data) {
+			t.Errorf("CANCEL became shorter: %q", out)
+		}
+		if d, ok := infoDigit(string(data)); ok && !strings.ContainsRune("0123456789*#ABCD", rune(d)) {
+			t.Errorf("digit %q", d)
+		}
+	})
+}
