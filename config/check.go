@@ -18,7 +18,7 @@ type checker struct {
 }
 
 func (c *checker) all() {
-	c.flowNames()
+	c.sounds()
 	c.sip()
 	c.media()
 	c.trunks()
@@ -70,19 +70,6 @@ func (c *checker) queueNames() []string {
 		}
 	}
 	return names
-}
-
-func (c *checker) flowNames() {
-	if c.flows == nil {
-		return
-	}
-	if values, ok := pairs(c.flows); !ok || len(values) == 0 {
-		c.broken("flows", start(c.flows), "write one, such as main: ...", "flows must be a group of flows by name")
-		return
-	}
-	flows, problems := parseFlows(c.flows, c.queueNames())
-	c.problems = append(c.problems, problems...)
-	c.cfg.Flows = flows
 }
 
 func (c *checker) sip() {
@@ -182,19 +169,10 @@ func (c *checker) dids(trunk int, t Trunk) {
 		default:
 			twice(c, seen, d.Number, number, "number")
 		}
-		if c.cfg.Flows[d.Flow] == nil && !c.bad[flow] && !c.bad["flows"] {
-			c.wrong(flow, didYouMean(d.Flow, sortedKeys(c.cfg.Flows)), "flow %s doesn't exist", quote(d.Flow))
+		if known := c.flowNames(); !slices.Contains(known, d.Flow) && !c.bad[flow] && !c.bad["flows"] {
+			c.wrong(flow, didYouMean(d.Flow, known), "flow %s doesn't exist", quote(d.Flow))
 		}
 	}
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 func (c *checker) directory() {
@@ -283,7 +261,7 @@ func (c *checker) http() {
 	for i, l := range c.cfg.SIP.Listen {
 		same := l.Address.Addr() == h.Listen.Addr() || h.Listen.Addr().IsUnspecified()
 		if l.Network == "tcp" && same && l.Address.Port() == h.Listen.Port() && h.Listen.Port() != 0 {
-			c.wrong("http.listen", "choose another port", "%s is taken by entry %d of sip.listen", h.Listen, i+1)
+			c.wrong("http.listen", "set http.listen to another port", "%s is taken by entry %d of sip.listen", h.Listen, i+1)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"time"
 
+	"hotline/ivr"
 	"hotline/routing"
 	"hotline/sip"
 )
@@ -45,7 +46,7 @@ type Config struct {
 	// Prompts are recordings beside those that are built in.
 	Prompts Prompts `yaml:"prompts"`
 	// Flows are what callers hear and press, by name. At least one.
-	Flows map[string]*Flow `yaml:"flows" required:"yes"`
+	Flows map[string]*ivr.Flow `yaml:"flows" required:"yes"`
 	// Records are the call records.
 	Records Records `yaml:"records"`
 	// Journal is the journal of routing.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"reflect"
@@ -133,7 +134,8 @@ func (d *decoder) required(node ast.Node, v reflect.Value, path string, seen map
 		}
 		if p, given := seen[name]; given {
 			if empty(v.Field(i)) && field.Type != flowsType {
-				d.broken(join(path, name), p, examples[field.Type.String()], "%s is empty", name)
+				hint := cmp.Or(examples[field.Type.String()], "add an entry")
+				d.broken(join(path, name), p, hint, "%s is empty", name)
 			}
 			continue
 		}

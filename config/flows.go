@@ -1,16 +1,63 @@
 package config
 
-import "github.com/goccy/go-yaml/ast"
+import (
+	"slices"
+	"strings"
 
-// Flow is what callers hear and press.
-type Flow struct{}
+	"hotline/ivr"
+)
 
-// parseFlows reads the tree of the flows.
-func parseFlows(node ast.Node, queues []string) (map[string]*Flow, []Problem) {
-	values, _ := pairs(node)
-	flows := map[string]*Flow{}
+// flowNames are the names in the tree, broken flows included, so that a mistake
+// in a flow isn't told again for each number that leads there.
+func (c *checker) flowNames() []string {
+	values, _ := pairs(c.flows)
+	var names []string
 	for _, pair := range values {
-		flows[keyName(pair)] = &Flow{}
+		names = append(names, keyName(pair))
 	}
-	return flows, nil
+	slices.Sort(names)
+	return names
+}
+
+// sounds reads prompts and flows.
+func (c *checker) sounds() {
+	prompts := c.prompts()
+	if prompts != nil {
+		for i, q := range c.cfg.Queues {
+			if at := index("queues", i, "music"); q.Music != "" && !c.bad[at] && !prompts.Has(q.Music) {
+				c.wrong(at, didYouMean(q.Music, prompts.Names()), "prompt %s doesn't exist", quote(q.Music))
+			}
+		}
+	}
+	if c.flows == nil {
+		return
+	}
+	if len(c.flowNames()) == 0 {
+		c.broken("flows", start(c.flows), "write one, such as main: ...", "flows must be a group of flows by name")
+		return
+	}
+	refs := ivr.Refs{Queues: c.queueNames()}
+	if prompts != nil {
+		refs.Prompts = prompts.Has
+	}
+	flows, problems := ivr.Parse(c.flows, refs)
+	c.cfg.Flows = flows
+	for _, p := range problems {
+		at := position{p.Line, p.Column}
+		if at.line < 1 || at.column < 1 {
+			at = start(c.flows)
+		}
+		c.problem(at, p.Hint, "%s", p.What)
+	}
+}
+
+// prompts are the recordings that can be played, nil when they can't be read.
+func (c *checker) prompts() *ivr.Prompts {
+	prompts, err := ivr.Load(c.cfg.Prompts.Dir)
+	if err != nil {
+		text := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", ", ")
+		c.wrong("prompts.dir", "name a directory with files such as welcome.zh.wav", "%s", text)
+		return nil
+	}
+	return prompts
 }

@@ -46,7 +46,7 @@ func sorted(problems []Problem) []Problem {
 
 // nearest is the known name that is most like name, or "" when none is.
 func nearest(name string, known []string) string {
-	best, least := "", max(2, len(name)/3)+1
+	best, least := "", min(max(2, len(name)/3)+1, len(name))
 	for _, k := range known {
 		if d := distance(name, k, least); d < least {
 			best, least = k, d

@@ -14,11 +14,12 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"hotline/ivr"
 	"hotline/routing"
 )
 
 var (
-	flowsType    = reflect.TypeFor[map[string]*Flow]()
+	flowsType    = reflect.TypeFor[map[string]*ivr.Flow]()
 	durationType = reflect.TypeFor[time.Duration]()
 	secretType   = reflect.TypeFor[Secret]()
 	intType      = reflect.TypeFor[int]()
@@ -94,7 +95,7 @@ func (d *decoder) scalar(node ast.Node, v reflect.Value, path string, tag reflec
 		d.broken(path, start(node), hint, "%s%s %s", last(path), shown, err)
 		return
 	}
-	if what, hint := outOfRange(v, tag); what != "" {
+	if what, hint := outOfRange(v, text, tag); what != "" {
 		d.broken(path, start(node), hint, "%s %s", last(path), what)
 	}
 }
@@ -269,7 +270,7 @@ var (
 )
 
 // outOfRange checks a value against the tags of its field.
-func outOfRange(v reflect.Value, tag reflect.StructTag) (what, hint string) {
+func outOfRange(v reflect.Value, text string, tag reflect.StructTag) (what, hint string) {
 	if v.Kind() == reflect.String {
 		return badText(v.String(), tag)
 	}
@@ -281,7 +282,7 @@ func outOfRange(v reflect.Value, tag reflect.StructTag) (what, hint string) {
 	least, _ := reader(low)
 	most, _ := reader(high)
 	if n := v.Int(); n < reflect.ValueOf(least).Int() || n > reflect.ValueOf(most).Int() {
-		return "is out of range", fmt.Sprintf("use %s to %s", low, high)
+		return quote(text) + " is out of range", fmt.Sprintf("use %s to %s", low, high)
 	}
 	return "", ""
 }
