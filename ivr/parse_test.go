@@ -48,8 +48,8 @@ func mustParse(t testing.TB, src string) map[string]*Flow {
 	return flows
 }
 
-func TestShippedFlowHasNoProblem(t *testing.T) {
-	src, err := os.ReadFile("testdata/shipped.yaml")
+func TestAWholeFlowHasNoProblem(t *testing.T) {
+	src, err := os.ReadFile("testdata/hotline.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +221,7 @@ func TestProblems(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	src, err := os.ReadFile("testdata/shipped.yaml")
+	src, err := os.ReadFile("testdata/hotline.yaml")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -253,6 +253,9 @@ func FuzzParse(f *testing.F) {
 						t.Errorf("flow %q, step %q leads to %q", name, step, e.step)
 					}
 				}
+			}
+			if _, res := heard(t, flow, Facts{}, nil); res.End == EndStepLimit || res.End == EndFailed {
+				t.Errorf("flow %q leads a caller who presses no key to %s by %q", name, res.End, res.Path)
 			}
 		}
 	})

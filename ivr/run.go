@@ -63,7 +63,7 @@ var (
 )
 
 // Run plays the flow to one caller and returns where the caller wants to go. It blocks until the
-// flow is over, at most its time limit plus the last prompts, or until ctx ends, as it must when
+// flow is over, at most its time limit, or until ctx ends, as it must when
 // the caller hangs up: then the error is ctx's cause. Any error comes with what is known so far.
 // What plays when it returns has been stopped. Nobody else may take the port's digits meanwhile.
 func Run(ctx context.Context, f *Flow, p Port, prompts *Prompts, facts Facts) (Result, error) {
