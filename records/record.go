@@ -1,0 +1,196 @@
+// Package records keeps the call records: one JSON line for each call, whatever
+// way it ended, in one file for each day.
+//
+// A record is made of what routing says about the call when it is closed, so
+// that records and metrics can't disagree. It holds the caller's full number:
+// records are confidential data, unlike logs.
+package records
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"hotline/routing"
+)
+
+// Record is the record of one call. Fields that don't apply to the call are left
+// out of its line. The field "call" comes first in each line.
+type Record struct {
+	// Call is the call's id, unique over all nodes: a call that was recorded
+	// twice, before and after a crash, has the same one.
+	Call string `json:"call"`
+	// Node owned the call.
+	Node string `json:"node"`
+	// Seq is the journal entry that closed the call; left out when not known.
+	Seq uint64 `json:"seq,omitempty"`
+
+	// Outcome is "answered", "abandoned", "ivr", "rejected", "cut" or "failed".
+	Outcome string `json:"outcome"`
+	// Cause is why the call ended, such as "caller_hung_up".
+	Cause string `json:"cause,omitempty"`
+
+	// Number is the caller's in E.164, left out when anonymous. DID is what was
+	// dialled, Trunk where the call came in.
+	Number string `json:"number,omitempty"`
+	DID    string `json:"did,omitempty"`
+	Trunk  string `json:"trunk,omitempty"`
+
+	// Customer and the next fields are who called. Source is where that is known
+	// from: "redis", "file", "cache", "default" or "anonymous".
+	Customer string `json:"customer,omitempty"`
+	Tier     string `json:"tier"`
+	Manager  string `json:"manager,omitempty"`
+	Team     string `json:"team,omitempty"`
+	Language string `json:"language,omitempty"`
+	Source   string `json:"source,omitempty"`
+
+	// Queue is where the call waited; Step is how far the circle of candidates
+	// had widened: "manager", "team" or "queue".
+	Queue string `json:"queue,omitempty"`
+	Step  string `json:"step,omitempty"`
+	// Seat and Agent are who talked with the caller.
+	Seat  string `json:"seat,omitempty"`
+	Agent string `json:"agent,omitempty"`
+
+	// The times: the INVITE came; our flow answered; the customer was found; the
+	// call entered the queue; caller and agent were bridged; the call ended.
+	Arrived    Time `json:"arrived,omitzero"`
+	Answered   Time `json:"answered,omitzero"`
+	Identified Time `json:"identified,omitzero"`
+	Queued     Time `json:"queued,omitzero"`
+	Connected  Time `json:"connected,omitzero"`
+	Ended      Time `json:"ended,omitzero"`
+
+	// QueueWait is from Queued to Connected, or to the end without a talk. Talk
+	// is without Hold.
+	QueueWait Seconds `json:"queue_wait_s"`
+	Talk      Seconds `json:"talk_s"`
+	Hold      Seconds `json:"hold_s"`
+	WrapUp    Seconds `json:"wrap_up_s"`
+
+	// Rings counts the offers to agents; Offers are those, in order.
+	Rings  int     `json:"rings"`
+	Offers []Offer `json:"offers,omitempty"`
+
+	// CallerMedia and AgentMedia are the sound of the two legs; left out for a
+	// leg that never was, and for a call that was cut by the end of its node.
+	CallerMedia Media `json:"caller_media,omitzero"`
+	AgentMedia  Media `json:"agent_media,omitzero"`
+}
+
+// Offer is one time that an agent's phone was rung.
+type Offer struct {
+	Seat  string `json:"seat"`
+	Agent string `json:"agent"`
+	At    Time   `json:"at"`
+	// Took is from the offer to its outcome; Ring is how long of that it rang.
+	Took Seconds `json:"took_s"`
+	Ring Seconds `json:"ring_s"`
+	// Outcome is "answered", "refused", "busy", "no_answer", "unreachable",
+	// "fault" or "withdrawn".
+	Outcome string `json:"outcome"`
+}
+
+// Media are the figures of one leg's sound.
+type Media struct {
+	Codec    string `json:"codec"`    // "PCMA" or "PCMU"
+	Sent     uint64 `json:"sent"`     // RTP packets to the phone
+	Received uint64 `json:"received"` // and from it
+	Lost     int64  `json:"lost"`     // of those from it (RFC 3550 A.3)
+	// JitterMS is the jitter of those from it in milliseconds (RFC 3550 A.8).
+	JitterMS float64 `json:"jitter_ms"`
+}
+
+// New makes the record of a call that is closed (routing.Closed), with the media
+// of its two legs; Media{} for a leg that never was. Seq is the caller's to add.
+func New(v routing.CallView, caller, agent Media) Record {
+	r := Record{
+		Call: string(v.ID), Node: v.Node, Outcome: string(v.Outcome), Cause: v.Cause,
+		Number: v.Number, DID: v.DID, Trunk: v.Trunk,
+		Customer: string(v.Customer), Tier: v.Tier.String(), Manager: string(v.Manager), Team: v.Team,
+		Language: v.Language, Source: v.Source,
+		Queue: string(v.Queue), Step: string(v.Step), Seat: string(v.Seat), Agent: string(v.Agent),
+		Arrived: at(v.Arrived), Answered: at(v.Answered), Identified: at(v.Identified),
+		Queued: at(v.Queued), Connected: at(v.Connected), Ended: at(v.Ended),
+		QueueWait: Seconds(v.QueueWait), Talk: Seconds(v.Talk), Hold: Seconds(v.Hold), WrapUp: Seconds(v.WrapUp),
+		Rings:       v.Rings,
+		CallerMedia: caller.rounded(), AgentMedia: agent.rounded(),
+	}
+	for _, o := range v.Offers {
+		r.Offers = append(r.Offers, Offer{
+			Seat: string(o.Seat), Agent: string(o.Agent), At: at(o.At),
+			Took: Seconds(o.Took), Ring: Seconds(o.Ring), Outcome: o.Outcome,
+		})
+	}
+	return r
+}
+
+// rounded has three decimals of jitter, and none that JSON can't say.
+func (m Media) rounded() Media {
+	if math.IsNaN(m.JitterMS) || math.IsInf(m.JitterMS, 0) {
+		m.JitterMS = 0
+	}
+	m.JitterMS = math.Round(m.JitterMS*1000) / 1000
+	return m
+}
+
+// day is the day whose file holds the record, in local time: that of the call's
+// end, so that a record which is written again lands in the same file.
+func (r Record) day() string {
+	t := r.Ended
+	if t.IsZero() {
+		t = r.Arrived
+	}
+	return t.Local().Format(time.DateOnly)
+}
+
+// Time is a point in time. In a line it is RFC 3339 with milliseconds and the
+// offset of the local time zone.
+type Time struct{ time.Time }
+
+func at(t routing.Time) Time {
+	if t == 0 {
+		return Time{}
+	}
+	return Time{time.UnixMicro(int64(t))}
+}
+
+// MarshalJSON implements json.Marshaler. A year that RFC 3339 can't say becomes
+// null: one wrong clock must not cost the record.
+func (t Time) MarshalJSON() ([]byte, error) {
+	local := t.Local()
+	if year := local.Year(); year < 0 || year > 9999 {
+		return []byte("null"), nil
+	}
+	return local.AppendFormat(nil, `"2006-01-02T15:04:05.000Z07:00"`), nil
+}
+
+// Seconds is a span in microseconds. In a line it is a number of seconds with
+// three decimals.
+type Seconds int64
+
+// MarshalJSON implements json.Marshaler.
+func (s Seconds) MarshalJSON() ([]byte, error) {
+	sign, us := "", int64(s)
+	if us < 0 {
+		sign, us = "-", -us
+	}
+	ms := us/1000 + us%1000/500
+	return fmt.Appendf(nil, "%s%d.%03d", sign, ms/1000, ms%1000), nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *Seconds) UnmarshalJSON(data []byte) error {
+	if bytes.Equal(data, []byte("null")) {
+		return nil
+	}
+	f, err := strconv.ParseFloat(string(data), 64)
+	if err != nil {
+		return fmt.Errorf("read seconds: %w", err)
+	}
+	*s = Seconds(math.Round(f * 1e6))
+	return nil
+}
