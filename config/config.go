@@ -243,8 +243,9 @@ type Cache struct {
 	// Size is the number of callers kept; 0 keeps none. 0 to 10000000, default
 	// 10000.
 	Size int `yaml:"size" default:"10000" min:"0" max:"10000000"`
-	// TTL is how long an answer counts. 0s to 24h, default 5m.
-	TTL time.Duration `yaml:"ttl" default:"5m" min:"0s" max:"24h"`
+	// TTL is how long an answer counts; the answer that a number is unknown
+	// counts a fifth of it. 1s to 24h, default 5m.
+	TTL time.Duration `yaml:"ttl" default:"5m" min:"1s" max:"24h"`
 }
 
 // Tiers are what is promised to each service class.

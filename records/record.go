@@ -128,9 +128,10 @@ func New(v routing.CallView, caller, agent Media) Record {
 	return r
 }
 
-// rounded has three decimals of jitter, and none that JSON can't say.
+// rounded has three decimals of jitter. A figure that can't be (JSON knows no
+// infinity) becomes 0.
 func (m Media) rounded() Media {
-	if math.IsNaN(m.JitterMS) || math.IsInf(m.JitterMS, 0) {
+	if !(m.JitterMS >= 0 && m.JitterMS < 1e9) {
 		m.JitterMS = 0
 	}
 	m.JitterMS = math.Round(m.JitterMS*1000) / 1000

@@ -81,6 +81,14 @@ func TestLines(t *testing.T) {
 	}
 }
 
+func TestImpossibleJitter(t *testing.T) {
+	for _, ms := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), -1, math.MaxFloat64} {
+		if m := (Media{JitterMS: ms}).rounded(); m.JitterMS != 0 {
+			t.Errorf("%v becomes %v", ms, m.JitterMS)
+		}
+	}
+}
+
 // TestEveryRecordIsALine: whatever routing says, there is a line, and it reads
 // back as the same record, to the millisecond.
 func TestEveryRecordIsALine(t *testing.T) {

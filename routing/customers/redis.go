@@ -99,16 +99,20 @@ func (r *Redis) Ping(ctx context.Context) error {
 	return nil
 }
 
-// batch is how many rows go to Redis in one transaction.
-const batch = 500
+const (
+	batch = 500 // rows that go to Redis in one transaction
+	// importTimeout bounds one transaction: no call waits for it.
+	importTimeout = 10 * time.Second
+)
 
 // Import puts rows into the Redis, in place of what their numbers had. Customers
 // of other numbers stay. It blocks until all is written or ctx ends; after an
 // error some rows, from the first on, may be there, and Import may be repeated.
 func (r *Redis) Import(ctx context.Context, rows []Row) error {
+	client := r.client.WithTimeout(importTimeout)
 	for first := 0; first < len(rows); first += batch {
 		part := rows[first:min(first+batch, len(rows))]
-		_, err := r.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		_, err := client.TxPipelined(ctx, func(p redis.Pipeliner) error {
 			for _, row := range part {
 				p.Del(ctx, Key(row.Number)) // fields that the row hasn't must go
 				p.HSet(ctx, Key(row.Number), row.hash())
