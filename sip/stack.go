@@ -310,6 +310,15 @@ func newBind(network string, local net.Addr, advertise string) (*bind, error) {
 // which port the kernel chose.
 func (s *Stack) Addr(n int) netip.AddrPort { return s.binds[n].local }
 
+// Addrs are the bound addresses of all listeners, in the order of Options.Listen.
+func (s *Stack) Addrs() []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, b := range s.binds {
+		out = append(out, b.local)
+	}
+	return out
+}
+
 // SetAccess replaces who may call and register. Dialogs and registrations of
 // accounts that are still there stay; the bindings of removed accounts go.
 func (s *Stack) SetAccess(a Access) {

@@ -1,0 +1,32 @@
+# Bare make lists the targets.
+.DEFAULT_GOAL := help
+GO ?= go
+FUZZTIME ?= 20s
+
+.PHONY: help run test test-only bench lint fuzz deps
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: ## a hotline on loopback with built-in callers and agents
+	$(GO) run ./cmd/hotline demo
+
+test: deps lint test-only ## install what the tests need, then lint and all tests
+
+test-only: ## all tests, nothing installed
+	$(GO) test -race -timeout 12m ./...
+
+bench: ## measure this machine: calls per second, CPU and memory per call
+	$(GO) run ./bench
+	$(GO) test -run '^$$' -bench . -benchmem ./routing ./routing/journal ./media
+
+lint: ## gofmt, go vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+fuzz: ## fuzz every parser for FUZZTIME (20s) each
+	@scripts/fuzz.sh "$(FUZZTIME)"
+
+deps: ## install the real peers that the tests meet (Debian; elsewhere it names them)
+	@scripts/deps.sh

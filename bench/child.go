@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"hotline/config"
+	"hotline/server"
+)
+
+// hotlineConfig has a flow that hangs up at once, one that keeps the caller
+// listening, and one that leads to an agent; and as many agents as calls.
+func hotlineConfig(dir string, agents int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `node: bench
+sip: {listen: [{network: udp, address: "127.0.0.1:0"}], max_calls: 100000, max_pending: 100000}
+media: {address: 127.0.0.1}
+trunks:
+  - name: load
+    addresses: [127.0.0.1]
+    dids: [{number: "1", flow: bye}, {number: "2", flow: listen}, {number: "3", flow: agent}]
+queues: [{name: q, wrap_up: 0s}]
+flows:
+  bye: {start: bye, steps: {bye: {hang_up: }}}
+  listen: {start: a, time_limit: 1h, steps: {a: {menu: {prompts: [welcome, choose-language, choose-service], keys: {"1": b}, tries: 10, too_many: a}}, b: {hang_up: }}}
+  agent: {start: q, steps: {q: {queue: q}}}
+records: {dir: %s}
+journal: {dir: %s}
+http: {listen: "127.0.0.1:0"}
+agents:
+`, filepath.Join(dir, "records"), filepath.Join(dir, "journal"))
+	for i := range agents {
+		fmt.Fprintf(&b, "  - {user: agent%d, password: bench-secret, queues: [q]}\n", i)
+	}
+	return b.String()
+}
+
+// serve is the hotline's process: it prints its address and runs until its
+// standard input closes.
+func serve(dir string, agents int) error {
+	cfg, err := config.Parse("bench", []byte(hotlineConfig(dir, agents)))
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	s, err := server.Start(server.Options{Config: cfg, Version: "bench", Logger: log})
+	if err != nil {
+		return err
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(s.SIPAddr()); err != nil {
+		return err
+	}
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return errors.Join(s.Drain(ctx), s.Close())
+}
+
+// process is the hotline running beside us.
+type process struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+	addr  netip.AddrPort
+	dir   string
+}
+
+func startHotline(calls int) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "hotline-bench-")
+	if err != nil {
+		return nil, err
+	}
+	p := &process{cmd: exec.Command(self, "-serve", dir, "-calls", strconv.Itoa(calls)), dir: dir}
+	p.cmd.Stderr = os.Stderr
+	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err != nil {
+		return nil, fmt.Errorf("the hotline did not start: %w", err)
+	}
+	return p, json.Unmarshal(line, &p.addr)
+}
+
+func (p *process) stop() error {
+	_ = p.stdin.Close()
+	err := p.cmd.Wait()
+	return errors.Join(err, os.RemoveAll(p.dir))
+}
+
+// usage is what the kernel has charged to the process so far.
+type usage struct {
+	cpu time.Duration
+	rss int64 // bytes
+	at  time.Time
+}
+
+// clockTick is USER_HZ, which is 100 on every Linux that Go runs on.
+const clockTick = 10 * time.Millisecond
+
+func (p *process) usage() (usage, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return usage{}, err
+	}
+	// Fields after the command's name, which may hold blanks: 3 is the state,
+	// 14 and 15 are user and system time, 24 is the resident set in pages.
+	_, rest, ok := strings.Cut(string(b), ") ")
+	f := strings.Fields(rest)
+	if !ok || len(f) < 22 {
+		return usage{}, errors.New("/proc stat has an unknown form")
+	}
+	n := func(i int) int64 { v, _ := strconv.ParseInt(f[i-3], 10, 64); return v }
+	return usage{time.Duration(n(14)+n(15)) * clockTick, n(24) * int64(os.Getpagesize()), time.Now()}, nil
+}

@@ -1,0 +1,35 @@
+#!/bin/sh
+# Installs what the tests need and a bare Debian with Go lacks. Elsewhere it names
+# what is missing.
+set -eu
+
+# command=package
+needs="
+gcc=gcc
+sipp=sip-tester
+baresip=baresip-core
+redis-server=redis-server
+prometheus=prometheus
+promtool=prometheus
+"
+
+missing=""
+for n in $needs; do
+	command -v "${n%%=*}" >/dev/null 2>&1 || missing="$missing ${n#*=}"
+done
+# -race needs the C library's headers, too.
+[ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
+[ -n "$missing" ] || exit 0
+missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
+
+if ! command -v apt-get >/dev/null 2>&1; then
+	echo "The tests need these commands: sipp, baresip, redis-server, prometheus, promtool, gcc." >&2
+	echo "Missing here (Debian's package names): $missing" >&2
+	exit 1
+fi
+sudo=""
+[ "$(id -u)" = 0 ] || sudo="sudo"
+echo "installing: $missing"
+export DEBIAN_FRONTEND=noninteractive
+$sudo apt-get update -qq
+$sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null

@@ -1,0 +1,79 @@
+package server
+
+import (
+	"net/url"
+	"time"
+
+	"hotline/media"
+	"hotline/routing"
+	"hotline/sip"
+)
+
+// agentCall serves an agent who dials a feature code: the code takes effect, a
+// prompt confirms it, and the call ends.
+func (s *Server) agentCall(leg *sip.Leg) {
+	defer leg.Hangup()
+	in := leg.Incoming()
+	cfg := s.settings.Load()
+	dialled, err := url.PathUnescape(in.Dialled)
+	if err != nil {
+		dialled = in.Dialled
+	}
+	log := s.log.With("agent", in.Agent, "sip_call_id", leg.CallID())
+	say := "unknown-code"
+	codes := cfg.FeatureCodes
+	status := func(st routing.Status, reason, prompt string) {
+		s.core.post(routing.AgentStatusChanged{Agent: routing.AgentID(in.Agent), Status: st, Reason: reason})
+		say = prompt
+		log.Info("agent chose status", "status", st)
+	}
+	switch dialled {
+	case codes.Ready:
+		status(routing.StatusReady, "", "you-are-ready")
+	case codes.Break:
+		status(routing.StatusBreak, "feature_code", "on-break")
+	case codes.LogOut:
+		status(routing.StatusLoggedOut, "", "logged-out")
+	case codes.EndWrapUp:
+		s.core.post(routing.WrapUpEnded{Seat: routing.SeatID(in.Agent)})
+		say = "wrap-up-ended"
+	default:
+		log.Warn("agent dialled an unknown code")
+		_ = leg.Reject(404, "Not Found")
+		return
+	}
+	s.confirm(leg, cfg, say)
+}
+
+// confirm answers and plays one prompt, at most ten seconds.
+func (s *Server) confirm(leg *sip.Leg, cfg *settings, prompt string) {
+	audio, err := s.media.NewLeg(leg.CallID())
+	if err != nil {
+		_ = leg.Reject(503, "Service Unavailable")
+		return
+	}
+	defer audio.Close()
+	sdp, err := audio.Answer(leg.Incoming().Offer)
+	if err != nil {
+		_ = leg.Reject(488, "Not Acceptable Here")
+		return
+	}
+	if leg.Answer(sdp) != nil {
+		return
+	}
+	limit := time.NewTimer(10 * time.Second)
+	defer limit.Stop()
+	select {
+	case <-leg.Confirmed():
+	case <-leg.Done():
+		return
+	case <-limit.C:
+		return
+	}
+	select {
+	case <-audio.Play(cfg.prompts.Get(prompt, cfg.Directory.DefaultLanguage), media.PlayOptions{}).Done():
+	case <-leg.Done():
+	case <-s.ctx.Done():
+	case <-limit.C:
+	}
+}

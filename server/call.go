@@ -1,0 +1,267 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"hotline/ivr"
+	"hotline/media"
+	"hotline/routing"
+	"hotline/routing/customers"
+	"hotline/sip"
+)
+
+// call is one caller from INVITE to record. Its goroutine owns it: what happens
+// to the call is read from top to bottom in run.
+type call struct {
+	s   *Server
+	id  routing.CallID
+	log *slog.Logger
+	cfg *settings
+
+	flow *ivr.Flow
+
+	a     *sip.Leg
+	audio *media.Leg // the caller's; nil before accept
+
+	decisions <-chan routing.Decision
+	customer  customers.Customer
+	known     bool // the directory knows the caller
+	language  string
+	queue     routing.QueueID
+	cause     string
+	heard     figures
+}
+
+// figures are the media figures of a call for its record.
+type figures struct {
+	Caller, Agent media.LegStats
+}
+
+// run is the way of one call.
+func (c *call) run() {
+	defer c.close()
+	if !c.accept() {
+		return
+	}
+	if !c.askIVR() {
+		return
+	}
+	c.s.core.post(routing.CallQueued{Call: c.id, Queue: c.queue, Language: c.language})
+	c.log.Info("call queued", "queue", c.queue, "tier", c.customer.Tier)
+	c.wait()
+}
+
+// accept finds out who calls and answers; false when the call was turned away.
+func (c *call) accept() bool {
+	in := c.a.Incoming()
+	c.s.core.post(routing.CallArrived{Call: c.id, Number: in.Caller.Number, DID: in.Dialled, Trunk: in.Trunk.Name})
+	c.log.Info("call arrived", "trunk", in.Trunk.Name, "did", in.Dialled, "from", maskNumber(in.Caller.Number))
+	if c.flow = c.cfg.flowFor(in.Trunk.Name, in.Dialled); c.flow == nil {
+		return c.refuse(404, "Not Found", "no flow for the number dialled")
+	}
+	c.identify(in.Caller)
+	leg, err := c.s.media.NewLeg(string(c.id))
+	if errors.Is(err, media.ErrNoPorts) {
+		return c.refuse(503, "Service Unavailable", err.Error(), "Retry-After", "2")
+	} else if err != nil {
+		return c.refuse(500, "Server Internal Error", err.Error())
+	}
+	c.audio = leg
+	sdp, err := c.firstSDP(in.Offer)
+	if err != nil {
+		return c.refuse(488, "Not Acceptable Here", err.Error())
+	}
+	c.join(c.a, leg, nil)
+	if err := c.a.Answer(sdp); err != nil {
+		c.cause = routing.CauseCallerHungUp
+		return false
+	}
+	c.s.core.post(routing.CallAnswered{Call: c.id})
+	return true
+}
+
+// firstSDP answers the caller's offer, or makes ours when the INVITE had none:
+// then the answer comes in the ACK.
+func (c *call) firstSDP(offer []byte) ([]byte, error) {
+	if len(offer) == 0 {
+		return c.audio.Offer()
+	}
+	return c.audio.Answer(offer)
+}
+
+// join lets a leg's signalling steer its media: re-INVITEs, SDP in the ACK,
+// digits by INFO. changed, if not nil, hears of each new hold state.
+func (c *call) join(l *sip.Leg, m *media.Leg, changed func(held bool)) {
+	l.OnReoffer(func(offer []byte) (sdp []byte, refuse int) {
+		var err error
+		if len(offer) == 0 {
+			sdp, err = m.Offer()
+		} else {
+			sdp, err = m.Answer(offer)
+		}
+		if err != nil {
+			c.log.Warn("new session refused", "error", err)
+			return nil, 488
+		}
+		if changed != nil {
+			changed(m.Held())
+		}
+		return sdp, 0
+	})
+	l.OnAnswer(func(answer []byte) {
+		if err := m.SetAnswer(answer); err != nil {
+			c.log.Warn("answer in the ACK can't be used", "error", err)
+			l.Hangup()
+			return
+		}
+		if changed != nil {
+			changed(m.Held())
+		}
+	})
+	l.OnDigit(func(key byte) { _ = m.InjectDigit(key) })
+}
+
+// identify looks the caller up. It takes at most the directory's deadline.
+func (c *call) identify(who sip.Caller) {
+	number := who.Number
+	if who.Anonymous {
+		number = ""
+	}
+	cust, source, _ := c.s.who.get().Find(c.s.ctx, number)
+	c.customer = cust
+	c.known = source != customers.FromDefault && source != customers.FromAnonymous
+	if c.known {
+		c.language = cust.Language // a stranger is asked, or hears both
+	}
+	c.s.core.post(routing.CallIdentified{Call: c.id, Customer: cust.ID, Tier: cust.Tier, Manager: cust.Manager,
+		Team: cust.Team, Language: c.language, Source: string(source)})
+	c.log.Info("caller identified", "tier", cust.Tier, "customer", cust.ID, "source", source)
+}
+
+// refuse turns the call away before it was answered.
+func (c *call) refuse(code int, phrase, why string, headers ...string) bool {
+	c.log.Warn("call refused", "code", code, "reason", why)
+	c.cause = routing.CauseRejected
+	if err := c.a.Reject(code, phrase, headers...); err != nil {
+		c.cause = routing.CauseCallerHungUp
+	}
+	return false
+}
+
+// askIVR plays the flow; false when the call is over.
+func (c *call) askIVR() bool {
+	ctx, cancel := context.WithCancel(c.s.ctx)
+	defer cancel()
+	go func() { // the flow ends with the caller
+		select {
+		case <-c.a.Done():
+		case <-c.audio.Timeout():
+		case <-ctx.Done():
+		}
+		cancel()
+	}()
+	res, err := ivr.Run(ctx, c.flow, c.audio, c.cfg.prompts,
+		ivr.Facts{Tier: c.customer.Tier, Language: c.language, Identified: c.known})
+	if res.Language != "" {
+		c.language = res.Language
+	}
+	switch {
+	case isDone(c.a.Done()):
+		c.cause = routing.CauseCallerHungUp
+	case isDone(c.audio.Timeout()):
+		c.cause = routing.CauseRTPTimeout
+	case c.s.ctx.Err() != nil:
+		c.cause = routing.CauseDrained
+	case err != nil:
+		c.log.Error("flow failed", "error", err)
+		c.cause = routing.CauseFailed
+	case res.Queue == "":
+		c.cause = routing.CauseFlowEnded
+	default:
+		c.queue = res.Queue
+		return true
+	}
+	return false
+}
+
+func isDone(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// wait holds the caller in the queue, rings whom routing names, and talks.
+func (c *call) wait() {
+	c.audio.Play(c.cfg.music[c.queue], media.PlayOptions{Loop: true})
+	var r *ringing
+	defer func() { r.withdraw() }()
+	for {
+		select {
+		case <-c.a.Done():
+			c.cause = routing.CauseCallerHungUp
+			return
+		case <-c.audio.Timeout():
+			c.cause = routing.CauseRTPTimeout
+			return
+		case <-c.s.ctx.Done():
+			c.cause = routing.CauseDrained
+			return
+		case d := <-c.decisions:
+			switch d := d.(type) {
+			case routing.Offer:
+				r.withdraw()
+				r = c.ring(d)
+			case routing.Withdraw:
+				if r != nil && r.offer.Offer == d.Offer {
+					r.withdraw()
+					r = nil
+				}
+			case routing.Disconnect:
+				c.cause = d.Cause
+				return
+			}
+		case <-r.ringingNow():
+			r.rang()
+		case <-r.tooLong():
+			r.withdraw()
+			r.failed(routing.OfferNoAnswer)
+			r = nil
+		case <-r.decided():
+			b := r.outcome()
+			r = nil
+			if b != nil {
+				c.talk(b)
+				return
+			}
+		}
+	}
+}
+
+// close ends what is left of the call and reports its end.
+func (c *call) close() {
+	c.a.Hangup()
+	if c.audio != nil {
+		_ = c.audio.Close()
+		c.heard.Caller = c.audio.Stats()
+		c.s.metrics.MediaLeg(c.heard.Caller)
+	}
+	if c.cause == "" {
+		c.cause = routing.CauseFailed
+	}
+	c.log.Info("call ended", "cause", c.cause)
+	c.s.endCall(c)
+}
+
+// maskNumber keeps the last two digits of a number for logs.
+func maskNumber(n string) string {
+	if len(n) < 4 {
+		return "-"
+	}
+	return fmt.Sprintf("%s…%s", n[:3], n[len(n)-2:])
+}

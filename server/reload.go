@@ -1,0 +1,36 @@
+package server
+
+import (
+	"fmt"
+
+	"hotline/config"
+	"hotline/routing"
+)
+
+// Reload takes over a new config: trunks, agents, queues, tiers, flows and
+// prompts at once, for calls that begin from now on; routing by one entry of the
+// journal. It returns the names of changed fields that need a restart; those
+// keep their old effect. On an error the old config stays whole.
+func (s *Server) Reload(cfg *config.Config) (restart []string, err error) {
+	s.reloadMu.Lock()
+	defer s.reloadMu.Unlock()
+	old := s.settings.Load()
+	restart = config.NeedsRestart(old.Config, cfg)
+	set, err := newSettings(cfg)
+	if err != nil {
+		s.metrics.ReloadFailed()
+		return nil, fmt.Errorf("reload: %w", err)
+	}
+	who, err := openDirectory(cfg, s.log, s.metrics)
+	if err != nil {
+		s.metrics.ReloadFailed()
+		return nil, fmt.Errorf("reload: %w", err)
+	}
+	s.who.replace(who)
+	// Routing first: a seat must exist before its agent can register.
+	s.core.post(routing.PolicyChanged{Policy: cfg.Policy()})
+	s.sip.SetAccess(cfg.SIPAccess())
+	s.settings.Store(set)
+	s.log.Info("config reloaded", "needs_restart", restart)
+	return restart, nil
+}

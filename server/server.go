@@ -1,0 +1,363 @@
+// Package server is the hotline put together: it opens the rooms by a config,
+// owns the calls and the routing state, and closes everything in order. A test
+// embeds it on ports chosen by the kernel.
+//
+// Goroutines: one owns routing (core.go), one owns each call (call.go); nobody
+// else writes their state.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hotline/config"
+	"hotline/media"
+	"hotline/metrics"
+	"hotline/records"
+	"hotline/routing"
+	"hotline/routing/journal"
+	"hotline/sip"
+)
+
+// Options say how to run.
+type Options struct {
+	Config *config.Config
+	// Version is shown by metrics and the SIP User-Agent.
+	Version string
+	// Logger is used by all rooms; nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// Server is a running hotline.
+type Server struct {
+	version  string
+	log      *slog.Logger
+	settings atomic.Pointer[settings]
+
+	sip     *sip.Stack
+	media   *media.Engine
+	core    *core
+	journal *journal.File
+	who     *directory
+	records *records.Writer
+	metrics *metrics.Metrics
+	http    *http.Server
+	httpAt  netip.AddrPort
+
+	// ctx ends when calls in progress must end at once.
+	ctx      context.Context
+	cancel   context.CancelFunc
+	calls    sync.WaitGroup
+	active   atomic.Int64
+	idle     chan struct{} // a call has ended; capacity 1
+	draining atomic.Bool
+	numbers  idMaker
+
+	figMu   sync.Mutex
+	figures map[routing.CallID]figures
+
+	reloadMu   sync.Mutex
+	background sync.WaitGroup
+	quit       chan struct{}
+	closeOnce  sync.Once
+}
+
+// Start opens everything and returns when calls can come in. On an error
+// nothing is left open.
+func Start(o Options) (*Server, error) {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	s := &Server{
+		version: o.Version, log: o.Logger.With("node", o.Config.Node),
+		idle: make(chan struct{}, 1), quit: make(chan struct{}),
+		figures: make(map[routing.CallID]figures), numbers: newIDMaker(o.Config.Node),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if err := s.open(o.Config); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.log.Info("hotline is up", "version", o.Version, "sip", s.SIPAddr().String(), "http", s.httpAt.String())
+	return s, nil
+}
+
+func (s *Server) open(cfg *config.Config) error {
+	set, err := newSettings(cfg)
+	if err != nil {
+		return err
+	}
+	s.settings.Store(set)
+	s.metrics = metrics.New(metrics.Options{Targets: targets(cfg), Node: cfg.Node, Version: s.version, Snapshot: s.snapshot})
+	if s.records, err = records.Open(records.Options{Dir: cfg.Records.Dir, Logger: s.log, Observer: s.metrics}); err != nil {
+		return fmt.Errorf("open call records: %w", err)
+	}
+	if err := s.openCore(cfg); err != nil {
+		return err
+	}
+	if s.who, err = openDirectory(cfg, s.log, s.metrics); err != nil {
+		return err
+	}
+	if s.media, err = media.Open(mediaConfig(cfg, s.log)); err != nil {
+		return fmt.Errorf("open media: %w", err)
+	}
+	if err := s.openHTTP(cfg); err != nil {
+		return err
+	}
+	opt := cfg.SIPOptions()
+	opt.Handlers = sip.Handlers{Invite: s.incoming, Registered: s.registered}
+	opt.Logger, opt.Observer = s.log, s.metrics
+	if s.sip, err = sip.Open(opt); err != nil {
+		return fmt.Errorf("open SIP: %w", err)
+	}
+	s.background.Go(s.reconcileLoop)
+	return nil
+}
+
+// openCore reads the journal back, ends what the last process held, writes the
+// records that are missing and brings the policy in.
+func (s *Server) openCore(cfg *config.Config) error {
+	var err error
+	if s.journal, err = journal.OpenFile(journal.FileOptions{
+		Dir: cfg.Journal.Dir, SegmentBytes: int64(cfg.Journal.SegmentSize), SyncWithin: cfg.Journal.SyncWithin,
+		KeepSegments: cfg.Journal.KeepSegments, Logger: s.log,
+		OnError: func(error) { s.metrics.JournalError() },
+	}); err != nil {
+		return fmt.Errorf("open journal: %w", err)
+	}
+	c, closed, err := newCore(cfg.Node, s.journal, s.log)
+	if err != nil {
+		return err
+	}
+	if err := s.recordMissing(closed); err != nil {
+		return err
+	}
+	c.decided, c.failed = s.decided, func(err error) { s.log.Error("journal not written", "error", err) }
+	s.core = c
+	go c.run()
+	c.post(routing.NodeStarted{})
+	c.post(routing.PolicyChanged{Policy: cfg.Policy()})
+	return nil
+}
+
+// recordMissing writes the records of calls that were closed just before the
+// last process died, before its writer came to them.
+func (s *Server) recordMissing(closed []routing.CallView) error {
+	ids := make([]string, 0, len(closed))
+	for _, v := range closed {
+		ids = append(ids, string(v.ID))
+	}
+	missing, err := s.records.Missing(ids)
+	if err != nil {
+		return fmt.Errorf("compare records with the journal: %w", err)
+	}
+	want := make(map[string]bool, len(missing))
+	for _, id := range missing {
+		want[id] = true
+	}
+	for _, v := range closed {
+		if want[string(v.ID)] {
+			s.records.Write(records.New(v, records.Media{}, records.Media{}))
+		}
+	}
+	return nil
+}
+
+// decided takes each decision for metrics and records, on the core's goroutine.
+func (s *Server) decided(d routing.Decision, seq uint64) {
+	s.metrics.Decision(d)
+	switch d := d.(type) {
+	case routing.SeatChanged:
+		s.log.Debug("seat changed", "seat", d.Seat, "state", d.State, "status", d.Status, "reason", d.Reason)
+	case routing.Closed:
+		s.log.Info("call closed", "call", d.Call.ID, "outcome", d.Call.Outcome, "cause", d.Call.Cause, "tier", d.Call.Tier,
+			"queue", d.Call.Queue, "agent", d.Call.Agent, "waited_ms", d.Call.QueueWait/routing.Millisecond,
+			"talk_ms", d.Call.Talk/routing.Millisecond, "wrap_up_ms", d.Call.WrapUp/routing.Millisecond)
+		s.figMu.Lock()
+		f := s.figures[d.Call.ID]
+		delete(s.figures, d.Call.ID)
+		s.figMu.Unlock()
+		r := records.New(d.Call, recordMedia(f.Caller), recordMedia(f.Agent))
+		r.Seq = seq
+		s.records.Write(r)
+	}
+}
+
+func recordMedia(st media.LegStats) records.Media {
+	if st.Codec == 0 {
+		return records.Media{}
+	}
+	return records.Media{Codec: st.Codec.String(), Sent: st.PacketsSent, Received: st.PacketsReceived,
+		Lost: st.Lost, JitterMS: float64(st.Jitter) / float64(time.Millisecond)}
+}
+
+// incoming takes each INVITE that was let in.
+func (s *Server) incoming(leg *sip.Leg) {
+	if leg.Incoming().Agent != "" {
+		s.agentCall(leg)
+		return
+	}
+	s.calls.Add(1)
+	s.active.Add(1)
+	id := s.numbers.next()
+	c := &call{s: s, id: id, a: leg, cfg: s.settings.Load(),
+		log: s.log.With("call", id, "sip_call_id", leg.CallID())}
+	defer func() {
+		s.active.Add(-1)
+		c.log.Debug("call gone")
+		s.calls.Done()
+		select {
+		case s.idle <- struct{}{}:
+		default:
+		}
+	}()
+	c.decisions = s.core.own(id)
+	c.run()
+}
+
+// endCall reports the end of a call; its media figures wait for its record.
+func (s *Server) endCall(c *call) {
+	s.figMu.Lock()
+	s.figures[c.id] = c.heard
+	s.figMu.Unlock()
+	s.core.post(routing.CallEnded{Call: c.id, Cause: c.cause})
+	s.core.disown(c.id)
+}
+
+// registered tells routing when a seat becomes reachable or ceases to be.
+func (s *Server) registered(user string, contacts int) {
+	s.core.do(func() {
+		seat, known := s.core.state.Seat(routing.SeatID(user))
+		on := known && seat.Node == s.core.node
+		switch {
+		case contacts > 0 && !on:
+			s.core.apply(routing.SeatRegistered{Seat: routing.SeatID(user)})
+			s.log.Info("seat registered", "seat", user, "phones", contacts)
+		case contacts == 0 && on:
+			s.core.apply(routing.SeatUnregistered{Seat: routing.SeatID(user)})
+			s.log.Info("seat unregistered", "seat", user)
+		}
+	})
+}
+
+const reconcileEvery = 5 * time.Second
+
+// reconcileLoop holds the reservations of routing against the calls in being.
+func (s *Server) reconcileLoop() {
+	t := time.NewTicker(reconcileEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			s.core.do(s.core.reconcile)
+		case <-s.quit:
+			return
+		}
+	}
+}
+
+// DrainTimeout is how long calls may go on after the first signal to stop.
+func (s *Server) DrainTimeout() time.Duration { return s.settings.Load().Drain.Timeout }
+
+// ReloadRefused counts a config that was wrong.
+func (s *Server) ReloadRefused() { s.metrics.ReloadFailed() }
+
+// SIPAddr is the address of the first SIP listener.
+func (s *Server) SIPAddr() netip.AddrPort { return s.sip.Addr(0) }
+
+// SIPAddrs are the addresses of all SIP listeners, in the order of the config.
+func (s *Server) SIPAddrs() []netip.AddrPort { return s.sip.Addrs() }
+
+// HTTPAddr is the address of metrics and the API.
+func (s *Server) HTTPAddr() netip.AddrPort { return s.httpAt }
+
+// Calls is the number of callers in the hotline.
+func (s *Server) Calls() int { return int(s.active.Load()) }
+
+// Media tells the figures of the media engine.
+func (s *Server) Media() media.EngineStats { return s.media.Stats() }
+
+// Drain refuses new calls and waits until those in progress have ended, or ctx
+// ends.
+func (s *Server) Drain(ctx context.Context) error {
+	s.draining.Store(true)
+	s.sip.Drain()
+	s.log.Info("draining: no new calls", "in_progress", s.Calls())
+	for s.Calls() > 0 {
+		select {
+		case <-s.idle:
+		case <-ctx.Done():
+			return fmt.Errorf("%d calls still in progress: %w", s.Calls(), ctx.Err())
+		}
+	}
+	return nil
+}
+
+// Close ends what is in progress, with BYE, and closes everything. It waits at
+// most a few seconds for the other sides.
+func (s *Server) Close() error {
+	var err error
+	s.closeOnce.Do(func() { err = s.shut() })
+	return err
+}
+
+func (s *Server) shut() error {
+	var err error
+	close(s.quit)
+	s.draining.Store(true)
+	if s.sip != nil {
+		s.sip.Drain()
+	}
+	s.cancel()
+	s.calls.Wait()
+	s.background.Wait()
+	if s.sip != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		s.sip.Settle(ctx)
+		cancel()
+		err = errors.Join(err, s.sip.Close())
+	}
+	if s.http != nil {
+		err = errors.Join(err, s.http.Close())
+	}
+	if s.core != nil {
+		s.core.do(s.core.endWrapUps)
+		s.core.close()
+	}
+	if s.who != nil {
+		err = errors.Join(err, s.who.Close())
+	}
+	if s.journal != nil {
+		err = errors.Join(err, s.journal.Close())
+	}
+	if s.records != nil {
+		err = errors.Join(err, s.records.Close())
+	}
+	if s.media != nil {
+		err = errors.Join(err, s.media.Close())
+	}
+	return err
+}
+
+func (s *Server) openHTTP(cfg *config.Config) error {
+	l, err := net.Listen("tcp", cfg.HTTP.Listen.String())
+	if err != nil {
+		return fmt.Errorf("listen for HTTP: %w", err)
+	}
+	s.httpAt = l.Addr().(*net.TCPAddr).AddrPort()
+	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	go func() {
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("HTTP ended", "error", err)
+		}
+	}()
+	return nil
+}

@@ -1,0 +1,253 @@
+package server
+
+import (
+	"time"
+
+	"hotline/media"
+	"hotline/routing"
+	"hotline/sip"
+)
+
+// ringing is an offer being carried out: the seat's phones ring. A nil *ringing
+// is no offer; its channels never fire.
+type ringing struct {
+	c     *call
+	offer routing.Offer
+	dial  *sip.Dialing
+	audio *media.Leg
+	limit *time.Timer
+	heard bool // OfferRinging was reported
+}
+
+// ring dials the seat. When that can't even begin, the offer fails at once.
+func (c *call) ring(o routing.Offer) *ringing {
+	r := &ringing{c: c, offer: o, limit: time.NewTimer(std(o.RingTime))}
+	fail := func(cause string, err error) *ringing {
+		c.log.Warn("seat can't be rung", "seat", o.Seat, "error", err)
+		r.limit.Stop()
+		r.failed(cause)
+		return nil
+	}
+	contacts := c.s.sip.Contacts(string(o.Seat))
+	if len(contacts) == 0 {
+		return fail(routing.OfferUnreachable, errNotRegistered)
+	}
+	leg, err := c.s.media.NewLeg(string(c.id) + "/" + string(o.Seat))
+	if err != nil {
+		return fail(routing.OfferFault, err)
+	}
+	sdp, err := leg.Offer()
+	if err != nil {
+		_ = leg.Close()
+		return fail(routing.OfferFault, err)
+	}
+	r.audio = leg
+	c.log.Info("offer", "seat", o.Seat, "offer", o.Offer, "rule", o.Reasons.Rule, "waited_ms", o.Reasons.Waited/routing.Millisecond, "phones", len(contacts))
+	r.dial = c.s.sip.Dial(sip.Outgoing{
+		Contacts: contacts, ToUser: string(o.Seat), Offer: sdp,
+		FromUser: c.shownNumber(), FromName: c.card(),
+		Headers: []string{
+			"X-Hotline-Call", string(c.id), "X-Hotline-Tier", c.customer.Tier.String(),
+			"X-Hotline-Queue", string(c.queue), "X-Hotline-Customer", string(c.customer.ID),
+			"X-Hotline-Language", c.language,
+		},
+	})
+	return r
+}
+
+// card is what the agent's phone shows as the caller's name: the tier first.
+func (c *call) card() string {
+	name := c.customer.Name
+	if name == "" {
+		name = c.shownNumber()
+	}
+	return "[" + c.customer.Tier.String() + "] " + name + " / " + string(c.queue)
+}
+
+func (c *call) shownNumber() string {
+	if n := c.a.Incoming().Caller.Number; n != "" {
+		return n
+	}
+	return "anonymous"
+}
+
+func (r *ringing) ringingNow() <-chan struct{} {
+	if r == nil || r.heard {
+		return nil
+	}
+	return r.dial.Ringing()
+}
+
+func (r *ringing) decided() <-chan struct{} {
+	if r == nil {
+		return nil
+	}
+	return r.dial.Done()
+}
+
+func (r *ringing) tooLong() <-chan time.Time {
+	if r == nil {
+		return nil
+	}
+	return r.limit.C
+}
+
+// rang reports that the phone rings; the ring time starts anew.
+func (r *ringing) rang() {
+	r.heard = true
+	r.limit.Reset(std(r.offer.RingTime))
+	r.c.s.core.post(routing.OfferRinging{Call: r.offer.Call, Seat: r.offer.Seat, Offer: r.offer.Offer})
+}
+
+// failed puts the call back to its place.
+func (r *ringing) failed(cause string) {
+	r.c.log.Info("offer failed", "seat", r.offer.Seat, "offer", r.offer.Offer, "cause", cause)
+	r.c.s.core.post(routing.OfferFailed{Call: r.offer.Call, Seat: r.offer.Seat, Offer: r.offer.Offer, Cause: cause})
+}
+
+// withdraw stops the phones, or hangs up the one that has just answered.
+func (r *ringing) withdraw() {
+	if r == nil || r.dial == nil {
+		return
+	}
+	r.limit.Stop()
+	if leg := r.dial.Cancel(); leg != nil {
+		leg.Hangup()
+	}
+	r.dropAudio()
+}
+
+func (r *ringing) dropAudio() {
+	if r.audio != nil {
+		_ = r.audio.Close()
+		r.audio = nil
+	}
+}
+
+// outcome is the agent's leg, or nil when the offer failed; then that has been
+// reported.
+func (r *ringing) outcome() *agentLeg {
+	r.limit.Stop()
+	out := r.dial.Outcome()
+	if out.Leg == nil {
+		r.dropAudio()
+		if out.Cause == sip.DialFault {
+			r.c.log.Error("agent's phone takes none of our codecs", "seat", r.offer.Seat, "code", out.Code)
+		}
+		r.failed(offerCause(out.Cause))
+		return nil
+	}
+	if err := r.audio.SetAnswer(out.Answer); err != nil {
+		r.c.log.Error("agent's SDP can't be used", "seat", r.offer.Seat, "error", err)
+		out.Leg.Hangup()
+		r.dropAudio()
+		r.failed(routing.OfferFault)
+		return nil
+	}
+	r.c.s.core.post(routing.OfferAnswered{Call: r.offer.Call, Seat: r.offer.Seat, Offer: r.offer.Offer})
+	return &agentLeg{offer: r.offer, leg: out.Leg, audio: r.audio}
+}
+
+// offerCause says in routing's words what became of the dialling.
+func offerCause(d sip.DialCause) string {
+	switch d {
+	case sip.DialBusy:
+		return routing.OfferBusy
+	case sip.DialRefused:
+		return routing.OfferRefused
+	case sip.DialFault:
+		return routing.OfferFault
+	default:
+		return routing.OfferUnreachable
+	}
+}
+
+// agentLeg is leg B of a call that was answered.
+type agentLeg struct {
+	offer routing.Offer
+	leg   *sip.Leg
+	audio *media.Leg
+}
+
+// talk bridges caller and agent until one of them leaves.
+func (c *call) talk(b *agentLeg) {
+	held := make(chan bool, 8)
+	defer c.endTalk(b)
+	c.join(b.leg, b.audio, func(h bool) {
+		select {
+		case held <- h:
+		default: // more re-INVITEs than anybody can press; the last state is asked again below
+		}
+	})
+	if isDone(c.a.Done()) {
+		c.cause = routing.CauseCallerHungUp
+		return
+	}
+	if err := media.Bridge(c.audio, b.audio); err != nil {
+		c.log.Error("legs can't be bridged", "error", err)
+		c.cause = routing.CauseFailed
+		return
+	}
+	c.s.core.post(routing.TalkStarted{Call: c.id, Seat: b.offer.Seat, Offer: b.offer.Offer})
+	c.log.Info("talk started", "seat", b.offer.Seat, "agent_sip_call_id", b.leg.CallID())
+	onHold := false
+	for {
+		select {
+		case <-c.a.Done():
+			c.cause = routing.CauseCallerHungUp
+			return
+		case <-b.leg.Done():
+			c.cause = routing.CauseAgentHungUp
+			return
+		case <-c.audio.Timeout():
+			c.log.Warn("no sound from the caller's side any more")
+			c.cause = routing.CauseRTPTimeout
+			return
+		case <-b.audio.Timeout():
+			c.log.Warn("no sound from the agent's side any more", "seat", b.offer.Seat)
+			c.cause = routing.CauseRTPTimeout
+			return
+		case <-c.s.ctx.Done():
+			c.cause = routing.CauseDrained
+			return
+		case d := <-c.decisions:
+			switch d := d.(type) {
+			case routing.Disconnect:
+				c.cause = d.Cause
+				return
+			case routing.Withdraw:
+				if d.Offer == b.offer.Offer { // routing gave the bridge up
+					c.cause = routing.CauseFailed
+					return
+				}
+			}
+		case <-held:
+			if h := b.audio.Held(); h != onHold {
+				onHold = h
+				c.hold(b, h)
+			}
+		}
+	}
+}
+
+// hold plays music to the caller while the agent is away, and brings them
+// together again.
+func (c *call) hold(b *agentLeg, held bool) {
+	c.s.core.post(routing.HoldChanged{Call: c.id, Held: held})
+	if held {
+		media.Unbridge(c.audio, b.audio)
+		c.audio.Play(c.cfg.music[c.queue], media.PlayOptions{Loop: true})
+		return
+	}
+	if err := media.Bridge(c.audio, b.audio); err != nil {
+		c.log.Error("legs can't be bridged after hold", "error", err)
+	}
+}
+
+func (c *call) endTalk(b *agentLeg) {
+	media.Unbridge(c.audio, b.audio)
+	b.leg.Hangup()
+	_ = b.audio.Close()
+	c.heard.Agent = b.audio.Stats()
+	c.s.metrics.MediaLeg(c.heard.Agent)
+}
