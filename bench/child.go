@@ -34,7 +34,7 @@ trunks:
 queues: [{name: q, wrap_up: 0s}]
 flows:
   bye: {start: bye, steps: {bye: {hang_up: }}}
-  listen: {start: a, time_limit: 1h, steps: {a: {menu: {prompts: [welcome, choose-language, choose-service], keys: {"1": b}, tries: 10, too_many: a}}, b: {hang_up: }}}
+  listen: {start: a, time_limit: 1h, steps: {a: {menu: {prompts: [welcome, choose-language, choose-service], keys: {"1": b}, tries: 10, too_many: b}}, b: {hang_up: }}}
   agent: {start: q, steps: {q: {queue: q}}}
 records: {dir: %s}
 journal: {dir: %s}

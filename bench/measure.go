@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -62,6 +63,7 @@ func signalling(_ context.Context, p *process, _, workers int, span time.Duratio
 				leg := d.Outcome().Leg
 				if leg == nil {
 					failed.Add(1)
+					fmt.Fprintf(os.Stderr, "not answered: %+v\n", d.Outcome())
 					continue
 				}
 				select {
@@ -69,6 +71,7 @@ func signalling(_ context.Context, p *process, _, workers int, span time.Duratio
 					done.Add(1)
 				case <-time.After(5 * time.Second):
 					failed.Add(1)
+					fmt.Fprintln(os.Stderr, "answered, not hung up:", leg.CallID())
 					leg.Hangup()
 				}
 			}

@@ -109,7 +109,7 @@ func TestNeedsRestart(t *testing.T) {
 	next.Journal.Dir, next.Records.Dir = "j", "r"
 	next.Routing.RingTime, next.Agents, next.Log.Level = 1, nil, "warn" // taken over
 	got := strings.Join(NeedsRestart(old, next), " ")
-	want := "node sip.listen media.ports directory.redis tiers.A1.target records.dir journal.dir http.listen"
+	want := "node sip.listen media.ports tiers.A1.target records.dir journal.dir http.listen"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -209,7 +209,7 @@ type Directory struct {
 	// team, language. Default: none.
 	File string `yaml:"file"`
 	// Redis is a server with a hash customer:NUMBER for each customer.
-	Redis Redis `yaml:"redis" restart:"yes"`
+	Redis Redis `yaml:"redis"`
 	// Timeout is how long a call waits for the directory before it goes on with
 	// the default tier. 1ms to 5s, default 50ms.
 	Timeout time.Duration `yaml:"timeout" default:"50ms" min:"1ms" max:"5s"`

@@ -363,3 +363,28 @@ func TestForkedContacts(t *testing.T) {
 		})
 	}
 }
+
+// A peer that hangs up in the same instant as our ACK reaches it: its BYE finds
+// the dialog.
+func TestByeRightBehindTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		srv := memStack(t, n, serverAddr, Options{Access: Access{Trunks: []Trunk{carrier}}, Handlers: Handlers{Invite: func(l *Leg) {
+			_ = l.Answer([]byte("v=0\r\n"))
+			<-l.Confirmed()
+			l.Hangup()
+		}}})
+		defer srv.Close()
+		ua := memStack(t, n, callerAddr, Options{})
+		defer ua.Close()
+		for range 200 {
+			d := dialTo(t, ua, "sip:95599@10.0.0.1:5060")
+			<-d.Done()
+			leg := d.Outcome().Leg
+			synctest.Wait()
+			if !isClosed(leg.Done()) {
+				t.Fatal("the BYE was not understood")
+			}
+		}
+	})
+}

@@ -247,6 +247,8 @@ func (s *Stack) routes(srv *sipgo.Server) {
 	})
 }
 
+const socketBuffer = 4 << 20
+
 const allowed = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO"
 
 func (s *Stack) listen(srv *sipgo.Server, l Listener) error {
@@ -262,6 +264,10 @@ func (s *Stack) listen(srv *sipgo.Server, l Listener) error {
 			if err != nil {
 				return fmt.Errorf("listen udp %s: %w", l.Addr, err)
 			}
+			// A burst of calls must not overflow the kernel's default of 208 KiB;
+			// the kernel may grant less.
+			_ = c.SetReadBuffer(socketBuffer)
+			_ = c.SetWriteBuffer(socketBuffer)
 			pc = c
 		}
 		b, err := newBind("UDP", pc.LocalAddr(), l.Advertise)

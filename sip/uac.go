@@ -282,7 +282,7 @@ func (b *invite) follow(tx gosip.ClientTransaction) (again bool) {
 				continue
 			case res.IsSuccess():
 				s.obs.ClientRequest(string(gosip.INVITE), res.StatusCode)
-				b.success(res, tx)
+				b.success(res)
 				return false
 			case (res.StatusCode == 401 || res.StatusCode == 407) && b.d.opt.Credentials != nil && !b.authed && !isClosed(b.cancel):
 				s.obs.ClientRequest(string(gosip.INVITE), res.StatusCode)
@@ -346,10 +346,12 @@ func (b *invite) retryWith(res *gosip.Response) bool {
 }
 
 // success takes a 2xx: the first one wins, a later one is ended politely.
-func (b *invite) success(res *gosip.Response, tx gosip.ClientTransaction) {
+func (b *invite) success(res *gosip.Response) {
 	l := b.leg(res)
-	l.ack()
 	d := b.d
+	// Known before it is acknowledged: the peer's BYE may follow the ACK at once.
+	d.stack.addLeg(l)
+	l.ack()
 	d.mu.Lock()
 	won := !d.over && d.winner == nil && !d.given
 	if won {
@@ -357,16 +359,12 @@ func (b *invite) success(res *gosip.Response, tx gosip.ClientTransaction) {
 	}
 	d.mu.Unlock()
 	if won {
-		d.stack.addLeg(l)
 		if d.finish(Outcome{Leg: l, Answer: res.Body(), Code: res.StatusCode}) {
 			d.stopOthers(b)
 			return
 		}
 	}
 	// CANCEL and 200 crossed, or another phone was faster (RFC 3261 9.1, 13.2.2.4).
-	l.mu.Lock()
-	l.state = legConfirmed
-	l.mu.Unlock()
 	if l.finish(End{Cause: EndLocal}) {
 		l.sendBye()
 	}
