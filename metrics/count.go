@@ -10,10 +10,12 @@ import (
 	"hotline/routing"
 )
 
-// Decision counts what a decision tells: the end of a call and the end of its wrap-up. Each
+// Decision counts what a decision tells: that a call was answered, its end, and the end of its wrap-up. Each
 // decision must come once, in order; those of a journal read back must not come at all.
 func (m *Metrics) Decision(d routing.Decision) {
 	switch d := d.(type) {
+	case routing.Connected:
+		m.connected(&d.Call)
 	case routing.Ended:
 		m.ended(&d.Call)
 	case routing.Closed:
@@ -27,16 +29,21 @@ func (m *Metrics) ended(c *routing.CallView) {
 	for _, o := range c.Offers {
 		m.offers.WithLabelValues(offerOutcomes.fold(o.Outcome)).Inc()
 	}
-	if c.Queue == "" {
+	if c.Queue == "" || c.Connected != 0 {
 		return
 	}
 	m.offered.WithLabelValues(tier, queue).Inc()
-	switch c.Outcome {
-	case routing.OutcomeAnswered:
-		m.answeredWait.WithLabelValues(tier, queue).Observe(seconds(c.QueueWait))
-	case routing.OutcomeAbandoned:
+	if c.Outcome == routing.OutcomeAbandoned {
 		m.abandonedWait.WithLabelValues(tier, queue).Observe(seconds(c.QueueWait))
 	}
+}
+
+// connected counts the wait of an answered call while the call still talks: the service level
+// must not lag behind by the length of the talks.
+func (m *Metrics) connected(c *routing.CallView) {
+	tier, queue := c.Tier.String(), string(c.Queue)
+	m.offered.WithLabelValues(tier, queue).Inc()
+	m.answeredWait.WithLabelValues(tier, queue).Observe(seconds(c.QueueWait))
 }
 
 // closed counts each part of an answered call, also one of no length: the counts of all parts are

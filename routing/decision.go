@@ -34,6 +34,11 @@ type Disconnect struct {
 	Cause string `json:"cause"`
 }
 
+// Connected says that caller and agent talk: the wait is over and known.
+type Connected struct {
+	Call CallView `json:"call"`
+}
+
 // Ended says that the call is over. WrapUp isn't known yet.
 type Ended struct {
 	Call CallView `json:"call"`
@@ -104,6 +109,7 @@ type Excluded struct {
 func (Offer) decision()       {}
 func (Withdraw) decision()    {}
 func (Disconnect) decision()  {}
+func (Connected) decision()   {}
 func (Ended) decision()       {}
 func (Closed) decision()      {}
 func (SeatChanged) decision() {}
@@ -116,6 +122,9 @@ func (Withdraw) Kind() string { return "withdraw" }
 
 // Kind implements Decision.
 func (Disconnect) Kind() string { return "disconnect" }
+
+// Kind implements Decision.
+func (Connected) Kind() string { return "connected" }
 
 // Kind implements Decision.
 func (Ended) Kind() string { return "ended" }

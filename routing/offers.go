@@ -77,6 +77,7 @@ func (s *State) talkStarted(node string, ev TalkStarted) {
 	f.Seat, f.Agent = c.seat.id, c.seat.person.id
 	f.QueueWait = s.now.Sub(f.Queued)
 	s.update(c.seat)
+	s.emit(Connected{Call: c.view(s.now)})
 }
 
 func (s *State) offerFailed(node string, ev OfferFailed) {

@@ -360,6 +360,8 @@ func show(d routing.Decision) string {
 			s += fmt.Sprintf(", [%d %s %s after %s]", o.Offer, o.Seat, o.Outcome, secs(o.Took))
 		}
 		return s
+	case routing.Connected:
+		return fmt.Sprintf("connected %s to %s, waited %s", d.Call.ID, d.Call.Seat, secs(d.Call.QueueWait))
 	case routing.Closed:
 		return fmt.Sprintf("closed %s, wrap-up %s", d.Call.ID, secs(d.Call.WrapUp))
 	case routing.SeatChanged:
