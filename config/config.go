@@ -280,7 +280,7 @@ type Queue struct {
 	// 24h, default 10s.
 	WrapUp time.Duration `yaml:"wrap_up" default:"10s" min:"0s" max:"24h"`
 	// Music is the name of the prompt that is played in a loop to those who
-	// wait. Default: the built-in music.
+	// wait, such as "ring-back". Default "hold-music", the built-in music.
 	Music string `yaml:"music"`
 }
 

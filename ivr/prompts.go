@@ -115,8 +115,16 @@ func loadFile(dir fs.FS, name string) (*media.Clip, error) {
 	return media.LoadClip(f)
 }
 
+// The sounds that are made, not recorded; a file of the same name takes their place.
+const (
+	HoldMusic = "hold-music" // what those who wait hear, unless a queue says otherwise
+	RingBack  = "ring-back"  // China's ring-back tone
+)
+
+var made = map[string]func() *media.Clip{HoldMusic: media.MusicOnHold, RingBack: media.RingBack}
+
 // Has tells whether there is a prompt of that name, in any language.
-func (p *Prompts) Has(name string) bool { return len(p.clips[name]) > 0 }
+func (p *Prompts) Has(name string) bool { return len(p.clips[name]) > 0 || made[name] != nil }
 
 // Get gives the prompt in the language ("zh", "en"; "zh-CN" counts as zh), or else in another
 // one: zh, en, then the first by name. It is nil only when Has is false.
@@ -131,10 +139,13 @@ func (p *Prompts) Get(name, language string) *media.Clip {
 	for _, l := range sortedKeys(clips) {
 		return clips[l]
 	}
+	if sound := made[name]; sound != nil {
+		return sound()
+	}
 	return nil
 }
 
-// Names are the names of all prompts in order.
+// Names are the names of all recorded prompts in order.
 func (p *Prompts) Names() []string { return sortedKeys(p.clips) }
 
 // sequence puts prompts together for one caller: in the language, or, while that is "", all of

@@ -33,13 +33,11 @@ func newSettings(cfg *config.Config) (*settings, error) {
 	set := &settings{Config: cfg, prompts: prompts,
 		music: make(map[routing.QueueID]*media.Clip)}
 	for _, q := range cfg.Queues {
-		clip := media.MusicOnHold()
-		if q.Music != "" {
-			if c := prompts.Get(q.Music, cfg.Directory.DefaultLanguage); c != nil {
-				clip = c
-			}
+		name := q.Music
+		if name == "" {
+			name = ivr.HoldMusic
 		}
-		set.music[routing.QueueID(q.Name)] = clip
+		set.music[routing.QueueID(q.Name)] = prompts.Get(name, cfg.Directory.DefaultLanguage)
 	}
 	return set, nil
 }
