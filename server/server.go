@@ -52,6 +52,9 @@ type Server struct {
 	http    *http.Server
 	httpAt  netip.AddrPort
 
+	// up is closed when all rooms are open: a call may come before sip.Open has
+	// returned.
+	up chan struct{}
 	// ctx ends when calls in progress must end at once.
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -78,7 +81,7 @@ func Start(o Options) (*Server, error) {
 	}
 	s := &Server{
 		version: o.Version, log: o.Logger.With("node", o.Config.Node),
-		idle: make(chan struct{}, 1), quit: make(chan struct{}),
+		idle: make(chan struct{}, 1), quit: make(chan struct{}), up: make(chan struct{}),
 		figures: make(map[routing.CallID]figures), numbers: newIDMaker(o.Config.Node),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -117,6 +120,7 @@ func (s *Server) open(cfg *config.Config) error {
 	if s.sip, err = sip.Open(opt); err != nil {
 		return fmt.Errorf("open SIP: %w", err)
 	}
+	close(s.up)
 	s.background.Go(s.reconcileLoop)
 	return nil
 }
@@ -200,6 +204,7 @@ func recordMedia(st media.LegStats) records.Media {
 
 // incoming takes each INVITE that was let in.
 func (s *Server) incoming(leg *sip.Leg) {
+	<-s.up
 	if leg.Incoming().Agent != "" {
 		s.agentCall(leg)
 		return

@@ -213,10 +213,18 @@ func (s *Stack) open() error {
 	if len(s.opt.Listen) == 0 {
 		return errors.New("no SIP listener configured")
 	}
+	// All sockets first: a phone that registers again after a restart sends at
+	// once, and what serves it looks through all listeners.
+	var starts []func()
 	for _, l := range s.opt.Listen {
-		if err := s.listen(srv, l); err != nil {
+		start, err := s.listen(srv, l)
+		if err != nil {
 			return err
 		}
+		starts = append(starts, start)
+	}
+	for _, start := range starts {
+		start()
 	}
 	return nil
 }
@@ -251,10 +259,11 @@ const socketBuffer = 4 << 20
 
 const allowed = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO"
 
-func (s *Stack) listen(srv *sipgo.Server, l Listener) error {
+// listen binds one listener; start makes it receive.
+func (s *Stack) listen(srv *sipgo.Server, l Listener) (start func(), err error) {
 	network := strings.ToLower(l.Network)
 	if l.PacketConn == nil && (!l.Addr.IsValid() || l.Addr.Addr().IsUnspecified()) {
-		return fmt.Errorf("listen %s %s: a concrete address is needed, not a wildcard; name the address the peers know", network, l.Addr)
+		return nil, fmt.Errorf("listen %s %s: a concrete address is needed, not a wildcard; name the address the peers know", network, l.Addr)
 	}
 	switch network {
 	case "udp":
@@ -262,7 +271,7 @@ func (s *Stack) listen(srv *sipgo.Server, l Listener) error {
 		if pc == nil {
 			c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(l.Addr))
 			if err != nil {
-				return fmt.Errorf("listen udp %s: %w", l.Addr, err)
+				return nil, fmt.Errorf("listen udp %s: %w", l.Addr, err)
 			}
 			// A burst of calls must not overflow the kernel's default of 208 KiB;
 			// the kernel may grant less.
@@ -272,28 +281,27 @@ func (s *Stack) listen(srv *sipgo.Server, l Listener) error {
 		}
 		b, err := newBind("UDP", pc.LocalAddr(), l.Advertise)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		s.binds = append(s.binds, b)
 		s.closers = append(s.closers, pc.Close)
-		newUDPFront(s, pc, srv.ServeUDP).start()
+		return newUDPFront(s, pc, srv.ServeUDP).start, nil
 	case "tcp":
 		tl, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(l.Addr))
 		if err != nil {
-			return fmt.Errorf("listen tcp %s: %w", l.Addr, err)
+			return nil, fmt.Errorf("listen tcp %s: %w", l.Addr, err)
 		}
 		b, err := newBind("TCP", tl.Addr(), l.Advertise)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		s.binds = append(s.binds, b)
 		front := newTCPFront(s, tl)
 		s.closers = append(s.closers, front.Close)
-		s.wg.Go(func() { _ = srv.ServeTCP(front) })
+		return func() { s.wg.Go(func() { _ = srv.ServeTCP(front) }) }, nil
 	default:
-		return fmt.Errorf("listen %q %s: only udp and tcp are supported", l.Network, l.Addr)
+		return nil, fmt.Errorf("listen %q %s: only udp and tcp are supported", l.Network, l.Addr)
 	}
-	return nil
 }
 
 func newBind(network string, local net.Addr, advertise string) (*bind, error) {
