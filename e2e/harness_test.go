@@ -294,7 +294,7 @@ func (v *logView) WithAttrs(a []slog.Attr) slog.Handler {
 }
 
 func (l *logBook) add(r slog.Record, with []slog.Attr) error {
-	line := logLine{msg: r.Message, attrs: map[string]string{}}
+	line := logLine{msg: r.Message, attrs: map[string]string{slog.TimeKey: r.Time.Format(time.RFC3339Nano)}}
 	for _, a := range with {
 		line.attrs[a.Key] = a.Value.String()
 	}
@@ -329,6 +329,16 @@ func (l *logBook) await(t *testing.T, msg string, attrs ...string) map[string]st
 			t.Fatalf("no log line %q %v within %v; the log:\n%s", msg, attrs, patience, l)
 		}
 	}
+}
+
+// stamp is when a line was logged.
+func stamp(t *testing.T, attrs map[string]string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339Nano, attrs[slog.TimeKey])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
 }
 
 func (l *logLine) has(attrs []string) bool {
