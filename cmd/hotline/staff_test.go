@@ -1,0 +1,60 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestStaffCalculator(t *testing.T) {
+	s := staffing{model: "erlang-a", perHour: 200, aht: 180 * time.Second, patience: 120 * time.Second, seats: 10, target: 20 * time.Second}
+	r, err := s.compute()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := r.print(&out, true); err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	level := got["service_level"].(map[string]any)
+	for name, want := range map[string][2]float64{
+		"p_wait": {got["p_wait"].(float64), 1 - 0.50314725237}, "p_abandon": {got["p_abandon"].(float64), 0.137463826276},
+		"asa_s": {got["asa_s"].(float64), 14.5542296554}, "occupancy": {got["occupancy"].(float64), 0.862536173724},
+		"neg": {level["neg"].(float64), 0.639941307036}, "ign": {level["ign"].(float64), 0.684459246481},
+		"pos": {level["pos"].(float64), 0.70498234443}, "ans": {level["ans"].(float64), 0.74192981875},
+	} {
+		if math.Abs(want[0]-want[1]) > 1e-9*want[1] {
+			t.Errorf("%s is %v, want %v", name, want[0], want[1])
+		}
+	}
+	s = staffing{model: "erlang-c", perHour: 1200, aht: 300 * time.Second, target: 20 * time.Second, goal: "80%"}
+	if r, err = s.compute(); err != nil || r.Seats != 108 {
+		t.Errorf("%d seats for 80/20 (%v), want 108", r.Seats, err)
+	}
+}
+
+func TestStaffRefuses(t *testing.T) {
+	for _, tc := range []struct {
+		s    staffing
+		want string
+	}{
+		{staffing{model: "erlang-b", perHour: 1, aht: 1, seats: 1}, "use erlang-c or erlang-a"},
+		{staffing{model: "erlang-a", perHour: 1, aht: 1, seats: 1}, "--patience"},
+		{staffing{model: "erlang-c", aht: 1, seats: 1}, "--per-hour"},
+		{staffing{model: "erlang-c", perHour: 1, aht: time.Second}, "either --seats or --goal"},
+		{staffing{model: "erlang-c", perHour: 1, aht: time.Second, seats: 1, goal: "80%"}, "either --seats or --goal"},
+		{staffing{model: "erlang-c", perHour: 1, aht: time.Second, goal: "80"}, "between 0 and 1"},
+		{staffing{model: "erlang-c", perHour: 3600, aht: 10 * time.Second, seats: 10}, "grows for ever"},
+	} {
+		if _, err := tc.s.compute(); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%+v: %v, want %q", tc.s, err, tc.want)
+		}
+	}
+}
