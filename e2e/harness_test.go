@@ -29,7 +29,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if removeBinary() != nil && code == 0 {
+			code = 1
+		}
+		os.Exit(code)
+	}))
 }
 
 const password = "a-long-secret"
@@ -116,22 +121,33 @@ func (h *hotline) uri() string { return "sip:" + h.SIPAddr().String() }
 // phone opens a caller's phone.
 func (h *hotline) phone(codecs ...media.Codec) *softphone.Phone {
 	h.t.Helper()
-	p, err := softphone.Open(softphone.Options{Server: h.uri(), Listen: netip.MustParseAddrPort("127.0.0.1:0"), Codecs: codecs})
+	return openPhone(h.t, h.uri(), codecs...)
+}
+
+// openPhone opens a caller's phone that calls the hotline at uri.
+func openPhone(t *testing.T, uri string, codecs ...media.Codec) *softphone.Phone {
+	t.Helper()
+	p, err := softphone.Open(softphone.Options{Server: uri, Listen: netip.MustParseAddrPort("127.0.0.1:0"), Codecs: codecs})
 	if err != nil {
-		h.t.Fatal(err)
+		t.Fatal(err)
 	}
-	h.t.Cleanup(func() { _ = p.Close() })
+	t.Cleanup(func() { _ = p.Close() })
 	return p
 }
 
 // dial calls from a number and waits for the answer.
 func (h *hotline) dial(p *softphone.Phone, did, from string) *softphone.Call {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	return dial(h.t, p, did, from)
+}
+
+func dial(t *testing.T, p *softphone.Phone, did, from string) *softphone.Call {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	c, err := p.Dial(ctx, did, from, "")
 	if err != nil {
-		h.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return c
 }
@@ -142,23 +158,35 @@ type desk struct {
 	rings chan *softphone.Ringing
 }
 
-// seat registers an agent at a built-in softphone.
-func (h *hotline) seat(user string) *desk {
-	h.t.Helper()
+// openDesk opens an agent's phone that isn't registered yet.
+func openDesk(t *testing.T, uri, user string) *desk {
+	t.Helper()
 	d := &desk{rings: make(chan *softphone.Ringing, 16)}
 	p, err := softphone.Open(softphone.Options{
-		Server: h.uri(), Listen: netip.MustParseAddrPort("127.0.0.1:0"),
+		Server: uri, Listen: netip.MustParseAddrPort("127.0.0.1:0"),
 		Credentials: sip.Credentials{User: user, Password: password},
 		Ring:        func(r *softphone.Ringing) { d.rings <- r },
 	})
 	if err != nil {
-		h.t.Fatal(err)
+		t.Fatal(err)
 	}
 	d.Phone = p
-	h.t.Cleanup(func() { _ = p.Close() })
+	t.Cleanup(func() { _ = p.Close() })
+	return d
+}
+
+// register registers the desk and keeps it registered.
+func (d *desk) register(life time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if err := p.Register(ctx, time.Minute); err != nil {
+	return d.Register(ctx, life)
+}
+
+// seat registers an agent at a built-in softphone.
+func (h *hotline) seat(user string) *desk {
+	h.t.Helper()
+	d := openDesk(h.t, h.uri(), user)
+	if err := d.register(time.Minute); err != nil {
 		h.t.Fatal(err)
 	}
 	h.log.await(h.t, "seat registered", "seat", user)
@@ -238,15 +266,20 @@ func readRecords(t *testing.T, dir string) []record {
 // metrics scrapes /metrics: series to value.
 func (h *hotline) metrics() map[string]float64 {
 	h.t.Helper()
-	res, err := http.Get("http://" + h.HTTPAddr().String() + "/metrics")
+	return scrape(h.t, h.HTTPAddr().String())
+}
+
+func scrape(t *testing.T, address string) map[string]float64 {
+	t.Helper()
+	res, err := http.Get("http://" + address + "/metrics")
 	if err != nil {
-		h.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer res.Body.Close()
 	defer http.DefaultClient.CloseIdleConnections()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
-		h.t.Fatal(err)
+		t.Fatal(err)
 	}
 	out := map[string]float64{}
 	for line := range strings.Lines(string(body)) {
@@ -256,7 +289,7 @@ func (h *hotline) metrics() map[string]float64 {
 		}
 		v, err := strconv.ParseFloat(strings.TrimSpace(line[i+1:]), 64)
 		if err != nil {
-			h.t.Fatalf("metric %q: %v", line, err)
+			t.Fatalf("metric %q: %v", line, err)
 		}
 		out[line[:i]] = v
 	}
@@ -299,12 +332,16 @@ func (l *logBook) add(r slog.Record, with []slog.Attr) error {
 		line.attrs[a.Key] = a.Value.String()
 	}
 	r.Attrs(func(a slog.Attr) bool { line.attrs[a.Key] = a.Value.String(); return true })
+	l.put(line)
+	return nil
+}
+
+func (l *logBook) put(line logLine) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, line)
 	close(l.news)
 	l.news = make(chan struct{})
-	return nil
 }
 
 // await waits for a line with this message and these attributes (key, value, ...)
