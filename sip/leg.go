@@ -302,18 +302,40 @@ func (l *Leg) inOrder(seq uint32) bool {
 	return true
 }
 
+// inDialog finds the leg of a request within a dialog; nil when the request has
+// been answered: 481 for no dialog, 500 for one that comes too late (12.2.2). A
+// 481 there would end the call.
+func (s *Stack) inDialog(req *gosip.Request, tx gosip.ServerTransaction) *Leg {
+	l := s.findLeg(req)
+	if l == nil {
+		s.respond(req, tx, 481, "Call/Transaction Does Not Exist")
+		return nil
+	}
+	if !l.inOrder(req.CSeq().SeqNo) {
+		s.respond(req, tx, 500, "CSeq Out Of Order")
+		return nil
+	}
+	return l
+}
+
 // handleBye ends the leg the peer hangs up; a second BYE finds none and gets 481.
 func (s *Stack) handleBye(req *gosip.Request, tx gosip.ServerTransaction) {
-	l := s.findLeg(req)
-	if l == nil || !l.inOrder(req.CSeq().SeqNo) {
-		s.respond(req, tx, 481, "Call/Transaction Does Not Exist")
+	l := s.inDialog(req, tx)
+	if l == nil {
 		return
 	}
 	s.respond(req, tx, 200, "OK")
+	end := End{Cause: EndRemoteBye}
 	l.mu.Lock()
 	l.byePend = false
+	early := l.state == legEarly && l.callTx != nil && !l.cancelled.Load()
 	l.mu.Unlock()
-	if !l.finish(End{Cause: EndRemoteBye}) {
+	if early {
+		// RFC 3261 15.1.2: the INVITE still wants its final answer.
+		l.finishWith(end, func() { s.respond(l.callReq, l.callTx, 487, "Request Terminated") })
+		return
+	}
+	if !l.finish(end) {
 		l.leave()
 	}
 }
@@ -326,9 +348,8 @@ func (s *Stack) handleCancel(req *gosip.Request, tx gosip.ServerTransaction) {
 
 // handleInfo takes digits (RFC 6086 legacy use).
 func (s *Stack) handleInfo(req *gosip.Request, tx gosip.ServerTransaction) {
-	l := s.findLeg(req)
-	if l == nil || !l.inOrder(req.CSeq().SeqNo) {
-		s.respond(req, tx, 481, "Call/Transaction Does Not Exist")
+	l := s.inDialog(req, tx)
+	if l == nil {
 		return
 	}
 	kind := ""

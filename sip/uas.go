@@ -119,13 +119,16 @@ func recordRoutes(hs []gosip.Header, reverse bool) []gosip.Uri {
 	return out
 }
 
-// holdTransaction keeps the INVITE's handler until its transaction has done its
-// work, and takes ACKs that came with the INVITE's own branch.
+// holdTransaction keeps the INVITE's handler, and with it the transaction, until
+// the answer is acknowledged, and takes ACKs that came with the INVITE's own
+// branch. It ends then: a call in progress is no work pending.
 func (l *Leg) holdTransaction(tx gosip.ServerTransaction) {
 	for {
 		select {
 		case ack := <-tx.Acks():
 			l.acknowledge(ack)
+		case <-l.confirmed:
+			return
 		case <-l.txOver:
 			return
 		case <-l.stack.closed:
@@ -298,13 +301,8 @@ func (l *Leg) finishWith(e End, send func()) bool {
 
 // handleReinvite answers a change of the session (RFC 3261 14.2).
 func (s *Stack) handleReinvite(req *gosip.Request, tx gosip.ServerTransaction) {
-	l := s.findLeg(req)
+	l := s.inDialog(req, tx)
 	if l == nil {
-		s.respond(req, tx, 481, "Call/Transaction Does Not Exist")
-		return
-	}
-	if !l.inOrder(req.CSeq().SeqNo) {
-		s.respond(req, tx, 500, "CSeq Out Of Order")
 		return
 	}
 	l.mu.Lock()
