@@ -167,7 +167,7 @@ func (s *Stack) admitInvite(req *gosip.Request, tx gosip.ServerTransaction) (tr 
 	}
 	if !any {
 		s.obs.Refused("unknown_source")
-		s.respond(req, tx, 403, "Forbidden")
+		s.refuse(req, tx, 403, "Forbidden")
 		return nil, "", false
 	}
 	user, ok = s.authenticate(req, tx, offer)

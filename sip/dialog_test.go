@@ -144,3 +144,220 @@ func TestCallsInProgressAreNotPending(t *testing.T) {
 		ping.until("SIP/2.0 200", "1 OPTIONS")
 	})
 }
+
+// A re-INVITE whose ACK is lost, and another behind it: the second is told to
+// wait (RFC 3261 14.2), and the call lives on once the ACK has come.
+func TestReinviteWithALostAckKeepsTheCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		srv, legs := answering(t, n, Options{})
+		defer srv.Close()
+		u := newUAC(t, n, callerAddr)
+		u.call()
+		l := <-legs
+		l.OnReoffer(func(offer []byte) ([]byte, int) { return []byte("v=0\r\ns=again\r\n"), 0 })
+		u.send("INVITE", 2, sdp("v=0")...)
+		u.until("SIP/2.0 200", "2 INVITE")
+		u.send("ACK", 1) // the first ACK, delivered twice: says nothing about CSeq 2
+		u.send("INVITE", 3, sdp("v=0")...)
+		u.until("SIP/2.0 491", "3 INVITE")
+		u.send("ACK", 3)
+		u.until("SIP/2.0 200", "2 INVITE") // repeated: the ACK was lost
+		u.send("ACK", 2)
+		synctest.Wait()
+		u.send("INVITE", 4, sdp("v=0")...)
+		u.until("SIP/2.0 200", "4 INVITE")
+		u.send("ACK", 4)
+		time.Sleep(2 * time.Minute)
+		if isClosed(l.Done()) {
+			t.Fatalf("the call was ended: %+v", l.End())
+		}
+		if got := len(n.sent(serverAddr, "BYE ")); got != 0 {
+			t.Errorf("%d BYEs", got)
+		}
+	})
+}
+
+// A re-INVITE that is never acknowledged ends the call after 64*T1.
+func TestReinviteWithoutAckEndsTheCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		srv, legs := answering(t, n, Options{})
+		defer srv.Close()
+		u := newUAC(t, n, callerAddr)
+		u.call()
+		l := <-legs
+		l.OnReoffer(func([]byte) ([]byte, int) { return []byte("v=0\r\n"), 0 })
+		start := time.Now()
+		u.send("INVITE", 2, sdp("v=0")...)
+		<-l.Done()
+		if w := time.Since(start); l.End().Cause != EndNoAck || w != 32*time.Second {
+			t.Errorf("ended with %q after %v, want no_ack after 32s", l.End().Cause, w)
+		}
+		u.reply(u.until("BYE ", ""), "200 OK")
+	})
+}
+
+// Hold and resume by re-INVITE, with SDP in the request; then one without, whose
+// answer comes in the ACK.
+func TestHoldResumeAndOfferlessReinvite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		srv, legs := answering(t, n, Options{})
+		defer srv.Close()
+		u := newUAC(t, n, callerAddr)
+		u.call()
+		l := <-legs
+		var offers, answers []string
+		l.OnReoffer(func(offer []byte) ([]byte, int) {
+			offers = append(offers, strings.TrimSpace(string(offer)))
+			if strings.Contains(string(offer), "m=video") {
+				return nil, 488
+			}
+			return []byte("v=0\r\na=ours\r\n"), 0
+		})
+		l.OnAnswer(func(answer []byte) { answers = append(answers, strings.TrimSpace(string(answer))) })
+		for i, offer := range []string{"a=sendonly", "a=sendrecv"} {
+			u.send("INVITE", 2+i, sdp(offer)...)
+			if res := u.until("SIP/2.0 200", fmt.Sprintf("%d INVITE", 2+i)); !strings.HasSuffix(res, "v=0\r\na=ours\r\n") || header(res, "Contact") == "" {
+				t.Errorf("answer %q", res)
+			}
+			// SDP in an ACK that owes none is not an answer.
+			u.send("ACK", 2+i, sdp("a=stray")...)
+			synctest.Wait()
+		}
+		u.send("INVITE", 4)
+		u.until("SIP/2.0 200", "4 INVITE")
+		u.send("ACK", 4, sdp("a=theirs")...)
+		synctest.Wait()
+		u.send("INVITE", 5, sdp("m=video")...)
+		u.until("SIP/2.0 488", "5 INVITE")
+		u.send("ACK", 5)
+		u.send("INVITE", 6, sdp("a=after")...) // a refused change leaves nothing behind
+		u.until("SIP/2.0 200", "6 INVITE")
+		u.send("ACK", 6)
+		synctest.Wait()
+		if got := fmt.Sprint(offers); got != "[a=sendonly a=sendrecv  m=video a=after]" {
+			t.Errorf("offers %s", got)
+		}
+		if got := fmt.Sprint(answers); got != "[a=theirs]" {
+			t.Errorf("answers %s, want only the one that was owed", got)
+		}
+		if isClosed(l.Done()) {
+			t.Error("the call is over")
+		}
+	})
+}
+
+// An INVITE without SDP: ours goes out in the 200, theirs comes in the ACK; SDP
+// in the ACK of a call that had an offer is not taken for an answer.
+func TestAnswerInTheAck(t *testing.T) {
+	for _, tc := range []struct {
+		name, want string
+		offer      []string
+	}{
+		{"offerless INVITE", "[a=theirs]", nil},
+		{"INVITE with an offer", "[]", sdp("v=0")},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newMemNet()
+				answers := []string{}
+				srv, legs := answering(t, n, Options{})
+				defer srv.Close()
+				srv.opt.Handlers.Invite = func(l *Leg) {
+					l.OnAnswer(func(b []byte) { answers = append(answers, strings.TrimSpace(string(b))) })
+					_ = l.Answer([]byte("v=0\r\na=ours\r\n"))
+					legs <- l
+				}
+				u := newUAC(t, n, callerAddr)
+				u.send("INVITE", 1, tc.offer...)
+				if res := u.until("SIP/2.0 200", "1 INVITE"); !strings.HasSuffix(res, "a=ours\r\n") {
+					t.Errorf("200 without our SDP: %q", res)
+				}
+				u.send("ACK", 1, sdp("a=theirs")...)
+				<-(<-legs).Confirmed()
+				if got := fmt.Sprint(answers); got != tc.want {
+					t.Errorf("answers %s, want %s", got, tc.want)
+				}
+			})
+		})
+	}
+}
+
+func TestDigitsByInfo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		srv, legs := answering(t, n, Options{})
+		defer srv.Close()
+		u := newUAC(t, n, callerAddr)
+		u.call()
+		var keys []byte
+		l := <-legs
+		l.OnDigit(func(k byte) { keys = append(keys, k) })
+		seq := 10
+		info := func(status, kind string, body ...string) {
+			t.Helper()
+			seq++
+			var lines []string
+			if kind != "" {
+				lines = append([]string{"Content-Type: " + kind, ""}, body...)
+			}
+			u.send("INFO", seq, lines...)
+			u.until("SIP/2.0 "+status, fmt.Sprintf("%d INFO", seq))
+		}
+		info("200", "application/dtmf-relay", "Signal=5", "Duration=160")
+		info("200", "Application/DTMF-Relay", "signal = *")
+		info("200", "application/dtmf", "#")
+		info("200", "application/dtmf-relay", "Signal=11")
+		info("400", "application/dtmf-relay", "Signal=55")
+		info("415", "application/media_control+xml", "<x/>")
+		info("200", "")
+		u.send("INFO", 3, "Content-Type: application/dtmf", "", "7") // older than what was seen
+		u.until("SIP/2.0 500", "3 INFO")
+		if string(keys) != "5*##" {
+			t.Errorf("keys %q", keys)
+		}
+		if isClosed(l.Done()) {
+			t.Error("the call is over")
+		}
+	})
+}
+
+// Whoever is turned away leaves nothing behind and is answered once for each
+// request: no transaction that lives for 32 s, and no 401 that is repeated
+// eleven times to an address that may be somebody else's.
+func TestRefusedStrangersAreNotRemembered(t *testing.T) {
+	for _, tc := range []struct {
+		name, want string
+		opt        Options
+		headers    []string
+	}{
+		{"a challenge", "401", Options{Access: Access{Accounts: []Account{account(MD5)}}}, nil},
+		{"an unknown source", "403", Options{}, nil},
+		{"too much work", "503", Options{MaxCalls: -1}, nil},
+		{"an extension we don't have", "420", Options{}, []string{"Require: nothing"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newMemNet()
+				srv, _ := answering(t, n, tc.opt)
+				defer srv.Close()
+				u := newUAC(t, n, "10.0.0.9:5060")
+				u.send("INVITE", 1, append(slices.Clone(tc.headers), sdp("v=0")...)...)
+				first := u.until("SIP/2.0 "+tc.want, "1 INVITE")
+				time.Sleep(time.Minute)
+				if got := len(n.sent(serverAddr, "SIP/2.0 "+tc.want)); got != 1 {
+					t.Errorf("answered %d times, want once", got)
+				}
+				u.toTag = ""
+				u.send("INVITE", 1, append(slices.Clone(tc.headers), sdp("v=0")...)...)
+				again := u.until("SIP/2.0 "+tc.want, "1 INVITE")
+				if header(first, "To") != header(again, "To") {
+					t.Errorf("To tag changed: %q, %q", header(first, "To"), header(again, "To"))
+				}
+				u.send("ACK", 1)
+			})
+		})
+	}
+}

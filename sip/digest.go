@@ -186,7 +186,7 @@ func (s *Stack) authenticate(req *gosip.Request, tx gosip.ServerTransaction, off
 	case authReplayed:
 		s.obs.Refused("replayed_nonce")
 	}
-	s.respond(req, tx, 401, "Unauthorized", s.auth.challenge(offer, v == authStale || v == authReplayed)...)
+	s.refuse(req, tx, 401, "Unauthorized", s.auth.challenge(offer, v == authStale || v == authReplayed)...)
 	return "", false
 }
 

@@ -65,14 +65,22 @@ type Leg struct {
 	remoteSeq uint32
 	byePend   bool // hung up before the ACK came: BYE follows it
 	confOnce  sync.Once
+	leaveOnce sync.Once
 	onReoffer func([]byte) ([]byte, int)
 	onDigit   func(byte)
 	onAnswer  func([]byte)
 	callTx    gosip.ServerTransaction
 	callReq   *gosip.Request
-	txOver    chan struct{}
+	txOver    chan struct{} // closed when no answer of ours needs repeating any more
 	origin    *invite       // the INVITE of ours that made this leg
-	reAcked   chan struct{} // closed by the ACK of the last re-INVITE
+	change    *reinvite     // the peer's re-INVITE under way, one at a time
+}
+
+// reinvite is a re-INVITE of the peer's from its arrival to its ACK.
+type reinvite struct {
+	seq   uint32
+	owed  bool // it had no SDP: the peer's comes in the ACK
+	acked chan struct{}
 }
 
 // Incoming is what an INVITE said.
@@ -161,15 +169,7 @@ func (l *Leg) lingers() bool {
 
 func (l *Leg) leave() {
 	l.stack.dropLeg(l)
-	l.mu.Lock()
-	if l.txOver != nil {
-		select {
-		case <-l.txOver:
-		default:
-			close(l.txOver)
-		}
-	}
-	l.mu.Unlock()
+	l.leaveOnce.Do(func() { close(l.txOver) })
 }
 
 // Hangup ends the leg as its state demands: an unanswered incoming one is
@@ -308,7 +308,7 @@ func (l *Leg) inOrder(seq uint32) bool {
 func (s *Stack) inDialog(req *gosip.Request, tx gosip.ServerTransaction) *Leg {
 	l := s.findLeg(req)
 	if l == nil {
-		s.respond(req, tx, 481, "Call/Transaction Does Not Exist")
+		s.refuse(req, tx, 481, "Call/Transaction Does Not Exist")
 		return nil
 	}
 	if !l.inOrder(req.CSeq().SeqNo) {
@@ -343,7 +343,7 @@ func (s *Stack) handleBye(req *gosip.Request, tx gosip.ServerTransaction) {
 // handleCancel meets only CANCELs that match no INVITE: sipgo answers the others
 // and tells the leg.
 func (s *Stack) handleCancel(req *gosip.Request, tx gosip.ServerTransaction) {
-	s.respond(req, tx, 481, "Call/Transaction Does Not Exist")
+	s.refuse(req, tx, 481, "Call/Transaction Does Not Exist")
 }
 
 // handleInfo takes digits (RFC 6086 legacy use).

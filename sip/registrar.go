@@ -70,7 +70,7 @@ func (s *Stack) handleRegister(req *gosip.Request, tx gosip.ServerTransaction) {
 	}
 	if !any {
 		s.obs.Refused("unknown_source")
-		s.respond(req, tx, 403, "Forbidden")
+		s.refuse(req, tx, 403, "Forbidden")
 		return
 	}
 	user, ok := s.authenticate(req, tx, offer)

@@ -251,7 +251,7 @@ func (s *Stack) routes(srv *sipgo.Server) {
 	handle(gosip.REGISTER, s.handleRegister)
 	handle(gosip.INFO, s.handleInfo)
 	srv.OnNoRoute(func(req *gosip.Request, tx gosip.ServerTransaction) {
-		s.respond(req, tx, 405, "Method Not Allowed", gosip.NewHeader("Allow", allowed))
+		s.refuse(req, tx, 405, "Method Not Allowed", gosip.NewHeader("Allow", allowed))
 	})
 }
 

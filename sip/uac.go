@@ -386,7 +386,7 @@ func (b *invite) leg(res *gosip.Response) *Leg {
 		target:   *b.req.Recipient.Clone(),
 		localSeq: b.req.CSeq().SeqNo,
 		state:    legConfirmed, origin: b,
-		confirmed: make(chan struct{}), done: make(chan struct{}),
+		confirmed: make(chan struct{}), done: make(chan struct{}), txOver: make(chan struct{}),
 	}
 	if c := res.Contact(); c != nil && c.Address.Host != "" {
 		l.target = *c.Address.Clone()

@@ -21,7 +21,7 @@ func (s *Stack) handleInvite(req *gosip.Request, tx gosip.ServerTransaction) {
 	}
 	if req.Contact() == nil || req.Contact().Address.Host == "" {
 		s.obs.Refused("malformed")
-		s.respond(req, tx, 400, "Missing Contact")
+		s.refuse(req, tx, 400, "Missing Contact")
 		return
 	}
 	if s.drain.Load() || int(s.calls.Load()) >= s.opt.MaxCalls {
@@ -229,24 +229,28 @@ func (l *Leg) giveUp() {
 	l.leave()
 }
 
-// acknowledge notes the ACK; a BYE that waited for it goes out now.
+// acknowledge notes the ACK; a BYE that waited for it goes out now. An ACK that
+// carries the SDP we asked for hands it on; any other SDP in an ACK means nothing.
 func (l *Leg) acknowledge(ack *gosip.Request) {
 	l.mu.Lock()
-	var take func([]byte)
-	if l.state == legAnswered || l.reAcked != nil {
-		take = l.onAnswer
+	owed := false
+	if c := l.change; c != nil {
+		if seq := ack.CSeq(); seq == nil || seq.SeqNo != c.seq {
+			l.mu.Unlock()
+			return // of an earlier INVITE, again
+		}
+		owed, l.change = c.owed, nil
+		close(c.acked)
 	}
 	if l.state == legAnswered {
+		owed = len(l.info.Offer) == 0
 		l.state = legConfirmed
 	}
+	take := l.onAnswer
 	bye := l.byePend
 	l.byePend = false
-	if l.reAcked != nil {
-		close(l.reAcked)
-		l.reAcked = nil
-	}
 	l.mu.Unlock()
-	if take != nil && len(ack.Body()) > 0 && isSDP(ack) {
+	if owed && take != nil && len(ack.Body()) > 0 && isSDP(ack) {
 		take(ack.Body())
 	}
 	l.confOnce.Do(func() { close(l.confirmed) })
@@ -305,23 +309,14 @@ func (s *Stack) handleReinvite(req *gosip.Request, tx gosip.ServerTransaction) {
 	if l == nil {
 		return
 	}
-	l.mu.Lock()
-	f, state := l.onReoffer, l.state
-	l.mu.Unlock()
-	switch {
-	case state == legEnded:
-		s.respond(req, tx, 481, "Call/Transaction Does Not Exist")
-		return
-	case state != legConfirmed:
-		// Our 2xx is not acknowledged yet: glare, section 14.2.
-		s.respond(req, tx, 491, "Request Pending")
-		return
-	case f == nil:
-		s.respond(req, tx, 488, "Not Acceptable Here")
+	c, f, code, phrase := l.beginChange(req)
+	if c == nil {
+		s.respond(req, tx, code, phrase)
 		return
 	}
 	sdp, refuse := f(req.Body())
 	if refuse != 0 {
+		l.endChange(c)
 		s.respond(req, tx, refuse, "Not Acceptable Here")
 		return
 	}
@@ -329,16 +324,13 @@ func (s *Stack) handleReinvite(req *gosip.Request, tx gosip.ServerTransaction) {
 	res := s.response(req, 200, "OK", sdp)
 	res.AppendHeader(s.contact(l.bind))
 	if err := tx.Respond(res); err != nil {
+		l.endChange(c)
 		s.log.Debug("re-INVITE not answered", "sip_call_id", l.id.callID, "error", err)
 		return
 	}
 	s.obs.ServerRequest(string(gosip.INVITE), 200)
-	acked := make(chan struct{})
-	l.mu.Lock()
-	l.reAcked = acked
-	l.mu.Unlock()
 	s.spawn(func() {
-		l.repeat(tx, res, acked, func() {
+		l.repeat(tx, res, c.acked, func() {
 			if l.finish(End{Cause: EndNoAck}) {
 				l.sendBye()
 			}
@@ -348,7 +340,7 @@ func (s *Stack) handleReinvite(req *gosip.Request, tx gosip.ServerTransaction) {
 		select {
 		case ack := <-tx.Acks():
 			l.acknowledge(ack)
-		case <-acked:
+		case <-c.acked:
 			return
 		case <-l.done:
 			return
@@ -356,4 +348,31 @@ func (s *Stack) handleReinvite(req *gosip.Request, tx gosip.ServerTransaction) {
 			return
 		}
 	}
+}
+
+// beginChange lets one re-INVITE at a time in; nil comes with the status that
+// refuses it.
+func (l *Leg) beginChange(req *gosip.Request) (c *reinvite, f func([]byte) ([]byte, int), code int, phrase string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.state == legEnded:
+		return nil, nil, 481, "Call/Transaction Does Not Exist"
+	case l.state != legConfirmed || l.change != nil:
+		// Our last 2xx is not acknowledged yet: glare, section 14.2.
+		return nil, nil, 491, "Request Pending"
+	case l.onReoffer == nil:
+		return nil, nil, 488, "Not Acceptable Here"
+	}
+	l.change = &reinvite{seq: req.CSeq().SeqNo, owed: len(req.Body()) == 0, acked: make(chan struct{})}
+	return l.change, l.onReoffer, 0, ""
+}
+
+// endChange forgets a re-INVITE that was not answered with 2xx.
+func (l *Leg) endChange(c *reinvite) {
+	l.mu.Lock()
+	if l.change == c {
+		l.change = nil
+	}
+	l.mu.Unlock()
 }

@@ -32,7 +32,7 @@ func (s *Stack) overloaded(req *gosip.Request, tx gosip.ServerTransaction) {
 		d := s.opt.RetryAfter + time.Duration(rand.Int64N(int64(s.opt.RetryAfter)))
 		hs = append(hs, gosip.NewHeader("Retry-After", strconv.Itoa(int((d+time.Second-1)/time.Second))))
 	}
-	s.respond(req, tx, 503, "Service Unavailable", hs...)
+	s.refuse(req, tx, 503, "Service Unavailable", hs...)
 }
 
 // valid is RFC 3261 8.1.1 and 8.2.2: the fields each request must have, and what
@@ -43,7 +43,7 @@ func (s *Stack) valid(req *gosip.Request, tx gosip.ServerTransaction) bool {
 			s.obs.Refused("malformed")
 		}
 		if !req.IsAck() {
-			s.respond(req, tx, code, phrase, hs...)
+			s.refuse(req, tx, code, phrase, hs...)
 		}
 		return false
 	}
@@ -87,16 +87,31 @@ func isSDP(m interface {
 	return strings.EqualFold(strings.TrimSpace(t), "application/sdp")
 }
 
-// respond answers a request and counts it. To gets our tag where it has none.
+// respond answers a request within its transaction, which repeats the answer, and
+// counts it. To gets our tag where it has none.
 func (s *Stack) respond(req *gosip.Request, tx gosip.ServerTransaction, code int, phrase string, hs ...gosip.Header) {
+	s.answer(req, code, phrase, hs, tx.Respond)
+}
+
+// refuse answers like respond but keeps no state (RFC 3261 8.2.7): a transaction
+// would live for 32 s and repeat its answer, for somebody of whom nothing is
+// known and whose address may be forged. The same request gets the same To tag
+// again.
+func (s *Stack) refuse(req *gosip.Request, tx gosip.ServerTransaction, code int, phrase string, hs ...gosip.Header) {
+	send := tx.Respond
+	if c, ok := tx.(interface{ Connection() gosip.Connection }); ok && c.Connection() != nil {
+		send = func(res *gosip.Response) error { return c.Connection().WriteMsg(res) }
+	}
+	s.answer(req, code, phrase, hs, send)
+}
+
+func (s *Stack) answer(req *gosip.Request, code int, phrase string, hs []gosip.Header, send func(*gosip.Response) error) {
 	if req.IsAck() {
 		return
 	}
 	res := s.response(req, code, phrase, nil, hs...)
-	if code >= 200 {
-		s.obs.ServerRequest(string(req.Method), code)
-	}
-	if err := tx.Respond(res); err != nil {
+	s.obs.ServerRequest(string(req.Method), code)
+	if err := send(res); err != nil {
 		s.log.Debug("answer not sent", "method", req.Method, "code", code, "error", err)
 	}
 }
@@ -125,8 +140,8 @@ func (s *Stack) response(req *gosip.Request, code int, phrase string, sdp []byte
 // handleOptions answers a ping (RFC 3261 11.2).
 func (s *Stack) handleOptions(req *gosip.Request, tx gosip.ServerTransaction) {
 	if tag, _ := req.To().Params.Get("tag"); tag != "" && s.findLeg(req) == nil {
-		s.respond(req, tx, 481, "Call/Transaction Does Not Exist")
+		s.refuse(req, tx, 481, "Call/Transaction Does Not Exist")
 		return
 	}
-	s.respond(req, tx, 200, "OK", gosip.NewHeader("Allow", allowed), gosip.NewHeader("Accept", "application/sdp"))
+	s.refuse(req, tx, 200, "OK", gosip.NewHeader("Allow", allowed), gosip.NewHeader("Accept", "application/sdp"))
 }
