@@ -361,3 +361,261 @@ func TestRefusedStrangersAreNotRemembered(t *testing.T) {
 		})
 	}
 }
+
+// Both sides hang up in the same moment: the BYEs cross, each is answered, and
+// nobody keeps a leg.
+func TestByesCross(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		srv, legs := answering(t, n, Options{})
+		defer srv.Close()
+		ua := memStack(t, n, callerAddr, Options{})
+		defer ua.Close()
+		for range 20 {
+			d := dialTo(t, ua, "sip:95599@10.0.0.1:5060")
+			<-d.Done()
+			a, b := <-legs, d.Outcome().Leg
+			<-a.Confirmed()
+			go a.Hangup()
+			go b.Hangup()
+			<-a.Done()
+			<-b.Done()
+			synctest.Wait()
+			if srv.Calls() != 0 || ua.Calls() != 0 {
+				t.Fatalf("dialogs left: %d and %d", srv.Calls(), ua.Calls())
+			}
+		}
+		time.Sleep(40 * time.Second)
+		for _, addr := range []string{serverAddr, callerAddr} {
+			sent := map[string]int{}
+			for _, p := range n.sent(addr, "BYE ") {
+				sent[header(p.text, "Call-ID")]++
+			}
+			for id, times := range sent {
+				if times != 1 {
+					t.Errorf("%s sent %d BYEs in %s, want 1", addr, times, id)
+				}
+			}
+		}
+	})
+}
+
+// The agent answers in the very moment that we give up: whichever was first, no
+// leg is left on either side.
+func TestAnswerAgainstHangup(t *testing.T) {
+	for _, after := range []time.Duration{0, time.Nanosecond, 10 * time.Millisecond} {
+		for range 20 {
+			synctest.Test(t, func(t *testing.T) {
+				n := newMemNet()
+				legs := make(chan *Leg, 1)
+				phone := memStack(t, n, agentAddr, Options{Access: Access{Trunks: []Trunk{anyTrunk}}, Handlers: Handlers{Invite: func(l *Leg) {
+					l.Ring()
+					time.Sleep(time.Second)
+					_ = l.Answer([]byte("v=0\r\n"))
+					legs <- l
+				}}})
+				defer phone.Close()
+				srv := memStack(t, n, serverAddr, Options{})
+				defer srv.Close()
+				d := dialTo(t, srv, "sip:alice@10.0.0.3:5060")
+				time.Sleep(time.Second + after)
+				if l := d.Cancel(); l != nil {
+					l.Hangup()
+				}
+				l := <-legs
+				<-l.Done()
+				synctest.Wait()
+				if c := l.End().Cause; c != EndRemoteBye && c != EndRemoteCancel {
+					t.Errorf("the phone's leg ended with %q", c)
+				}
+				if phone.Calls() != 0 || srv.Calls() != 0 {
+					t.Errorf("dialogs left: phone %d, server %d", phone.Calls(), srv.Calls())
+				}
+			})
+		}
+	}
+}
+
+// RFC 3261 17.1.1.2: Timer A doubles without a bound, until Timer B.
+func TestLostInviteIsRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		n.drop = func(_, to, _ string) bool { return to == agentAddr }
+		srv := memStack(t, n, serverAddr, Options{})
+		defer srv.Close()
+		c, _ := srv.ContactTo("sip:alice@10.0.0.3:5060")
+		start := time.Now()
+		d := srv.Dial(Outgoing{Contacts: []Contact{c}, FromUser: "1", ToUser: "alice", Offer: []byte("v=0\r\n"), Unreachable: -1})
+		<-d.Done()
+		if w := time.Since(start); w != 32*time.Second || d.Outcome().Cause != DialUnreachable {
+			t.Errorf("%+v after %v, want unreachable after 32s", d.Outcome(), w)
+		}
+		if got := times(n.sent(serverAddr, "INVITE ")); got != "[0s 500ms 1.5s 3.5s 7.5s 15.5s 31.5s]" {
+			t.Errorf("INVITE sent at %s", got)
+		}
+	})
+}
+
+func times(ps []memPacket) string {
+	var at []string
+	for _, p := range ps {
+		at = append(at, p.at.String())
+	}
+	return fmt.Sprint(at)
+}
+
+// lose drops the first k datagrams that start with prefix.
+func (n *memNet) lose(k int, prefix string) {
+	n.drop = func(_, _, text string) bool {
+		if !strings.HasPrefix(text, prefix) || k == 0 {
+			return false
+		}
+		k--
+		return true
+	}
+}
+
+// RFC 3261 17.1.2.2: Timer E repeats a lost BYE or CANCEL; what is lost on the way
+// back is answered again.
+func TestLostByeAndCancelAreRepeated(t *testing.T) {
+	for _, lost := range []string{"BYE ", "SIP/2.0 200 OK"} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newMemNet()
+			srv, legs := answering(t, n, Options{})
+			defer srv.Close()
+			ua := memStack(t, n, callerAddr, Options{})
+			defer ua.Close()
+			d := dialTo(t, ua, "sip:95599@10.0.0.1:5060")
+			<-d.Done()
+			a := <-legs
+			<-a.Confirmed()
+			n.lose(4, lost)
+			a.Hangup()
+			<-d.Outcome().Leg.Done()
+			time.Sleep(40 * time.Second)
+			if got := times(n.sent(serverAddr, "BYE ")); got != "[0s 500ms 1.5s 3.5s 7.5s]" {
+				t.Errorf("with %q lost, BYE sent at %s", lost, got)
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		legs := make(chan *Leg, 1)
+		srv, _ := answering(t, n, Options{Handlers: Handlers{Invite: func(l *Leg) { l.Ring(); legs <- l }}})
+		defer srv.Close()
+		ua := memStack(t, n, callerAddr, Options{})
+		defer ua.Close()
+		d := dialTo(t, ua, "sip:95599@10.0.0.1:5060")
+		l := <-legs
+		<-d.Ringing()
+		n.lose(2, "CANCEL ")
+		d.Cancel()
+		<-l.Done()
+		synctest.Wait()
+		if got := times(n.sent(callerAddr, "CANCEL ")); got != "[0s 500ms 1.5s]" || l.End().Cause != EndRemoteCancel {
+			t.Errorf("CANCEL sent at %s, ended with %q", got, l.End().Cause)
+		}
+	})
+}
+
+// A lost 200 is repeated by us, and a lost 486 by its transaction.
+func TestLostFinalAnswerIsRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		n.lose(3, "SIP/2.0 200")
+		srv, legs := answering(t, n, Options{})
+		defer srv.Close()
+		ua := memStack(t, n, callerAddr, Options{})
+		defer ua.Close()
+		start := time.Now()
+		d := dialTo(t, ua, "sip:95599@10.0.0.1:5060")
+		<-d.Done()
+		if w := time.Since(start); w != 3500*time.Millisecond || d.Outcome().Leg == nil {
+			t.Errorf("answered after %v: %+v", w, d.Outcome())
+		}
+		<-(<-legs).Confirmed()
+		d.Outcome().Leg.Hangup()
+		synctest.Wait()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		n.lose(2, "SIP/2.0 486")
+		srv, _ := answering(t, n, Options{Handlers: Handlers{Invite: func(l *Leg) { _ = l.Reject(486, "Busy Here") }}})
+		defer srv.Close()
+		ua := memStack(t, n, callerAddr, Options{})
+		defer ua.Close()
+		start := time.Now()
+		d := dialTo(t, ua, "sip:95599@10.0.0.1:5060")
+		<-d.Done()
+		if w := time.Since(start); d.Outcome().Cause != DialBusy || w != 1500*time.Millisecond {
+			t.Errorf("%+v after %v, want busy after 1.5s", d.Outcome(), w)
+		}
+	})
+}
+
+// Too many calls, and calls while draining: 503 with Retry-After, spread; calls
+// in progress are not hurt.
+func TestOverloadAndDrain(t *testing.T) {
+	for _, why := range []string{"calls", "drain"} {
+		t.Run(why, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n, c := newMemNet(), newCounter()
+				srv, legs := answering(t, n, Options{MaxCalls: 1, RetryAfter: 2 * time.Second, Observer: c})
+				defer srv.Close()
+				u := newUAC(t, n, callerAddr)
+				u.call()
+				l := <-legs
+				if why == "drain" {
+					srv.opt.MaxCalls = 100
+					srv.Drain()
+				}
+				for seq := range 30 {
+					o := newUAC(t, n, callerAddr)
+					o.callID += fmt.Sprint("other", seq)
+					o.send("INVITE", 1, sdp("v=0")...)
+					res := o.until("SIP/2.0 503", "1 INVITE")
+					if r := header(res, "Retry-After"); r != "2" && r != "3" && r != "4" {
+						t.Errorf("Retry-After %q, want 2 to 4 s", r)
+					}
+				}
+				if c.of("overload") != 30 {
+					t.Errorf("counted %d, want 30", c.of("overload"))
+				}
+				u.c = n.listen(callerAddr)
+				l.OnReoffer(func([]byte) ([]byte, int) { return []byte("v=0\r\n"), 0 })
+				u.send("INVITE", 2, sdp("v=0")...)
+				u.until("SIP/2.0 200", "2 INVITE")
+				u.send("ACK", 2)
+				u.send("BYE", 3)
+				u.until("SIP/2.0 200", "3 BYE")
+				<-l.Done()
+			})
+		})
+	}
+}
+
+// A route set (RFC 3261 12.2.1.1): requests within the dialog go to the first
+// route and carry all of them; the Contact becomes the Request-URI.
+func TestRouteSetIsFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		srv, legs := answering(t, n, Options{})
+		defer srv.Close()
+		proxy := n.listen("10.0.0.5:5060")
+		u := newUAC(t, n, callerAddr)
+		u.send("INVITE", 1, append([]string{"Record-Route: <sip:10.0.0.5;lr>", "Record-Route: <sip:10.0.0.6;lr>"}, sdp("v=0")...)...)
+		res := u.until("SIP/2.0 200", "1 INVITE")
+		if strings.Count(res, "Record-Route:") != 2 {
+			t.Error("the 200 wants both Record-Route fields")
+		}
+		u.send("ACK", 1)
+		l := <-legs
+		<-l.Confirmed()
+		l.Hangup()
+		bye := (<-proxy.in).text
+		if !strings.HasPrefix(bye, "BYE sip:x@10.0.0.2:5060 SIP/2.0\r\n") || strings.Count(bye, "Route: <sip:10.0.0.") != 2 ||
+			strings.Index(bye, "10.0.0.5;lr") > strings.Index(bye, "10.0.0.6;lr") {
+			t.Errorf("BYE %q", bye)
+		}
+	})
+}
