@@ -308,8 +308,9 @@ type Agent struct {
 // Routing says who is rung, when and how long.
 type Routing struct {
 	// Order of the calls that wait: "strict" serves A before B before C, first
-	// come first served within. Default "strict".
-	Order string `yaml:"order" default:"strict" oneof:"strict"`
+	// come first served within; "deadline" serves first whose target ends first;
+	// "ratio" whose wait is the largest share of the target. Default "strict".
+	Order string `yaml:"order" default:"strict" oneof:"strict|deadline|ratio"`
 	// KeepIdle is how many idle VIP seats of a queue are kept from C callers. 0
 	// to 10000, default 0.
 	KeepIdle int `yaml:"keep_idle" default:"0" min:"0" max:"10000"`

@@ -66,7 +66,7 @@ func (s *State) checkWaiting(c *call, bad func(string, ...any)) int {
 		}
 		return 0
 	}
-	if _, ok := slices.BinarySearchFunc(c.q.bands[c.band], c, compareCalls); !ok {
+	if !slices.Contains(c.q.lines[c.facts.Tier], c) {
 		bad("(a) call %s is not in the line of queue %s", c.facts.ID, c.q.id)
 	}
 	return 1
@@ -108,9 +108,9 @@ func (s *State) checkQueues(live map[*queue][3]uint64, filed int, bad func(strin
 		if q.totals.Entered != q.totals.exits()+n[0]+n[1]+n[2] {
 			bad("(d) queue %s: %d entered, %d left, %v are there", q.id, q.totals.Entered, q.totals.exits(), n)
 		}
-		for _, line := range q.bands {
+		for _, line := range q.lines {
 			filed -= len(line)
-			if !slices.IsSortedFunc(line, compareCalls) {
+			if !slices.IsSortedFunc(line, comparePlaces) {
 				bad("(e) a line of queue %s is out of order", q.id)
 			}
 		}

@@ -15,18 +15,6 @@ const (
 
 var steps = [...]Step{StepManager, StepTeam, StepQueue}
 
-// compareCalls is the order of serving, over all queues: the band, then the
-// place in the line. It is total. Other orders than strict belong here, and in
-// where link files a call.
-func compareCalls(a, b *call) int {
-	return cmp.Or(
-		cmp.Compare(a.band, b.band),
-		cmp.Compare(a.placeAt, b.placeAt),
-		cmp.Compare(a.placeSeq, b.placeSeq),
-		cmp.Compare(a.facts.ID, b.facts.ID),
-	)
-}
-
 // compareSeatsFor is the order in which seats are rung for c: manager, team,
 // then VIP seats for A and B but ordinary ones for C, longest idle, id.
 func compareSeatsFor(c *call, a, b *seat) int {
@@ -63,11 +51,44 @@ func (c *call) speaks(x *seat) bool {
 	return c.facts.Language == "" || len(x.languages) == 0 || slices.Contains(x.languages, c.facts.Language)
 }
 
-// reserved says that c may not have x because x is a VIP seat and c is C. That
-// no call of A or B is admissible to x needs no look: those come first in the
-// order, and after each match none of them is left.
+// reserved says that c may not have x because x is a VIP seat and c is C: too
+// few VIP seats are idle, or a call of A or B could have x. In the strict order
+// the latter needs no look: those calls come first, and after each match none of
+// them is left.
 func (s *State) reserved(c *call, x *seat) bool {
-	return x.vip && c.band == BandC && c.q.idleVIP <= s.policy.KeepIdle
+	if !x.vip || c.band != BandC {
+		return false
+	}
+	return c.q.idleVIP <= s.policy.KeepIdle || s.policy.Order != OrderStrict && s.wanted(x)
+}
+
+// wanted says whether a waiting call of A or B could have x now.
+func (s *State) wanted(x *seat) bool {
+	if !x.available {
+		return false
+	}
+	could := func(l lines) bool {
+		for t, calls := range l {
+			if Tier(t).Band() == BandC {
+				continue
+			}
+			for _, c := range calls {
+				if c.circle(x) <= c.step && c.speaks(x) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	if could(s.byManager[x.person.id]) || x.team != "" && could(s.byTeam[x.team]) {
+		return true
+	}
+	for _, q := range x.queues {
+		if could(q.lines) {
+			return true
+		}
+	}
+	return false
 }
 
 // admissible says whether the waiting call c may be offered to x now.
@@ -80,13 +101,17 @@ func (s *State) link(c *call) {
 	c.facts.Phase = PhaseWaiting
 	c.q.waiting++
 	if m := c.facts.Manager; m != "" {
-		s.byManager[m] = file(s.byManager[m], c)
+		l := s.byManager[m]
+		l.file(c)
+		s.byManager[m] = l
 	}
 	if t := c.facts.Team; t != "" {
-		s.byTeam[t] = file(s.byTeam[t], c)
+		l := s.byTeam[t]
+		l.file(c)
+		s.byTeam[t] = l
 	}
 	if c.step == stepQueue {
-		c.q.bands[c.band] = file(c.q.bands[c.band], c)
+		c.q.lines.file(c)
 	}
 	s.callsDirty = append(s.callsDirty, c)
 	s.advance(c)
@@ -96,28 +121,22 @@ func (s *State) unlink(c *call) {
 	c.q.waiting--
 	s.deadlines.stop(&c.timer)
 	if m := c.facts.Manager; m != "" {
-		if s.byManager[m] = unfile(s.byManager[m], c); len(s.byManager[m]) == 0 {
+		l := s.byManager[m]
+		l.unfile(c)
+		if s.byManager[m] = l; l.empty() {
 			delete(s.byManager, m)
 		}
 	}
 	if t := c.facts.Team; t != "" {
-		if s.byTeam[t] = unfile(s.byTeam[t], c); len(s.byTeam[t]) == 0 {
+		l := s.byTeam[t]
+		l.unfile(c)
+		if s.byTeam[t] = l; l.empty() {
 			delete(s.byTeam, t)
 		}
 	}
 	if c.step == stepQueue {
-		c.q.bands[c.band] = unfile(c.q.bands[c.band], c)
+		c.q.lines.unfile(c)
 	}
-}
-
-func file(list []*call, c *call) []*call {
-	i, _ := slices.BinarySearchFunc(list, c, compareCalls)
-	return slices.Insert(list, i, c)
-}
-
-func unfile(list []*call, c *call) []*call {
-	i, _ := slices.BinarySearchFunc(list, c, compareCalls)
-	return slices.Delete(list, i, i+1)
 }
 
 // advance moves the waiting call to the step it has reached: a step ends with
@@ -138,7 +157,7 @@ func (s *State) advance(c *call) {
 		c.step++
 		s.callsDirty = append(s.callsDirty, c)
 		if c.step == stepQueue {
-			c.q.bands[c.band] = file(c.q.bands[c.band], c)
+			c.q.lines.file(c)
 		}
 	}
 	s.deadlines.stop(&c.timer)
@@ -171,7 +190,11 @@ func (s *State) match() {
 		for s.matchFirst() {
 		}
 	} else if len(s.idle) > 0 {
-		slices.SortFunc(s.callsDirty, compareCalls)
+		// A and B before C, in any order: whether C may have a VIP seat depends
+		// on whether one of them could.
+		slices.SortFunc(s.callsDirty, func(a, b *call) int {
+			return cmp.Or(compareReserved(a, b), s.compareCalls(a, b))
+		})
 		for _, c := range s.callsDirty {
 			if c.facts.Phase == PhaseWaiting {
 				s.tryOffer(c)
@@ -195,13 +218,7 @@ func (s *State) matchFirst() bool {
 		}
 	}
 	for _, q := range s.queueIDs {
-		if q.idleVIP+q.idleOrdinary > 0 {
-			s.look(q.bands[BandA])
-			s.look(q.bands[BandB])
-		}
-		if q.idleOrdinary > 0 || q.idleVIP > s.policy.KeepIdle {
-			s.look(q.bands[BandC])
-		}
+		s.lookAt(q, q.idleVIP+q.idleOrdinary > 0, q.idleOrdinary > 0 || q.idleVIP > s.policy.KeepIdle)
 	}
 	for c := s.nextCall(); c != nil; c = s.nextCall() {
 		if s.tryOffer(c) {
@@ -233,9 +250,25 @@ func (s *State) tryOffer(c *call) bool {
 // cursor walks along one list of calls in the order of serving.
 type cursor struct{ rest []*call }
 
-// look adds a list to those that nextCall walks along; idle seats of one team
-// share theirs.
-func (s *State) look(list []*call) {
+// look adds the lists of l to those that nextCall walks along; idle seats of one
+// team share theirs.
+func (s *State) look(l lines) {
+	for _, list := range l {
+		s.lookOne(list)
+	}
+}
+
+// lookAt adds the line of a queue: the calls of A and B, and those of C, where
+// they can have a seat at all.
+func (s *State) lookAt(q *queue, vip, c bool) {
+	for t, list := range q.lines {
+		if Tier(t).Band() == BandC && c || Tier(t).Band() != BandC && vip {
+			s.lookOne(list)
+		}
+	}
+}
+
+func (s *State) lookOne(list []*call) {
 	if len(list) == 0 {
 		return
 	}
@@ -251,7 +284,7 @@ func (s *State) look(list []*call) {
 func (s *State) nextCall() *call {
 	var first *call
 	for i := range s.cursors {
-		if rest := s.cursors[i].rest; len(rest) > 0 && (first == nil || compareCalls(rest[0], first) < 0) {
+		if rest := s.cursors[i].rest; len(rest) > 0 && (first == nil || s.compareCalls(rest[0], first) < 0) {
 			first = rest[0]
 		}
 	}

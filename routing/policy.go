@@ -5,9 +5,19 @@ import (
 	"fmt"
 )
 
-// OrderStrict serves bands of tiers strictly one before the other, first come
-// first served within a band.
-const OrderStrict = "strict"
+// The orders in which waiting calls are served; see compareCalls.
+const (
+	// OrderStrict serves the bands of tiers strictly one before the other, first
+	// come first served within a band.
+	OrderStrict = "strict"
+	// OrderDeadline serves first whose target ends first: first come first
+	// served, shifted by the difference of the targets. Nobody starves.
+	OrderDeadline = "deadline"
+	// OrderRatio serves first whose wait is the largest share of the target: the
+	// accumulating-priority queue (Kleinrock 1964; Stanford, Taylor, Ziedins
+	// 2014) with the slopes 1/target.
+	OrderRatio = "ratio"
+)
 
 // maxDuration bounds every duration of a policy to a year, so that deadlines
 // can't overflow.
@@ -17,7 +27,8 @@ const maxDuration = 366 * 24 * Hour
 // PolicyChanged. Durations are microseconds; zero switches the thing off.
 type Policy struct {
 	Tiers []TierPolicy `json:"tiers,omitempty"`
-	// Order says who is served next: "strict". Empty means strict.
+	// Order says who is served next: "strict", "deadline" or "ratio". Empty means
+	// strict; the others need a target for each tier.
 	Order string `json:"order,omitempty"`
 	// KeepIdle is the number of idle VIP seats of a queue that C calls leave alone.
 	KeepIdle int `json:"keep_idle"`
@@ -76,8 +87,16 @@ type SeatPolicy struct {
 func (p *Policy) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if p.Order != "" && p.Order != OrderStrict {
-		bad("order %q is unknown; use %q", p.Order, OrderStrict)
+	switch p.Order {
+	case "", OrderStrict:
+	case OrderDeadline, OrderRatio:
+		for _, t := range Tiers() {
+			if p.target(t) <= 0 {
+				bad("order %q needs a target for each tier; %s has none", p.Order, t)
+			}
+		}
+	default:
+		bad("order %q is unknown; use %q, %q or %q", p.Order, OrderStrict, OrderDeadline, OrderRatio)
 	}
 	if p.KeepIdle < 0 {
 		bad("keep_idle is %d; use 0 or more", p.KeepIdle)

@@ -14,10 +14,14 @@ func drawPolicy(t *rapid.T) Policy {
 	p := Policy{
 		KeepIdle:    rapid.IntRange(0, 2).Draw(t, "keep idle"),
 		MaxMisses:   rapid.IntRange(0, 2).Draw(t, "max misses"),
-		RingTime:    some("ring") + 1,
+		RingTime:    some("ring") + Second,
 		OfferLease:  some("lease"),
 		ManagerTime: some("manager time"), TeamTime: some("team time"),
 		RejectDelay: some("reject"), BusyDelay: some("busy"), NoAnswerDelay: some("no answer"), UnreachableDelay: some("unreachable"),
+	}
+	p.Order = rapid.SampledFrom([]string{"", OrderStrict, OrderDeadline, OrderRatio}).Draw(t, "order")
+	for _, tier := range Tiers() {
+		p.Tiers = append(p.Tiers, TierPolicy{Tier: tier, TargetMS: int64(rapid.IntRange(1, 40).Draw(t, "target")) * 1000})
 	}
 	for _, id := range []QueueID{"q0", "q1", "q2"}[:rapid.IntRange(0, 3).Draw(t, "queues")] {
 		p.Queues = append(p.Queues, QueuePolicy{ID: id, WrapUp: some("wrap-up")})
@@ -148,7 +152,11 @@ func auditOffer(t *rapid.T, s *State, c *call, x *seat) {
 		t.Fatalf("call %s and seat %s are not admissible", c.facts.ID, x.id)
 	}
 	for _, w := range s.waitingCalls() {
-		if compareCalls(w, c) < 0 && s.admissible(w, x) {
+		if !s.admissible(w, x) {
+			continue
+		}
+		auditOvertaking(t, s, w, c, x)
+		if s.compareCalls(w, c) < 0 && !(x.vip && w.band == BandC && c.band != BandC) {
 			t.Fatalf("(e) call %s %s is passed by %s %s for seat %s", w.facts.ID, w.facts.Tier, c.facts.ID, c.facts.Tier, x.id)
 		}
 	}
@@ -167,6 +175,29 @@ func auditOffer(t *rapid.T, s *State, c *call, x *seat) {
 	}
 	if p := s.agents[c.facts.Manager]; p != nil && c.step == stepManager && p.seat != x {
 		t.Fatalf("call %s is in the manager's step but goes to %s", c.facts.ID, x.id)
+	}
+}
+
+// auditOvertaking is invariant (f) of the orders by target, and (e) of all: w
+// waits for x, too, and c gets it.
+func auditOvertaking(t *rapid.T, s *State, w, c *call, x *seat) {
+	if w.facts.Tier == c.facts.Tier && comparePlaces(w, c) < 0 {
+		t.Fatalf("(e) call %s is passed by %s of its own tier for seat %s", w.facts.ID, c.facts.ID, x.id)
+	}
+	after := c.placeAt.Sub(w.placeAt)
+	if after <= 0 || s.policy.Order == OrderStrict || x.vip && w.band == BandC {
+		return
+	}
+	ta, tc, waited := s.targets[c.facts.Tier], s.targets[w.facts.Tier], s.now.Sub(w.placeAt)
+	var ok bool
+	switch s.policy.Order {
+	case OrderDeadline:
+		ok = after <= tc-ta
+	case OrderRatio: // after < waited·(1 - ta/tc)
+		ok = after*tc <= waited*(tc-ta)
+	}
+	if !ok {
+		t.Fatalf("(f) call %s (target %d, waited %d) is passed by %s (target %d), %d after it", w.facts.ID, tc, waited, c.facts.ID, ta, after)
 	}
 }
 

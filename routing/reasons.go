@@ -5,7 +5,7 @@ package routing
 // must be over.
 func (s *State) reasons(c *call, x, second *seat) Reasons {
 	r := Reasons{
-		Rule: rule(c, x), Order: OrderStrict, Step: steps[c.step], Tier: c.facts.Tier,
+		Rule: rule(c, x), Order: s.policy.Order, Step: steps[c.step], Tier: c.facts.Tier,
 		Waited: s.now.Sub(c.facts.Queued), Target: s.policy.target(c.facts.Tier), Idle: s.now.Sub(x.idleSince),
 		Excluded: s.excluded(c),
 	}
@@ -39,11 +39,7 @@ func (s *State) runnerUp(c *call, x *seat) *call {
 		s.look(s.byTeam[x.team])
 	}
 	for _, q := range x.queues {
-		s.look(q.bands[BandA])
-		s.look(q.bands[BandB])
-		if !x.vip || q.idleVIP > s.policy.KeepIdle {
-			s.look(q.bands[BandC])
-		}
+		s.lookAt(q, true, !x.vip || q.idleVIP > s.policy.KeepIdle)
 	}
 	for n := s.nextCall(); n != nil; n = s.nextCall() {
 		if n != c && s.admissible(n, x) {

@@ -18,6 +18,9 @@ func (s *State) policyChanged(ev PolicyChanged) {
 		s.unlink(c)
 	}
 	s.policy = ev.Policy.clone()
+	for _, t := range Tiers() {
+		s.targets[t] = s.policy.target(t)
+	}
 	s.changeQueues()
 	s.changeSeats()
 	for _, q := range slices.Clone(s.queueIDs) {

@@ -167,6 +167,10 @@ func (p *player) settings(opts map[string]string) {
 		switch f := fields[k]; {
 		case f != nil:
 			*f = p.span(v)
+		case k == "order":
+			pol.Order = v
+		case tierOf(k) != nil:
+			pol.Tiers = append(pol.Tiers, routing.TierPolicy{Tier: *tierOf(k), TargetMS: int64(p.span(v) / routing.Millisecond)})
 		case k == "keep_idle":
 			pol.KeepIdle = p.num(v)
 		case k == "max_misses":
@@ -368,4 +372,11 @@ func show(d routing.Decision) string {
 		return strings.TrimSpace(fmt.Sprintf("seat %s is %s, %s %s", d.Seat, d.State, d.Status, d.Reason))
 	}
 	return fmt.Sprintf("unknown decision %T", d)
+}
+
+func tierOf(name string) *routing.Tier {
+	if t, err := routing.ParseTier(name); err == nil {
+		return &t
+	}
+	return nil
 }

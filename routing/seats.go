@@ -80,13 +80,16 @@ func (q *queue) countIdle(x *seat, n int) {
 
 // recheck looks again at the calls that may have waited for x alone.
 func (s *State) recheck(x *seat) {
-	for _, c := range s.byManager[x.person.id] {
-		s.advance(c)
-	}
-	if x.team != "" {
-		for _, c := range s.byTeam[x.team] {
-			s.advance(c)
+	again := func(l lines) {
+		for _, list := range l {
+			for _, c := range list {
+				s.advance(c)
+			}
 		}
+	}
+	again(s.byManager[x.person.id])
+	if x.team != "" {
+		again(s.byTeam[x.team])
 	}
 }
 

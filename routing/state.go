@@ -7,8 +7,9 @@ type State struct {
 	now     Time
 	seq     uint64
 	policy  Policy
-	offers  uint64 // the last offer's number
-	places  uint64 // the last place's tie-breaker
+	targets [tierCount]Duration // of the policy
+	offers  uint64              // the last offer's number
+	places  uint64              // the last place's tie-breaker
 	ignored uint64
 	why     string // why the last ignored event was ignored
 
@@ -21,9 +22,9 @@ type State struct {
 	idle     []*seat  // by id: available seats
 	queueIDs []*queue // by id
 
-	// Waiting calls that have a manager or a team, in the order of serving.
-	byManager map[AgentID][]*call
-	byTeam    map[string][]*call
+	// Waiting calls that have a manager or a team.
+	byManager map[AgentID]lines
+	byTeam    map[string]lines
 	teams     map[string][]*seat
 
 	deadlines deadlines
@@ -100,8 +101,8 @@ type queue struct {
 	id      QueueID
 	wrapUp  Duration
 	removed bool // no longer in the policy, kept until its calls are over
-	// bands holds the calls that wait for everybody, in the order of serving.
-	bands [bandCount][]*call
+	// lines holds the calls that wait for everybody.
+	lines lines
 	// idle seats that serve the queue
 	idleVIP, idleOrdinary int
 
@@ -116,8 +117,8 @@ func New() *State {
 		seats:     map[SeatID]*seat{},
 		agents:    map[AgentID]*agent{},
 		queues:    map[QueueID]*queue{},
-		byManager: map[AgentID][]*call{},
-		byTeam:    map[string][]*call{},
+		byManager: map[AgentID]lines{},
+		byTeam:    map[string]lines{},
 		teams:     map[string][]*seat{},
 	}
 }
