@@ -619,3 +619,21 @@ func TestRouteSetIsFollowed(t *testing.T) {
 		}
 	})
 }
+
+// After Close nothing starts any more, and nobody waits for ever.
+func TestDialAfterCloseFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		ua := memStack(t, n, callerAddr, Options{})
+		c, _ := ua.ContactTo("sip:alice@10.0.0.3:5060")
+		_ = ua.Close()
+		d := ua.Dial(Outgoing{Contacts: []Contact{c, c}, FromUser: "1", ToUser: "alice"})
+		<-d.Done()
+		if o := d.Outcome(); o.Leg != nil || o.Cause != DialUnreachable {
+			t.Errorf("%+v", o)
+		}
+		if d.Cancel() != nil {
+			t.Error("a leg came out")
+		}
+	})
+}

@@ -17,8 +17,10 @@ type memNet struct {
 	conns map[string]*memConn
 	// drop tells whether a datagram is lost; nil loses nothing.
 	drop func(from, to, text string) bool
-	log  []memPacket
-	t0   time.Time
+	// nat maps addresses to those that their datagrams seem to come from.
+	nat map[string]string
+	log []memPacket
+	t0  time.Time
 }
 
 type memPacket struct {
@@ -59,6 +61,9 @@ func (c *memConn) WriteTo(b []byte, to net.Addr) (int, error) {
 	n := c.net
 	p := memPacket{time.Since(n.t0), c.addr.String(), to.String(), string(b)}
 	n.mu.Lock()
+	if outside := n.nat[p.from]; outside != "" {
+		p.from = outside
+	}
 	n.log = append(n.log, p)
 	peer := n.conns[p.to]
 	lost := n.drop != nil && n.drop(p.from, p.to, p.text)

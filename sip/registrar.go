@@ -41,11 +41,14 @@ type registrar struct {
 	// sources counts the bindings by the address they came from.
 	sources map[string]int
 	closed  bool
+
+	// telling holds one token: the owner is told of one change at a time.
+	telling chan struct{}
 }
 
 func newRegistrar(s *Stack) *registrar {
 	return &registrar{stack: s, aors: make(map[string][]*Contact), timers: make(map[*Contact]*time.Timer),
-		sources: make(map[string]int)}
+		sources: make(map[string]int), telling: make(chan struct{}, 1)}
 }
 
 // Contacts lists where the account can be rung now, best first; empty when it
@@ -205,7 +208,7 @@ func (r *registrar) update(user string, asked []*Contact) bool {
 	changed := before != len(cs) || len(asked) > 0
 	r.mu.Unlock()
 	if changed {
-		r.tell(user, len(cs))
+		r.tell(user)
 	}
 	return true
 }
@@ -250,7 +253,7 @@ func (r *registrar) expire(user string, c *Contact) {
 	left := slices.DeleteFunc(slices.Clone(r.aors[user]), func(o *Contact) bool { return o == c })
 	r.set(user, left)
 	r.mu.Unlock()
-	r.tell(user, len(left))
+	r.tell(user)
 }
 
 // keepOnly ends the bindings of accounts that are no more.
@@ -265,12 +268,27 @@ func (r *registrar) keepOnly(accounts map[string]*Account) {
 	}
 	r.mu.Unlock()
 	for _, user := range gone {
-		r.tell(user, 0)
+		r.tell(user)
 	}
 }
 
-func (r *registrar) tell(user string, contacts int) {
-	if f := r.stack.opt.Handlers.Registered; f != nil {
+// tell says how many contacts the account has now. What was true when the change
+// was made may be old news: the last word must be the latest.
+func (r *registrar) tell(user string) {
+	f := r.stack.opt.Handlers.Registered
+	if f == nil {
+		return
+	}
+	select {
+	case r.telling <- struct{}{}:
+	case <-r.stack.closed:
+		return
+	}
+	defer func() { <-r.telling }()
+	r.mu.Lock()
+	contacts, closed := len(r.aors[user]), r.closed
+	r.mu.Unlock()
+	if !closed {
 		f(user, contacts)
 	}
 }

@@ -33,14 +33,17 @@ type Listener struct {
 	PacketConn net.PacketConn
 }
 
-// Handlers are what a stack calls. They run on goroutines of the stack; each
-// may block without holding up others. Nil handlers refuse.
+// Handlers are what a stack calls. They run on goroutines of the stack. Nil
+// handlers refuse.
 type Handlers struct {
-	// Invite receives every admitted call. The leg must be answered, rejected
-	// or hung up by the handler or by whoever it hands the leg to.
+	// Invite receives every admitted call, and may block. The leg must be
+	// answered, rejected or hung up by the handler or by whoever it hands the
+	// leg to.
 	Invite func(*Leg)
-	// Registered is told the number of contacts an account has left after
-	// each change; 0 means the account can't be rung any more.
+	// Registered is told the number of contacts an account has after each
+	// change; 0 means the account can't be rung any more. It is called once at
+	// a time, and the last call tells the latest number; it must not block for
+	// long, registrations wait for it.
 	Registered func(user string, contacts int)
 }
 
@@ -142,7 +145,9 @@ type Stack struct {
 	closed    chan struct{}
 	closeOnce sync.Once
 
-	gate    sync.RWMutex // held for reading while a request is handed to sipgo
+	// gate is held for reading while a request is handed to sipgo or a goroutine
+	// begins; Close takes it once to keep out what comes later.
+	gate    sync.RWMutex
 	sending sync.WaitGroup
 
 	pending atomic.Int64
@@ -189,7 +194,10 @@ func Open(opt Options) (*Stack, error) {
 
 func (s *Stack) open() error {
 	quiet := slog.New(&libraryLog{stack: s, next: s.log.Handler()})
-	tcp := &gosip.TransportTCP{ReadTimeout: s.opt.IdleTimeout, WriteTimeout: 10 * time.Second}
+	tcp := &gosip.TransportTCP{ReadTimeout: s.opt.IdleTimeout, WriteTimeout: writeWithin,
+		DialerCreate: func(local net.Addr) net.Dialer {
+			return net.Dialer{Timeout: connectWithin, LocalAddr: local}
+		}}
 	ua, err := sipgo.NewUA(
 		sipgo.WithUserAgent(s.opt.UserAgent),
 		sipgo.WithUserAgentTransportLayerOptions(
@@ -255,7 +263,13 @@ func (s *Stack) routes(srv *sipgo.Server) {
 	})
 }
 
-const socketBuffer = 4 << 20
+const (
+	socketBuffer = 4 << 20
+	// A peer that lets a connection or a write hang is given up after these;
+	// Close may wait for one of them.
+	connectWithin = 5 * time.Second
+	writeWithin   = 10 * time.Second
+)
 
 const allowed = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO"
 
@@ -472,7 +486,7 @@ func (s *Stack) write(req *gosip.Request) error {
 // background sends a request and forgets its answer.
 func (s *Stack) background(req *gosip.Request) {
 	s.sending.Add(1)
-	s.spawn(func() {
+	ok := s.spawn(func() {
 		defer s.sending.Done()
 		ctx, cancel := context.WithTimeout(context.Background(), timeout)
 		defer cancel()
@@ -480,10 +494,22 @@ func (s *Stack) background(req *gosip.Request) {
 			s.log.Debug("request not answered", "method", req.Method, "sip_call_id", req.CallID().Value(), "error", err)
 		}
 	})
+	if !ok {
+		s.sending.Done()
+	}
 }
 
-// spawn runs f on a goroutine that Close waits for.
-func (s *Stack) spawn(f func()) { s.wg.Go(f) }
+// spawn runs f on a goroutine that Close waits for; false once the stack is
+// closed, then f doesn't run.
+func (s *Stack) spawn(f func()) bool {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	if s.isClosed() {
+		return false
+	}
+	s.wg.Go(f)
+	return true
+}
 
 // send runs one non-INVITE client transaction to its final answer. It returns
 // nil and an error when none came before ctx or Timer F ended it.

@@ -118,7 +118,9 @@ func (s *Stack) Dial(o Outgoing) *Dialing {
 		d.branches = append(d.branches, b)
 	}
 	for _, b := range d.branches {
-		s.spawn(b.run)
+		if !s.spawn(b.run) {
+			d.failed(Outcome{Cause: DialUnreachable})
+		}
 	}
 	return d
 }
@@ -231,7 +233,7 @@ func (s *Stack) buildInvite(o Outgoing, c Contact) *gosip.Request {
 func (b *invite) run() {
 	s := b.d.stack
 	for {
-		ctx, stop := context.WithTimeout(context.Background(), 5*time.Second) // TCP connect
+		ctx, stop := context.WithTimeout(context.Background(), connectWithin)
 		tx, err := s.transact(ctx, b.req)
 		stop()
 		if err != nil {
