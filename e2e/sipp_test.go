@@ -1,0 +1,76 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// sippCallers are callers made by sipp.
+type sippCallers struct {
+	scenario string // file under testdata
+	server   string // host:port
+	did      string
+	calls    int
+	rate     int // calls begun per second
+	first    int // the last digits of the first caller's number
+	args     []string
+}
+
+// sippNumber is the number of the n-th caller.
+func sippNumber(n int) string { return fmt.Sprintf("1390%07d", n) }
+
+// start begins to call; the channel yields sipp's end, an error when any call did
+// not go as the scenario says.
+func (s sippCallers) start(t *testing.T) <-chan error {
+	t.Helper()
+	bin, err := exec.LookPath("sipp")
+	if err != nil {
+		t.Fatal("sipp is missing: make deps installs it")
+	}
+	scenario, err := filepath.Abs(filepath.Join("testdata", s.scenario))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	var numbers strings.Builder
+	numbers.WriteString("SEQUENTIAL\n")
+	for n := range s.calls {
+		numbers.WriteString(sippNumber(s.first+n) + "\n")
+	}
+	file := filepath.Join(dir, "numbers.csv")
+	if err := os.WriteFile(file, []byte(numbers.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	port := freePorts(t, 4)
+	args := append([]string{s.server, "-sf", scenario, "-inf", file, "-s", s.did,
+		"-i", "127.0.0.1", "-p", strconv.Itoa(port), "-mi", "127.0.0.1", "-mp", strconv.Itoa(port + 2),
+		"-m", strconv.Itoa(s.calls), "-l", strconv.Itoa(s.calls), "-r", strconv.Itoa(max(s.rate, 1)),
+		"-timeout", "60s", "-timeout_error", "-nostdin", "-trace_err"}, s.args...)
+	cmd := exec.CommandContext(t.Context(), bin, args...)
+	cmd.Dir = dir
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	end := make(chan error, 1)
+	go func() {
+		err := cmd.Wait()
+		if err != nil {
+			logs, _ := filepath.Glob(filepath.Join(dir, "*_errors.log"))
+			for _, name := range logs {
+				text, _ := os.ReadFile(name)
+				out.Write(text[:min(len(text), 2000)])
+			}
+			text := out.String()
+			err = fmt.Errorf("sipp: %w\n%s", err, text[max(0, len(text)-4000):])
+		}
+		end <- err
+	}()
+	return end
+}
