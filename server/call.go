@@ -80,7 +80,24 @@ func (c *call) accept() bool {
 		return false
 	}
 	c.s.core.post(routing.CallAnswered{Call: c.id})
+	if len(in.Offer) == 0 {
+		return c.awaitAck()
+	}
 	return true
+}
+
+// awaitAck waits for the ACK with the caller's SDP: until then nobody knows where
+// to send the first prompt.
+func (c *call) awaitAck() bool {
+	select {
+	case <-c.a.Confirmed():
+		return true
+	case <-c.a.Done():
+		c.cause = routing.CauseCallerHungUp
+	case <-c.s.ctx.Done():
+		c.cause = routing.CauseDrained
+	}
+	return false
 }
 
 // firstSDP answers the caller's offer, or makes ours when the INVITE had none:
@@ -198,7 +215,7 @@ func isDone(ch <-chan struct{}) bool {
 
 // wait holds the caller in the queue, rings whom routing names, and talks.
 func (c *call) wait() {
-	c.audio.Play(c.cfg.music[c.queue], media.PlayOptions{Loop: true})
+	c.playMusic()
 	var r *ringing
 	defer func() { r.withdraw() }()
 	for {
@@ -235,12 +252,15 @@ func (c *call) wait() {
 		case <-r.decided():
 			b := r.outcome()
 			r = nil
-			if b != nil {
-				c.talk(b)
+			if b != nil && c.talk(b) {
 				return
 			}
 		}
 	}
+}
+
+func (c *call) playMusic() {
+	c.audio.Play(c.cfg.music[c.queue], media.PlayOptions{Loop: true})
 }
 
 // close ends what is left of the call and reports its end.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hotline/routing"
@@ -22,8 +23,6 @@ type core struct {
 	// decided is told of every decision, on the owner's goroutine: it must not
 	// block and must not call the core.
 	decided func(routing.Decision, uint64)
-	// failed is told of each entry that could not be written.
-	failed func(error)
 
 	state *routing.State
 	inbox chan func()
@@ -51,8 +50,8 @@ const (
 func newCore(node string, j journal.Journal, log *slog.Logger) (*core, []routing.CallView, error) {
 	c := &core{
 		node: node, journal: j, log: log, state: routing.New(),
-		decided: func(routing.Decision, uint64) {}, failed: func(error) {},
-		inbox: make(chan func(), inboxSize), done: make(chan struct{}), stop: make(chan struct{}),
+		decided: func(routing.Decision, uint64) {},
+		inbox:   make(chan func(), inboxSize), done: make(chan struct{}), stop: make(chan struct{}),
 		owners: make(map[routing.CallID]chan routing.Decision),
 	}
 	var closed []routing.CallView
@@ -123,10 +122,9 @@ func now() routing.Time { return routing.Time(time.Now().UnixMicro()) }
 // was decided.
 func (c *core) apply(ev routing.Event) {
 	e := routing.Entry{At: now(), Node: c.node, Event: ev}
-	seq, err := c.journal.Append(e)
-	if err != nil {
-		c.failed(err) // routing goes on in memory
-	}
+	// When the entry can't be written, routing goes on in memory: the journal has
+	// logged and counted it.
+	seq, _ := c.journal.Append(e)
 	e.Seq = seq
 	for _, d := range c.state.Apply(e) {
 		c.decided(d, seq)
@@ -180,6 +178,25 @@ func (c *core) do(f func()) bool {
 	}
 }
 
+// startTalk reports that call and seat are bridged and tells whether routing
+// agrees: the offer may have been withdrawn while the agent picked up.
+func (c *core) startTalk(ev routing.TalkStarted) (agreed bool) {
+	ran := make(chan struct{})
+	if !c.do(func() {
+		c.apply(ev)
+		call, _ := c.state.Call(ev.Call)
+		agreed = call.Phase == routing.PhaseTalking && call.Seat == ev.Seat
+		close(ran)
+	}) {
+		return false
+	}
+	select {
+	case <-ran:
+	case <-c.done:
+	}
+	return agreed
+}
+
 // own enters the owner of a call; its decisions come by the returned channel.
 func (c *core) own(id routing.CallID) <-chan routing.Decision {
 	box := make(chan routing.Decision, mailboxSize)
@@ -202,19 +219,37 @@ func (c *core) owned(id routing.CallID) bool {
 }
 
 // view runs f with the state on the owner's goroutine and waits for it; f must
-// be short. It returns an error when the core has stopped or ctx ends.
+// be short. It returns an error when the core has stopped or ctx ends; then f
+// has not run and won't.
 func (c *core) view(ctx context.Context, f func(*routing.State)) error {
+	var begun atomic.Bool // by f, or given up
 	ran := make(chan struct{})
-	if !c.do(func() { f(c.state); close(ran) }) {
+	select {
+	case c.inbox <- func() {
+		if begun.CompareAndSwap(false, true) {
+			f(c.state)
+		}
+		close(ran)
+	}:
+	case <-c.done:
 		return errStopped
+	case <-ctx.Done():
+		return fmt.Errorf("ask routing: %w", ctx.Err())
 	}
 	select {
 	case <-ran:
 		return nil
 	case <-c.done:
+		if isDone(ran) {
+			return nil
+		}
 		return errStopped
 	case <-ctx.Done():
-		return fmt.Errorf("ask routing: %w", ctx.Err())
+		if begun.CompareAndSwap(false, true) {
+			return fmt.Errorf("ask routing: %w", ctx.Err())
+		}
+		<-ran
+		return nil
 	}
 }
 

@@ -59,12 +59,15 @@ type Server struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	calls    sync.WaitGroup
+	admit    sync.Mutex
+	closing  bool // guarded by admit: no call begins any more
 	active   atomic.Int64
 	idle     chan struct{} // a call has ended; capacity 1
 	draining atomic.Bool
 	numbers  idMaker
 
-	figMu   sync.Mutex
+	// figures are of calls that ended and are not closed yet; the core's
+	// goroutine owns them.
 	figures map[routing.CallID]figures
 
 	reloadMu   sync.Mutex
@@ -143,7 +146,7 @@ func (s *Server) openCore(cfg *config.Config) error {
 	if err := s.recordMissing(closed); err != nil {
 		return err
 	}
-	c.decided, c.failed = s.decided, func(err error) { s.log.Error("journal not written", "error", err) }
+	c.decided = s.decided
 	s.core = c
 	go c.run()
 	c.post(routing.NodeStarted{})
@@ -184,10 +187,8 @@ func (s *Server) decided(d routing.Decision, seq uint64) {
 		s.log.Info("call closed", "call", d.Call.ID, "outcome", d.Call.Outcome, "cause", d.Call.Cause, "tier", d.Call.Tier,
 			"queue", d.Call.Queue, "agent", d.Call.Agent, "waited_ms", d.Call.QueueWait/routing.Millisecond,
 			"talk_ms", d.Call.Talk/routing.Millisecond, "wrap_up_ms", d.Call.WrapUp/routing.Millisecond)
-		s.figMu.Lock()
 		f := s.figures[d.Call.ID]
 		delete(s.figures, d.Call.ID)
-		s.figMu.Unlock()
 		r := records.New(d.Call, recordMedia(f.Caller), recordMedia(f.Agent))
 		r.Seq = seq
 		s.records.Write(r)
@@ -209,8 +210,10 @@ func (s *Server) incoming(leg *sip.Leg) {
 		s.agentCall(leg)
 		return
 	}
-	s.calls.Add(1)
-	s.active.Add(1)
+	if !s.beginCall() {
+		_ = leg.Reject(503, "Service Unavailable")
+		return
+	}
 	id := s.numbers.next()
 	c := &call{s: s, id: id, a: leg, cfg: s.settings.Load(),
 		log: s.log.With("call", id, "sip_call_id", leg.CallID())}
@@ -227,13 +230,31 @@ func (s *Server) incoming(leg *sip.Leg) {
 	c.run()
 }
 
-// endCall reports the end of a call; its media figures wait for its record.
+// beginCall counts a call in; false when the server is closing, whose journal and
+// records won't wait for it.
+func (s *Server) beginCall() bool {
+	s.admit.Lock()
+	defer s.admit.Unlock()
+	if s.closing {
+		return false
+	}
+	s.calls.Add(1)
+	s.active.Add(1)
+	return true
+}
+
+// endCall reports the end of a call and forgets its owner, in one step: in
+// between, reconcile would take it for lost. Its media figures wait for its
+// record.
 func (s *Server) endCall(c *call) {
-	s.figMu.Lock()
-	s.figures[c.id] = c.heard
-	s.figMu.Unlock()
-	s.core.post(routing.CallEnded{Call: c.id, Cause: c.cause})
-	s.core.disown(c.id)
+	s.core.do(func() {
+		s.figures[c.id] = c.heard
+		s.core.apply(routing.CallEnded{Call: c.id, Cause: c.cause})
+		s.core.disown(c.id)
+		if _, open := s.core.state.Call(c.id); !open {
+			delete(s.figures, c.id) // closed by now, or before us when its seat was freed by hand
+		}
+	})
 }
 
 // registered tells routing when a seat becomes reachable or ceases to be.
@@ -320,6 +341,9 @@ func (s *Server) shut() error {
 	if s.sip != nil {
 		s.sip.Drain()
 	}
+	s.admit.Lock()
+	s.closing = true
+	s.admit.Unlock()
 	s.cancel()
 	s.calls.Wait()
 	s.background.Wait()

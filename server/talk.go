@@ -169,8 +169,9 @@ type agentLeg struct {
 	audio *media.Leg
 }
 
-// talk bridges caller and agent until one of them leaves.
-func (c *call) talk(b *agentLeg) {
+// talk bridges caller and agent until one of them leaves. It is false when the
+// call goes on waiting: the offer was withdrawn as the agent picked up.
+func (c *call) talk(b *agentLeg) (over bool) {
 	held := make(chan bool, 8)
 	defer c.endTalk(b)
 	c.join(b.leg, b.audio, func(h bool) {
@@ -181,45 +182,44 @@ func (c *call) talk(b *agentLeg) {
 	})
 	if isDone(c.a.Done()) {
 		c.cause = routing.CauseCallerHungUp
-		return
+		return true
 	}
 	if err := media.Bridge(c.audio, b.audio); err != nil {
 		c.log.Error("legs can't be bridged", "error", err)
 		c.cause = routing.CauseFailed
-		return
+		return true
 	}
-	c.s.core.post(routing.TalkStarted{Call: c.id, Seat: b.offer.Seat, Offer: b.offer.Offer})
+	if !c.s.core.startTalk(routing.TalkStarted{Call: c.id, Seat: b.offer.Seat, Offer: b.offer.Offer}) {
+		c.log.Warn("offer withdrawn as the agent picked up; the caller waits on", "seat", b.offer.Seat, "offer", b.offer.Offer)
+		media.Unbridge(c.audio, b.audio)
+		c.playMusic()
+		return false
+	}
 	c.log.Info("talk started", "seat", b.offer.Seat, "agent_sip_call_id", b.leg.CallID())
 	onHold := false
 	for {
 		select {
 		case <-c.a.Done():
 			c.cause = routing.CauseCallerHungUp
-			return
+			return true
 		case <-b.leg.Done():
 			c.cause = routing.CauseAgentHungUp
-			return
+			return true
 		case <-c.audio.Timeout():
 			c.log.Warn("no sound from the caller's side any more")
 			c.cause = routing.CauseRTPTimeout
-			return
+			return true
 		case <-b.audio.Timeout():
 			c.log.Warn("no sound from the agent's side any more", "seat", b.offer.Seat)
 			c.cause = routing.CauseRTPTimeout
-			return
+			return true
 		case <-c.s.ctx.Done():
 			c.cause = routing.CauseDrained
-			return
+			return true
 		case d := <-c.decisions:
-			switch d := d.(type) {
-			case routing.Disconnect:
+			if d, ok := d.(routing.Disconnect); ok {
 				c.cause = d.Cause
-				return
-			case routing.Withdraw:
-				if d.Offer == b.offer.Offer { // routing gave the bridge up
-					c.cause = routing.CauseFailed
-					return
-				}
+				return true
 			}
 		case <-held:
 			if h := b.audio.Held(); h != onHold {
@@ -236,7 +236,7 @@ func (c *call) hold(b *agentLeg, held bool) {
 	c.s.core.post(routing.HoldChanged{Call: c.id, Held: held})
 	if held {
 		media.Unbridge(c.audio, b.audio)
-		c.audio.Play(c.cfg.music[c.queue], media.PlayOptions{Loop: true})
+		c.playMusic()
 		return
 	}
 	if err := media.Bridge(c.audio, b.audio); err != nil {
