@@ -44,8 +44,8 @@ func removeBinary() error {
 	return os.RemoveAll(binaryDir)
 }
 
-// binary is the path of the real program.
-func binary(t *testing.T) string {
+// programPath is the path of the real program.
+func programPath(t *testing.T) string {
 	t.Helper()
 	name, err := buildBinary()
 	if err != nil {
@@ -58,7 +58,7 @@ func binary(t *testing.T) string {
 func runProgram(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), binary(t), args...)
+	cmd := exec.CommandContext(t.Context(), programPath(t), args...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
 	var exit *exec.ExitError
@@ -116,7 +116,7 @@ func (p *program) uri() string { return "sip:" + p.sip }
 // start starts the program and waits until it is up.
 func (p *program) start() {
 	p.t.Helper()
-	p.cmd = exec.Command(binary(p.t), "serve", "--config", p.file)
+	p.cmd = exec.Command(programPath(p.t), "serve", "--config", p.file)
 	p.cmd.Dir = p.dir
 	out, err := p.cmd.StderrPipe()
 	if err != nil {
