@@ -67,6 +67,8 @@ func (s *Server) confirm(leg *sip.Leg, cfg *settings, prompt string) {
 	case <-leg.Confirmed():
 	case <-leg.Done():
 		return
+	case <-s.ctx.Done():
+		return
 	case <-limit.C:
 		return
 	}

@@ -9,13 +9,13 @@ import (
 
 // Reload takes over a new config: trunks, agents, queues, tiers, flows and
 // prompts at once, for calls that begin from now on; routing by one entry of the
-// journal. It returns the names of changed fields that need a restart; those
-// keep their old effect. On an error the old config stays whole.
+// journal. It returns the names of the fields that differ from what was started
+// with and need a restart; those keep their old effect. On an error the old config stays whole.
 func (s *Server) Reload(cfg *config.Config) (restart []string, err error) {
 	s.reloadMu.Lock()
 	defer s.reloadMu.Unlock()
-	old := s.settings.Load()
-	restart = config.NeedsRestart(old.Config, cfg)
+	// Against the config that was started with: a change is owed until then.
+	restart = config.NeedsRestart(s.started, cfg)
 	set, err := newSettings(cfg)
 	if err != nil {
 		s.metrics.ReloadFailed()

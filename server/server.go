@@ -41,6 +41,7 @@ type Server struct {
 	version  string
 	log      *slog.Logger
 	settings atomic.Pointer[settings]
+	started  *config.Config
 
 	sip     *sip.Stack
 	media   *media.Engine
@@ -83,7 +84,7 @@ func Start(o Options) (*Server, error) {
 		o.Logger = slog.Default()
 	}
 	s := &Server{
-		version: o.Version, log: o.Logger.With("node", o.Config.Node),
+		version: o.Version, started: o.Config, log: o.Logger.With("node", o.Config.Node),
 		idle: make(chan struct{}, 1), quit: make(chan struct{}), up: make(chan struct{}),
 		figures: make(map[routing.CallID]figures), numbers: newIDMaker(o.Config.Node),
 	}
@@ -206,21 +207,22 @@ func recordMedia(st media.LegStats) records.Media {
 // incoming takes each INVITE that was let in.
 func (s *Server) incoming(leg *sip.Leg) {
 	<-s.up
-	if leg.Incoming().Agent != "" {
-		s.agentCall(leg)
-		return
-	}
 	if !s.beginCall() {
 		_ = leg.Reject(503, "Service Unavailable")
 		return
 	}
+	defer s.calls.Done()
+	if leg.Incoming().Agent != "" {
+		s.agentCall(leg)
+		return
+	}
+	s.active.Add(1)
 	id := s.numbers.next()
 	c := &call{s: s, id: id, a: leg, cfg: s.settings.Load(),
 		log: s.log.With("call", id, "sip_call_id", leg.CallID())}
 	defer func() {
 		s.active.Add(-1)
 		c.log.Debug("call gone")
-		s.calls.Done()
 		select {
 		case s.idle <- struct{}{}:
 		default:
@@ -239,7 +241,6 @@ func (s *Server) beginCall() bool {
 		return false
 	}
 	s.calls.Add(1)
-	s.active.Add(1)
 	return true
 }
 

@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -145,8 +146,9 @@ func TestCallsInProgressAreNotPending(t *testing.T) {
 	})
 }
 
-// A re-INVITE whose ACK is lost, and another behind it: the second is told to
-// wait (RFC 3261 14.2), and the call lives on once the ACK has come.
+// A re-INVITE whose ACK is lost or late, and another behind it: the second says
+// that the first was understood. When the ACK owes us SDP the second is told to
+// wait (RFC 3261 14.2). The call lives on.
 func TestReinviteWithALostAckKeepsTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newMemNet()
@@ -160,14 +162,22 @@ func TestReinviteWithALostAckKeepsTheCall(t *testing.T) {
 		u.until("SIP/2.0 200", "2 INVITE")
 		u.send("ACK", 1) // the first ACK, delivered twice: says nothing about CSeq 2
 		u.send("INVITE", 3, sdp("v=0")...)
-		u.until("SIP/2.0 491", "3 INVITE")
+		u.until("SIP/2.0 200", "3 INVITE")
+		u.send("ACK", 2) // late: says nothing about CSeq 3
+		u.until("SIP/2.0 200", "3 INVITE")
 		u.send("ACK", 3)
-		u.until("SIP/2.0 200", "2 INVITE") // repeated: the ACK was lost
-		u.send("ACK", 2)
 		synctest.Wait()
-		u.send("INVITE", 4, sdp("v=0")...)
+		u.send("INVITE", 4) // ours is the offer
 		u.until("SIP/2.0 200", "4 INVITE")
-		u.send("ACK", 4)
+		u.send("INVITE", 5, sdp("v=0")...)
+		u.until("SIP/2.0 491", "5 INVITE")
+		u.send("ACK", 5)
+		u.until("SIP/2.0 200", "4 INVITE") // repeated: the ACK was lost
+		u.send("ACK", 4, sdp("v=0")...)
+		synctest.Wait()
+		u.send("INVITE", 6, sdp("v=0")...)
+		u.until("SIP/2.0 200", "6 INVITE")
+		u.send("ACK", 6)
 		time.Sleep(2 * time.Minute)
 		if isClosed(l.Done()) {
 			t.Fatalf("the call was ended: %+v", l.End())
@@ -634,6 +644,39 @@ func TestDialAfterCloseFails(t *testing.T) {
 		}
 		if d.Cancel() != nil {
 			t.Error("a leg came out")
+		}
+	})
+}
+
+// Settle waits for the BYEs under way, and no longer than its context; legs may
+// be hung up meanwhile.
+func TestSettleWaitsForTheLastBye(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		srv, legs := answering(t, n, Options{})
+		defer srv.Close()
+		ua := memStack(t, n, callerAddr, Options{})
+		defer ua.Close()
+		srv.Settle(t.Context()) // nothing under way
+		d1, d2 := dialTo(t, ua, "sip:1@10.0.0.1:5060"), dialTo(t, ua, "sip:2@10.0.0.1:5060")
+		a, b := <-legs, <-legs
+		<-d1.Done()
+		<-d2.Done()
+		<-a.Confirmed()
+		<-b.Confirmed()
+		n.lose(2, "BYE ") // answered at 0.5 s
+		start := time.Now()
+		a.Hangup()
+		time.AfterFunc(100*time.Millisecond, b.Hangup)
+		short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		srv.Settle(short)
+		if w := time.Since(start); w != 50*time.Millisecond {
+			t.Errorf("gave up after %v", w)
+		}
+		srv.Settle(t.Context())
+		if w := time.Since(start); w != 600*time.Millisecond {
+			t.Errorf("settled after %v, want 600ms", w)
 		}
 	})
 }

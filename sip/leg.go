@@ -78,9 +78,10 @@ type Leg struct {
 
 // reinvite is a re-INVITE of the peer's from its arrival to its ACK.
 type reinvite struct {
-	seq   uint32
-	owed  bool // it had no SDP: the peer's comes in the ACK
-	acked chan struct{}
+	seq      uint32
+	owed     bool // it had no SDP: the peer's comes in the ACK
+	answered bool // with 2xx
+	acked    chan struct{}
 }
 
 // Incoming is what an INVITE said.
@@ -129,7 +130,7 @@ func (l *Leg) OnReoffer(f func(offer []byte) (answer []byte, refuse int)) {
 }
 
 // OnDigit sets what receives digits sent by INFO (application/dtmf-relay,
-// application/dtmf).
+// application/dtmf). It must not block.
 func (l *Leg) OnDigit(f func(key byte)) {
 	l.mu.Lock()
 	l.onDigit = f
@@ -370,13 +371,14 @@ func (s *Stack) handleInfo(req *gosip.Request, tx gosip.ServerTransaction) {
 		s.respond(req, tx, 400, "No Digit")
 		return
 	}
-	s.respond(req, tx, 200, "OK")
 	l.mu.Lock()
 	f := l.onDigit
 	l.mu.Unlock()
 	if f != nil {
 		f(key)
 	}
+	// Last: the peer sends the next key once this one is answered.
+	s.respond(req, tx, 200, "OK")
 }
 
 // infoDigit reads "Signal=5" or a bare "5"; 10 and 11 are * and #.

@@ -147,8 +147,7 @@ type Stack struct {
 
 	// gate is held for reading while a request is handed to sipgo or a goroutine
 	// begins; Close takes it once to keep out what comes later.
-	gate    sync.RWMutex
-	sending sync.WaitGroup
+	gate sync.RWMutex
 
 	pending atomic.Int64
 	calls   atomic.Int64
@@ -157,6 +156,8 @@ type Stack struct {
 	mu        sync.Mutex
 	legs      map[dialogID]*Leg
 	abandoned map[string]*abandonedInvite // by branch
+	sending   int                         // requests in the background
+	settled   chan struct{}               // closed when there are none; nil when nobody waits for that
 }
 
 // bind is a listener that is up: where it listens and what it calls itself.
@@ -454,11 +455,29 @@ func (s *Stack) bindOf(network string) *bind {
 // Settle waits until the BYEs and CANCELs under way are answered, or ctx ends.
 // Call it between hanging up the last leg and Close.
 func (s *Stack) Settle(ctx context.Context) {
-	done := make(chan struct{})
-	go func() { s.sending.Wait(); close(done) }()
+	s.mu.Lock()
+	if s.sending == 0 {
+		s.mu.Unlock()
+		return
+	}
+	if s.settled == nil {
+		s.settled = make(chan struct{})
+	}
+	settled := s.settled
+	s.mu.Unlock()
 	select {
-	case <-done:
+	case <-settled:
 	case <-ctx.Done():
+	}
+}
+
+// count changes the number of requests that Settle waits for.
+func (s *Stack) count(d int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sending += d; s.sending == 0 && s.settled != nil {
+		close(s.settled)
+		s.settled = nil
 	}
 }
 
@@ -485,9 +504,9 @@ func (s *Stack) write(req *gosip.Request) error {
 
 // background sends a request and forgets its answer.
 func (s *Stack) background(req *gosip.Request) {
-	s.sending.Add(1)
+	s.count(1)
 	ok := s.spawn(func() {
-		defer s.sending.Done()
+		defer s.count(-1)
 		ctx, cancel := context.WithTimeout(context.Background(), timeout)
 		defer cancel()
 		if _, err := s.send(ctx, req); err != nil {
@@ -495,7 +514,7 @@ func (s *Stack) background(req *gosip.Request) {
 		}
 	})
 	if !ok {
-		s.sending.Done()
+		s.count(-1)
 	}
 }
 

@@ -321,6 +321,9 @@ func (s *Stack) handleReinvite(req *gosip.Request, tx gosip.ServerTransaction) {
 		return
 	}
 	l.refreshTarget(req.Contact())
+	l.mu.Lock()
+	c.answered = true
+	l.mu.Unlock()
 	res := s.response(req, 200, "OK", sdp)
 	res.AppendHeader(s.contact(l.bind))
 	if err := tx.Respond(res); err != nil {
@@ -358,11 +361,16 @@ func (l *Leg) beginChange(req *gosip.Request) (c *reinvite, f func([]byte) ([]by
 	switch {
 	case l.state == legEnded:
 		return nil, nil, 481, "Call/Transaction Does Not Exist"
-	case l.state != legConfirmed || l.change != nil:
-		// Our last 2xx is not acknowledged yet: glare, section 14.2.
+	case l.state != legConfirmed, l.change != nil && (l.change.owed || !l.change.answered):
+		// Our last 2xx, or the SDP that answers it, is not there yet: glare,
+		// section 14.2.
 		return nil, nil, 491, "Request Pending"
 	case l.onReoffer == nil:
 		return nil, nil, 488, "Not Acceptable Here"
+	}
+	if l.change != nil {
+		// Its ACK is lost or comes behind; that the peer goes on says as much.
+		close(l.change.acked)
 	}
 	l.change = &reinvite{seq: req.CSeq().SeqNo, owed: len(req.Body()) == 0, acked: make(chan struct{})}
 	return l.change, l.onReoffer, 0, ""
