@@ -1,0 +1,181 @@
+package simulate
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"hotline/routing"
+)
+
+// RecordedCall is one call that entered a queue, as it happened.
+type RecordedCall struct {
+	ID       string
+	At       routing.Time // of entering the queue
+	Tier     routing.Tier
+	Queue    routing.QueueID
+	Manager  routing.AgentID
+	Team     string
+	Language string
+	// Wait until the talk, or until the caller gave up.
+	Wait     time.Duration
+	Answered bool
+	// Service is the talk with its holds; of a call that wasn't answered nobody
+	// knows it.
+	Service time.Duration
+}
+
+// SeatEvent is a change of a seat's presence, as it happened.
+type SeatEvent struct {
+	At    routing.Time
+	Event routing.Event // SeatRegistered, SeatUnregistered or AgentStatusChanged
+}
+
+// Recorded is traffic as it happened, the matter of a replay.
+type Recorded struct {
+	From, To routing.Time
+	Calls    []RecordedCall // by At
+	Seats    []SeatEvent    // by At
+	Policy   routing.Policy // the last one in force
+	Rings    []float64      // s, from offer to answer
+}
+
+// FromJournal reads traffic out of the entries of a journal. read calls its
+// argument with each entry in order.
+func FromJournal(read func(func(routing.Entry) error) error) (*Recorded, error) {
+	rec := &Recorded{}
+	state := routing.New()
+	seen := false
+	err := read(func(e routing.Entry) error {
+		if !seen {
+			rec.From, seen = e.At, true
+		}
+		switch ev := e.Event.(type) {
+		case routing.PolicyChanged:
+			rec.Policy = ev.Policy
+		case routing.SeatRegistered, routing.SeatUnregistered, routing.AgentStatusChanged:
+			rec.Seats = append(rec.Seats, SeatEvent{At: e.At, Event: ev})
+		}
+		for _, d := range state.Apply(e) {
+			if ended, ok := d.(routing.Ended); ok {
+				rec.add(&ended.Call)
+			}
+		}
+		rec.To = max(rec.To, state.Now())
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the journal: %w", err)
+	}
+	rec.sort()
+	return rec, nil
+}
+
+func (rec *Recorded) add(v *routing.CallView) {
+	if v.Queued == 0 || v.Outcome != routing.OutcomeAnswered && v.Outcome != routing.OutcomeAbandoned {
+		return // never in a queue, or ended by something that isn't the caller's wish
+	}
+	rec.Calls = append(rec.Calls, RecordedCall{
+		ID: string(v.ID), At: v.Queued, Tier: v.Tier, Queue: v.Queue, Manager: v.Manager, Team: v.Team, Language: v.Language,
+		Wait: micro(v.QueueWait), Answered: v.Outcome == routing.OutcomeAnswered, Service: micro(v.Talk + v.Hold),
+	})
+	for _, o := range v.Offers {
+		if o.Outcome == routing.OfferTaken {
+			rec.Rings = append(rec.Rings, float64(o.Took)/second)
+		}
+	}
+}
+
+func micro(d routing.Duration) time.Duration { return time.Duration(d) * time.Microsecond }
+
+func (rec *Recorded) sort() {
+	slices.SortStableFunc(rec.Calls, func(a, b RecordedCall) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.ID, b.ID)) })
+	slices.SortStableFunc(rec.Seats, func(a, b SeatEvent) int { return cmp.Compare(a.At, b.At) })
+}
+
+// Scenario puts the recorded callers before a policy. What is recorded: when each
+// call came, who called, how long those answered talked, when those who gave up
+// did, and when seats were present. What is modelled: how long those answered
+// would have waited (Kaplan–Meier by tier, given what they did wait), and how
+// long those who gave up would have talked (one of the recorded talks of their
+// tier). The same seed models the same for each policy.
+func (rec *Recorded) Scenario(policy routing.Policy, seed uint64, replications int) (Scenario, error) {
+	if len(rec.Calls) == 0 {
+		return Scenario{}, fmt.Errorf("no call entered a queue: nothing to replay")
+	}
+	sc := Scenario{Policy: policy, Seed: seed, Replications: replications, Recorded: rec,
+		Length: micro(rec.To.Sub(rec.From)) + time.Hour}
+	if len(rec.Rings) > 0 {
+		ring, err := NewEmpirical(rec.Rings)
+		if err != nil {
+			return Scenario{}, err
+		}
+		sc.Ring = ring
+	}
+	patience, service := rec.models()
+	classes := map[classKey]int{}
+	for i := range rec.Calls {
+		c := &rec.Calls[i]
+		key := classKey{c.Tier, c.Queue, c.Manager, c.Team, c.Language}
+		k, ok := classes[key]
+		if !ok {
+			k = len(sc.Classes)
+			classes[key] = k
+			sc.Classes = append(sc.Classes, Class{Name: fmt.Sprintf("%s %s", c.Tier, c.Queue), Tier: c.Tier, Queue: c.Queue,
+				Manager: c.Manager, Team: c.Team, Language: c.Language})
+		}
+		a := Arrival{At: micro(c.At.Sub(rec.From)), Class: k}
+		wait, talk := c.Wait.Seconds(), c.Service.Seconds()
+		if p := patience[c.Tier]; c.Answered {
+			a.Model = func(r *rand.Rand) (float64, float64) { return talk, p.After(wait, r) }
+		} else {
+			d := service[c.Tier]
+			a.Model = func(r *rand.Rand) (float64, float64) { return d.Draw(r), wait }
+		}
+		sc.Calls = append(sc.Calls, a)
+	}
+	return sc, nil
+}
+
+// classKey is what two calls of one class have in common.
+type classKey struct {
+	tier     routing.Tier
+	queue    routing.QueueID
+	manager  routing.AgentID
+	team     string
+	language string
+}
+
+// models estimates patience and talk by tier; a tier with too few calls takes
+// those of all.
+func (rec *Recorded) models() (patience map[routing.Tier]*KaplanMeier, service map[routing.Tier]Dist) {
+	waits, talks := map[routing.Tier][]Wait{}, map[routing.Tier][]float64{}
+	var allWaits []Wait
+	var allTalks []float64
+	for i := range rec.Calls {
+		c := &rec.Calls[i]
+		w := Wait{Seconds: c.Wait.Seconds(), GaveUp: !c.Answered}
+		waits[c.Tier], allWaits = append(waits[c.Tier], w), append(allWaits, w)
+		if c.Answered {
+			talks[c.Tier], allTalks = append(talks[c.Tier], c.Service.Seconds()), append(allTalks, c.Service.Seconds())
+		}
+	}
+	const few = 20
+	if len(allTalks) == 0 {
+		allTalks = []float64{0}
+	}
+	patience, service = map[routing.Tier]*KaplanMeier{}, map[routing.Tier]Dist{}
+	for _, t := range routing.Tiers() {
+		if len(waits[t]) < few {
+			waits[t] = allWaits
+		}
+		if len(talks[t]) < few {
+			talks[t] = allTalks
+		}
+		patience[t] = NewKaplanMeier(waits[t])
+		service[t], _ = NewEmpirical(talks[t])
+	}
+	return patience, service
+}

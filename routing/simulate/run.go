@@ -1,0 +1,438 @@
+package simulate
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"hotline/routing"
+)
+
+const (
+	second = float64(routing.Second)
+	node   = "sim"
+)
+
+// kind of a simulated event.
+type kind uint8
+
+const (
+	arrives kind = iota // a new call of a class
+	gives               // a caller loses patience
+	answers             // an agent picks up
+	leaves              // a talk is over
+	begins              // a shift begins
+	stops               // a shift ends
+	seats               // a recorded change of a seat
+)
+
+// event is something that will happen.
+type event struct {
+	at   routing.Time
+	seq  uint64 // ties are served in the order of their making
+	kind kind
+	// call is an index in replication.calls; for arrives the class, or -1-class for
+	// one who calls again; for begins and stops the shift.
+	call int
+	gen  uint64 // of the caller; for answers the number of the offer
+}
+
+// caller is one simulated call that is not over.
+type caller struct {
+	id      routing.CallID
+	class   int
+	file    int     // index in sc.Calls
+	service float64 // s
+	gen     uint64  // tells events of an earlier use of this slot
+	talking bool
+	live    bool
+	counted bool // arrived after the warm-up
+	seat    routing.SeatID
+	offer   uint64 // on offer to seat; 0 when not
+}
+
+// replication is one run in virtual time.
+type replication struct {
+	sc    *Scenario
+	state *routing.State
+	rng   []*rand.Rand // per class, so that classes don't disturb each other
+	ring  *rand.Rand
+	// unknown draws what a file of calls doesn't tell.
+	unknown *rand.Rand
+	heap    []event
+	seq     uint64
+	now     routing.Time
+	calls   []caller
+	free    []int
+	byID    map[routing.CallID]int
+	n       uint64 // calls made
+	next    int    // in sc.Calls
+	file    int    // the one of them that is entering
+	out     *result
+	queue   []routing.Decision // decisions not yet looked at
+	area    area
+	busy    map[routing.SeatID]bool
+}
+
+// area sums numbers over time.
+type area struct {
+	busy  int // seats on offer, talking or in wrap-up
+	wait  int
+	busyT float64
+	waitT float64
+	seats int
+	seatT float64
+}
+
+// start is the virtual time at which a replication begins; routing takes zero for
+// "not yet".
+const start = routing.Time(routing.Second)
+
+func newReplication(sc *Scenario, no int) *replication {
+	r := &replication{sc: sc, state: routing.New(), byID: make(map[routing.CallID]int), now: start, out: newResult(sc), busy: make(map[routing.SeatID]bool)}
+	for i := range sc.Classes {
+		r.rng = append(r.rng, rand.New(rand.NewPCG(sc.Seed+uint64(no)<<20, uint64(i)+1)))
+	}
+	r.ring = rand.New(rand.NewPCG(sc.Seed+uint64(no)<<20, 1<<40))
+	r.unknown = rand.New(rand.NewPCG(sc.Seed+uint64(no)<<20, 1<<41))
+	return r
+}
+
+// run plays the replication to its end or until ctx ends.
+func (r *replication) run(ctx context.Context) (*result, error) {
+	r.apply(routing.PolicyChanged{Policy: r.sc.Policy})
+	r.openSeats()
+	if len(r.sc.Calls) > 0 {
+		r.push(event{at: at(r.sc.Calls[0].At), kind: arrives})
+	} else {
+		for i := range r.sc.Classes {
+			r.nextArrival(i)
+		}
+	}
+	end := at(r.sc.Length)
+	for steps := 0; ; steps++ {
+		if steps&0xfff == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		due, ok := r.state.NextDeadline()
+		if len(r.heap) == 0 || ok && due <= r.heap[0].at {
+			if !ok || due > end {
+				if len(r.heap) == 0 || r.heap[0].at > end {
+					break
+				}
+			} else {
+				r.advance(due)
+				r.apply(routing.Tick{})
+				continue
+			}
+		}
+		e := r.pop()
+		if e.at > end {
+			break
+		}
+		r.advance(e.at)
+		r.happen(e)
+	}
+	r.advance(end)
+	r.out.finish(&r.area, (r.sc.Length - r.sc.WarmUp).Seconds())
+	return r.out, nil
+}
+
+func at(d time.Duration) routing.Time { return start.Add(routing.Duration(d / time.Microsecond)) }
+
+// openSeats registers the seats: those without a shift for good.
+func (r *replication) openSeats() {
+	shifted := map[routing.SeatID]bool{}
+	for i, s := range r.sc.Shifts {
+		shifted[s.Seat] = true
+		r.push(event{at: at(s.From), kind: begins, call: i})
+		r.push(event{at: at(s.To), kind: stops, call: i})
+	}
+	if rec := r.sc.Recorded; rec != nil && len(rec.Seats) > 0 {
+		for i := range rec.Seats {
+			r.push(event{at: start.Add(rec.Seats[i].At.Sub(rec.From)), kind: seats, call: i})
+		}
+		return
+	}
+	for i := range r.sc.Policy.Seats {
+		if id := r.sc.Policy.Seats[i].ID; !shifted[id] {
+			r.area.seats++
+			r.apply(routing.SeatRegistered{Seat: id})
+		}
+	}
+}
+
+// happen carries out one event.
+func (r *replication) happen(e event) {
+	switch e.kind {
+	case arrives:
+		r.arrive(e.call)
+	case begins:
+		r.area.seats++
+		seat := r.sc.Shifts[e.call].Seat
+		if v, _ := r.state.Seat(seat); v.Node == "" {
+			r.apply(routing.SeatRegistered{Seat: seat})
+		}
+		r.apply(routing.AgentStatusChanged{Agent: r.agentOf(seat), Status: routing.StatusReady})
+	case seats:
+		r.apply(r.sc.Recorded.Seats[e.call].Event)
+	case stops:
+		// The agent finishes the call in hand and takes no other.
+		r.area.seats--
+		r.apply(routing.AgentStatusChanged{Agent: r.agentOf(r.sc.Shifts[e.call].Seat), Status: routing.StatusLoggedOut})
+	default:
+		c := &r.calls[e.call]
+		switch {
+		case e.kind == answers:
+			if c.live && c.offer == e.gen {
+				r.apply(routing.TalkStarted{Call: c.id, Seat: c.seat, Offer: c.offer})
+			}
+		case c.live && c.gen == e.gen && (e.kind == leaves || !c.talking):
+			r.apply(routing.CallEnded{Call: c.id, Cause: routing.CauseCallerHungUp})
+		}
+	}
+}
+
+func (r *replication) agentOf(id routing.SeatID) routing.AgentID {
+	v, _ := r.state.Seat(id)
+	return v.Agent
+}
+
+// arrive makes one call and draws the next arrival of its class.
+func (r *replication) arrive(class int) {
+	if len(r.sc.Calls) > 0 {
+		a := r.sc.Calls[r.next]
+		r.file = r.next
+		if r.next++; r.next < len(r.sc.Calls) {
+			r.push(event{at: at(r.sc.Calls[r.next].At), kind: arrives})
+		}
+		service, patience := a.Service.Seconds(), a.Patience.Seconds()
+		if a.Patience < 0 {
+			patience = math.Inf(1)
+		}
+		if a.Model != nil {
+			service, patience = a.Model(r.unknown)
+		}
+		r.enter(a.Class, service, patience)
+		return
+	}
+	again := class < 0
+	if again {
+		class = -1 - class
+	}
+	c := &r.sc.Classes[class]
+	service, patience := c.Service.Draw(r.rng[class]), c.Patience.Draw(r.rng[class])
+	if again {
+		r.enter(class, service, patience)
+		return
+	}
+	if r.thinned(class) {
+		r.enter(class, service, patience)
+	}
+	r.nextArrival(class)
+}
+
+// thinned keeps an arrival of the peak rate with the share of its hour.
+func (r *replication) thinned(class int) bool {
+	c := &r.sc.Classes[class]
+	if len(c.Profile) == 0 {
+		return true
+	}
+	hour := int((r.sc.Start+time.Duration(r.now-start)*time.Microsecond)/time.Hour) % 24
+	return r.rng[class].Float64()*peak(c.Profile) < c.Profile[hour]
+}
+
+func peak(profile []float64) float64 {
+	m := 0.0
+	for _, p := range profile {
+		m = max(m, p)
+	}
+	return m
+}
+
+func (r *replication) nextArrival(class int) {
+	c := &r.sc.Classes[class]
+	rate := c.PerHour / 3600
+	if len(c.Profile) > 0 {
+		rate *= peak(c.Profile)
+	}
+	if rate <= 0 {
+		return
+	}
+	gap := r.rng[class].ExpFloat64() / rate
+	r.push(event{at: r.now.Add(span(gap)), kind: arrives, call: class})
+}
+
+// span turns seconds into routing's unit; what is longer than a century is that.
+func span(s float64) routing.Duration {
+	return routing.Duration(min(s*second, 3e15) + 0.5)
+}
+
+// enter puts a call into its queue.
+func (r *replication) enter(class int, service, patience float64) {
+	i := len(r.calls)
+	if n := len(r.free); n > 0 {
+		i = r.free[n-1]
+		r.free = r.free[:n-1]
+	} else {
+		r.calls = append(r.calls, caller{})
+	}
+	c := &r.calls[i]
+	r.n++
+	*c = caller{id: routing.CallID(strconv.FormatUint(r.n, 36)), class: class, file: r.file, service: service, gen: c.gen + 1,
+		live: true, counted: r.now >= at(r.sc.WarmUp)}
+	r.byID[c.id] = i
+	k := &r.sc.Classes[class]
+	if c.counted {
+		r.out.classes[class].offered++
+	}
+	r.area.wait++
+	if !math.IsInf(patience, 1) {
+		r.push(event{at: r.now.Add(span(patience)), kind: gives, call: i, gen: c.gen})
+	}
+	id := c.id
+	r.apply(routing.CallArrived{Call: id})
+	r.apply(routing.CallIdentified{Call: id, Tier: k.Tier, Manager: k.Manager, Team: k.Team, Language: k.Language})
+	r.apply(routing.CallQueued{Call: id, Queue: k.Queue})
+}
+
+// apply feeds one event and follows what was decided, which may lead to further
+// events at the same instant.
+func (r *replication) apply(ev routing.Event) {
+	first := len(r.queue) == 0
+	r.queue = append(r.queue, r.state.Apply(routing.Entry{At: r.now, Node: node, Event: ev})...)
+	if !first {
+		return // the outer call follows them
+	}
+	for i := 0; i < len(r.queue); i++ {
+		r.decided(r.queue[i])
+	}
+	clear(r.queue)
+	r.queue = r.queue[:0]
+}
+
+// decided plays the part of the server, the agents and the records.
+func (r *replication) decided(d routing.Decision) {
+	switch d := d.(type) {
+	case routing.Offer:
+		if r.sc.Ring == nil {
+			r.apply(routing.TalkStarted{Call: d.Call, Seat: d.Seat, Offer: d.Offer})
+			return
+		}
+		i := r.byID[d.Call]
+		r.calls[i].seat, r.calls[i].offer = d.Seat, d.Offer
+		r.push(event{at: r.now.Add(span(r.sc.Ring.Draw(r.ring))), kind: answers, call: i, gen: d.Offer})
+	case routing.Withdraw:
+		if i, ok := r.byID[d.Call]; ok {
+			r.calls[i].offer = 0
+		}
+	case routing.SeatChanged:
+		busy := d.State != routing.SeatIdle && d.State != routing.SeatOffline && d.State != routing.SeatGone
+		if busy != r.busy[d.Seat] {
+			r.busy[d.Seat] = busy
+			if busy {
+				r.area.busy++
+			} else {
+				r.area.busy--
+			}
+		}
+	case routing.Connected:
+		i := r.byID[d.Call.ID]
+		c := &r.calls[i]
+		c.talking, c.offer = true, 0
+		r.area.wait--
+		if c.counted {
+			r.out.classes[c.class].answered(float64(d.Call.QueueWait) / second)
+			r.out.outcome(c.file, Outcome{Answered: true, Wait: float64(d.Call.QueueWait) / second})
+		}
+		r.push(event{at: r.now.Add(span(c.service)), kind: leaves, call: i, gen: c.gen})
+	case routing.Ended:
+		r.ended(&d.Call)
+	}
+}
+
+func (r *replication) ended(v *routing.CallView) {
+	i, ok := r.byID[v.ID]
+	if !ok {
+		return
+	}
+	c := &r.calls[i]
+	if !c.talking {
+		r.area.wait--
+		if c.counted {
+			r.out.classes[c.class].abandoned(float64(v.QueueWait) / second)
+			r.out.outcome(c.file, Outcome{Wait: float64(v.QueueWait) / second})
+		}
+		r.redial(c.class)
+	}
+	c.live = false
+	delete(r.byID, v.ID)
+	r.free = append(r.free, i)
+}
+
+// redial lets a caller who gave up try again.
+func (r *replication) redial(class int) {
+	k := &r.sc.Classes[class]
+	if k.Redial > 0 && r.rng[class].Float64() < k.Redial {
+		// The call that follows is an arrival outside the Poisson stream.
+		after := k.RedialAfter.Draw(r.rng[class])
+		r.push(event{at: r.now.Add(span(after)), kind: arrives, call: -1 - class})
+	}
+}
+
+// advance brings the clock to t and sums what held until then.
+func (r *replication) advance(t routing.Time) {
+	if t <= r.now {
+		return
+	}
+	from := max(r.now, at(r.sc.WarmUp))
+	if t > from {
+		dt := float64(t-from) / second
+		r.area.busyT += dt * float64(r.area.busy)
+		r.area.waitT += dt * float64(r.area.wait)
+		r.area.seatT += dt * float64(r.area.seats)
+	}
+	r.now = t
+}
+
+// push and pop keep the events in a heap by time and order of making.
+func (r *replication) push(e event) {
+	r.seq++
+	e.seq = r.seq
+	r.heap = append(r.heap, e)
+	i := len(r.heap) - 1
+	for i > 0 {
+		p := (i - 1) / 2
+		if !less(&r.heap[i], &r.heap[p]) {
+			break
+		}
+		r.heap[i], r.heap[p] = r.heap[p], r.heap[i]
+		i = p
+	}
+}
+
+func (r *replication) pop() event {
+	top := r.heap[0]
+	n := len(r.heap) - 1
+	r.heap[0] = r.heap[n]
+	r.heap = r.heap[:n]
+	for i := 0; ; {
+		c := 2*i + 1
+		if c >= n {
+			break
+		}
+		if c+1 < n && less(&r.heap[c+1], &r.heap[c]) {
+			c++
+		}
+		if !less(&r.heap[c], &r.heap[i]) {
+			break
+		}
+		r.heap[i], r.heap[c] = r.heap[c], r.heap[i]
+		i = c
+	}
+	return top
+}
+
+func less(a, b *event) bool { return a.at < b.at || a.at == b.at && a.seq < b.seq }

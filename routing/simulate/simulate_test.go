@@ -1,0 +1,155 @@
+package simulate
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"hotline/routing"
+	"hotline/routing/erlang"
+)
+
+func twoClasses(order string) Scenario {
+	return pool(10, order, map[routing.Tier]int64{routing.TierA1: 10000, routing.TierC: 40000},
+		Class{PerHour: 100, Tier: routing.TierA1, Service: Exponential{180}, Patience: Exponential{120}},
+		Class{PerHour: 100, Tier: routing.TierC, Service: Exponential{180}, Patience: Exponential{120}}).lasting(4000, 4)
+}
+
+func run(t *testing.T, sc Scenario) *Report {
+	t.Helper()
+	rep, err := Run(context.Background(), sc, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rep
+}
+
+func TestSameSeedSameFigures(t *testing.T) {
+	text := func(sc Scenario) string {
+		b, err := json.Marshal(run(t, sc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	sc := twoClasses("ratio")
+	if a, b := text(sc), text(sc); a != b {
+		t.Errorf("the same seed gave\n%s\nand\n%s", a, b)
+	}
+	other := sc
+	other.Seed++
+	if text(sc) == text(other) {
+		t.Error("another seed gave the same figures")
+	}
+}
+
+// With equal exponential service and patience the overall share of those who
+// give up is Erlang A's under any order.
+func TestOrderDoesNotChangeTheOverallShareOfAbandoned(t *testing.T) {
+	a, err := erlang.NewA(erlang.Load{Rate: 200.0 / 3600, Service: 180, Patience: 120}, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, order := range []string{"strict", "deadline", "ratio"} {
+		rep := run(t, twoClasses(order))
+		if got := rep.All.PAbandon; math.Abs(got.Mean-a.PAbandon) > 4*got.SE {
+			t.Errorf("%s: %.4f ± %.4f give up, want %.4f", order, got.Mean, got.SE, a.PAbandon)
+		}
+		if rep.Classes[0].PAbandon.Mean >= rep.Classes[1].PAbandon.Mean {
+			t.Errorf("%s: A1 gives up as often as C", order)
+		}
+	}
+}
+
+// Two configs that share their classes meet the same callers.
+func TestCommonRandomNumbers(t *testing.T) {
+	a, b := run(t, twoClasses("strict")), run(t, twoClasses("ratio"))
+	if a.All.Offered != b.All.Offered {
+		t.Errorf("offered %v under one order and %v under the other", a.All.Offered, b.All.Offered)
+	}
+}
+
+func TestProfileShiftsRedialAndRing(t *testing.T) {
+	sc := pool(1, "strict", nil, Class{PerHour: 60, Tier: routing.TierC, Service: Constant(1), Profile: make([]float64, 24)})
+	sc.Classes[0].Profile[9] = 1
+	sc.Length, sc.Replications = 24*time.Hour, 10
+	sc.Ring = Constant(5)
+	rep := run(t, sc)
+	if got := rep.All.Offered; math.Abs(got.Mean-60) > 4*got.SE {
+		t.Errorf("%v calls in the one hour of the profile, want 60", got)
+	}
+	if got := rep.All.ASA; got.Mean < 5 || got.Mean > 7 {
+		t.Errorf("ASA %v, want the 5 s of ringing and little more", got)
+	}
+	sc.Shifts = []Shift{{Seat: "s0000", From: 10 * time.Hour, To: 11 * time.Hour}}
+	sc.Classes[0].Patience = Constant(60)
+	sc.Classes[0].Redial, sc.Classes[0].RedialAfter = 0.5, Constant(120)
+	rep = run(t, sc)
+	if got := rep.All.Offered.Mean; got < 90 || got > 130 {
+		t.Errorf("%v calls when half of those who give up call again, want about 120", got)
+	}
+	if rep.All.Answered.Mean > 10 {
+		t.Errorf("%v answered by a seat that is not staffed at 9", rep.All.Answered)
+	}
+}
+
+func TestCallsFromAFile(t *testing.T) {
+	sc := pool(1, "strict", nil, Class{Tier: routing.TierC})
+	sc.Calls = []Arrival{{At: time.Second, Service: 10 * time.Second, Patience: -1}, {At: 2 * time.Second, Service: 10 * time.Second, Patience: 3 * time.Second}, {At: 3 * time.Second, Service: time.Second, Patience: -1}}
+	sc.Length, sc.Replications = time.Minute, 1
+	rep := run(t, sc)
+	if rep.All.Answered.Mean != 2 || rep.All.Abandoned.Mean != 1 || rep.All.Max.Mean != 8 {
+		t.Errorf("%+v, want two answered, the last after 8 s, and one gone", rep.All)
+	}
+}
+
+func TestScenariosThatMakeNoSense(t *testing.T) {
+	good := twoClasses("strict")
+	for want, change := range map[string]func(*Scenario){
+		"no class":         func(s *Scenario) { s.Classes = nil },
+		"warm-up":          func(s *Scenario) { s.WarmUp = s.Length },
+		"24, one per hour": func(s *Scenario) { s.Classes[0].Profile = []float64{1} },
+		"per_hour":         func(s *Scenario) { s.Classes[0].PerHour = math.NaN() },
+		"redial":           func(s *Scenario) { s.Classes[0].Redial = 1 },
+		"order":            func(s *Scenario) { s.Policy.Order = "lottery" },
+		"needs service":    func(s *Scenario) { s.Classes[0].Service = nil },
+		"is out of order":  func(s *Scenario) { s.Calls = []Arrival{{At: 2}, {At: 1}} },
+	} {
+		sc := good
+		sc.Classes = append([]Class(nil), good.Classes...)
+		change(&sc)
+		if _, err := Run(context.Background(), sc, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Run(ctx, twoClasses("strict"), nil); err == nil {
+		t.Error("a cancelled run gave a report")
+	}
+}
+
+// A day of a million calls on 2,000 seats, in one replication on one core.
+func BenchmarkDayOfAMillionCalls(b *testing.B) {
+	const seats, calls = 2000, 1_000_000
+	aht := 0.9 * seats * 24 * 3600 / calls
+	var classes []Class
+	for i, share := range []float64{0.05, 0.05, 0.1, 0.2, 0.6} {
+		classes = append(classes, Class{PerHour: share * calls / 24, Tier: routing.Tiers()[i], Service: Exponential{aht}, Patience: Exponential{120}})
+	}
+	sc := pool(seats, "deadline", map[routing.Tier]int64{routing.TierA1: 10000, routing.TierA2: 10000, routing.TierB1: 20000, routing.TierB2: 20000, routing.TierC: 30000}, classes...)
+	sc.Length, sc.Replications = 24*time.Hour, 1
+	for b.Loop() {
+		rep, err := Run(context.Background(), sc, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(rep.All.Offered.Mean, "calls/day")
+	}
+}
