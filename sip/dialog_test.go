@@ -680,3 +680,67 @@ func TestSettleWaitsForTheLastBye(t *testing.T) {
 		}
 	})
 }
+
+// Trap 8: a proxy between us and the phones forks our INVITE and sends us both
+// answers. The first is the call, the second gets ACK and BYE, each time it comes.
+func TestSecondAnswerOfAForkingProxy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		srv := memStack(t, n, serverAddr, Options{})
+		defer srv.Close()
+		proxy := &uac{t: t, c: n.listen(agentAddr), to: serverAddr}
+		d := dialTo(t, srv, "sip:alice@10.0.0.3:5060")
+		invite := proxy.until("INVITE ", "")
+		answer := func(tag string) {
+			proxy.raw(fmt.Sprintf("SIP/2.0 200 OK\r\nVia: %s\r\nFrom: %s\r\nTo: %s;tag=%s\r\nCall-ID: %s\r\nCSeq: %s\r\nContact: <sip:%s@10.0.0.3:5060>\r\nContent-Length: 0\r\n\r\n",
+				header(invite, "Via"), header(invite, "From"), header(invite, "To"), tag, header(invite, "Call-ID"), header(invite, "CSeq"), tag))
+		}
+		answer("desk")
+		proxy.until("ACK sip:desk@", "")
+		<-d.Done()
+		leg := d.Outcome().Leg
+		for range 2 {
+			answer("mobile")
+			proxy.until("ACK sip:mobile@", "")
+			proxy.reply(proxy.until("BYE sip:mobile@", ""), "200 OK")
+		}
+		answer("desk") // repeated: our ACK was lost
+		proxy.until("ACK sip:desk@", "")
+		if isClosed(leg.Done()) || srv.Calls() != 1 {
+			t.Errorf("the call itself was touched: %d dialogs", srv.Calls())
+		}
+		leg.Hangup()
+		proxy.reply(proxy.until("BYE sip:desk@", ""), "200 OK")
+	})
+}
+
+// Trap 15: no more requests at once than max_pending; those beyond get 503, while
+// answers, ACK and BYE of calls go through.
+func TestRequestsAtOnceAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, c := newMemNet(), newCounter()
+		hold := make(chan struct{})
+		srv, _ := answering(t, n, Options{MaxPending: 2, Observer: c, Handlers: Handlers{Invite: func(l *Leg) {
+			<-hold
+			_ = l.Answer([]byte("v=0\r\n"))
+		}}})
+		defer srv.Close()
+		u := newUAC(t, n, callerAddr)
+		for i := range 5 {
+			u.callID = fmt.Sprint("call", i)
+			u.toTag = ""
+			u.send("INVITE", 1, sdp("v=0")...)
+			synctest.Wait()
+		}
+		if got := len(n.sent(serverAddr, "SIP/2.0 503")); got != 3 || c.of("overload") != 3 {
+			t.Errorf("%d refused and %d counted, want 3", got, c.of("overload"))
+		}
+		u.send("BYE", 2)
+		u.until("SIP/2.0 481", "2 BYE")
+		close(hold)
+		synctest.Wait()
+		if got := len(n.sent(serverAddr, "SIP/2.0 200")); got != 2 {
+			t.Errorf("%d answered, want 2", got)
+		}
+	})
+}

@@ -6,11 +6,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // This file looks at messages before they are parsed: to answer those that
-// can't be, and to give CANCEL the tag its answer must carry.
+// can't be. And at answers before they leave: the one to a CANCEL must carry the
+// tag of the others.
 
 // supportedVersion tells whether the start line names SIP/2.0 (RFC 3261 7.1, any
 // case by 7.3.1's rule for tokens).
@@ -124,11 +126,15 @@ func (s *Stack) localTag(callID, fromTag string) string {
 	return hex.EncodeToString(m.Sum(nil)[:10])
 }
 
-// tagCancel adds to a CANCEL's To the tag of the INVITE's answers: sipgo answers
-// CANCEL by itself and would make up another one.
-func (s *Stack) tagCancel(data []byte) []byte {
+// tagCancelAnswer gives the 200 to a CANCEL the tag of the INVITE's answers:
+// sipgo answers CANCEL by itself and makes up another one.
+func (s *Stack) tagCancelAnswer(data []byte) []byte {
+	if !bytes.HasPrefix(data, []byte("SIP/2.0 200 ")) {
+		return data
+	}
 	var callID, fromTag string
 	var to []byte
+	ours := false
 	for _, h := range headerLines(data) {
 		_, value, _ := bytes.Cut(h, []byte(":"))
 		switch canonicalName(h) {
@@ -138,12 +144,16 @@ func (s *Stack) tagCancel(data []byte) []byte {
 			fromTag = rawTag(value)
 		case "to":
 			to = h
+		case "cseq":
+			ours = bytes.HasSuffix(bytes.TrimSpace(value), []byte(" CANCEL"))
 		}
 	}
-	if callID == "" || to == nil || rawTag(to) != "" || !bytes.Contains(data, to) {
+	tag := rawTag(to)
+	if !ours || callID == "" || tag == "" {
 		return data
 	}
-	tagged := append(bytes.Clone(to), ";tag="+s.localTag(callID, fromTag)...)
+	i := bytes.LastIndex(to, []byte(tag))
+	tagged := slices.Concat(to[:i], []byte(s.localTag(callID, fromTag)), to[i+len(tag):])
 	return bytes.Replace(data, to, tagged, 1)
 }
 

@@ -194,7 +194,7 @@ func Open(opt Options) (*Stack, error) {
 }
 
 func (s *Stack) open() error {
-	quiet := slog.New(&libraryLog{stack: s, next: s.log.Handler()})
+	quiet := slog.New(&libraryLog{s.log.Handler()})
 	tcp := &gosip.TransportTCP{ReadTimeout: s.opt.IdleTimeout, WriteTimeout: writeWithin,
 		DialerCreate: func(local net.Addr) net.Dialer {
 			return net.Dialer{Timeout: connectWithin, LocalAddr: local}

@@ -37,6 +37,10 @@ func (f *udpFront) start() { f.next(packet{}) }
 // that finds no listener for its source would open a new socket.
 const handOver = 100 * time.Millisecond
 
+// afterReadError keeps a socket that fails at once, each time, from taking a
+// whole processor.
+const afterReadError = 5 * time.Millisecond
+
 type packet struct {
 	data []byte
 	from net.Addr
@@ -83,13 +87,15 @@ func (g *udpGeneration) ReadFrom(b []byte) (int, net.Addr, error) {
 			g.front.fault.do(func(n int) {
 				g.front.stack.log.Warn("udp read failed", "error", err, "since_last", n)
 			})
+			select {
+			case <-time.After(afterReadError):
+			case <-g.front.stack.closed:
+			}
 			continue
 		}
-		data := g.front.admit(b[:n], from)
-		if data == nil {
+		if !g.front.admit(b[:n], from) {
 			continue
 		}
-		n = copy(b[:cap(b)], data)
 		src := from.String()
 		if _, known := g.seen[src]; !known && len(g.seen) >= g.front.stack.opt.MaxSources {
 			g.front.next(packet{bytes.Clone(b[:n]), from})
@@ -104,15 +110,23 @@ func (g *udpGeneration) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 }
 
+// WriteTo implements net.PacketConn.
+func (g *udpGeneration) WriteTo(b []byte, to net.Addr) (int, error) {
+	if _, err := g.PacketConn.WriteTo(g.front.stack.tagCancelAnswer(b), to); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
 // Close is a no-op: the stack owns the socket.
 func (g *udpGeneration) Close() error { return nil }
 
-// admit returns the datagram to hand on, or nil when it ends here.
-func (f *udpFront) admit(data []byte, from net.Addr) []byte {
+// admit tells whether to hand the datagram on; if not, it has been dealt with.
+func (f *udpFront) admit(data []byte, from net.Addr) bool {
 	if len(bytes.Trim(data, "\r\n\x00 ")) == 0 {
-		return nil // keep-alive, RFC 5626 section 3.5.1
+		return false // keep-alive, RFC 5626 section 3.5.1
 	}
-	bad := func(reason string, code int, phrase string) []byte {
+	bad := func(reason string, code int, phrase string) bool {
 		f.stack.obs.Refused(reason)
 		f.fault.do(func(n int) {
 			f.stack.log.Warn("sip datagram refused", "reason", reason, "from", from.String(), "bytes", len(data), "since_last", n)
@@ -120,13 +134,10 @@ func (f *udpFront) admit(data []byte, from net.Addr) []byte {
 		if res := rawResponse(data, code, phrase); res != nil {
 			_, _ = f.socket.WriteTo(res, from)
 		}
-		return nil
+		return false
 	}
 	if !supportedVersion(data) {
 		return bad("bad_version", 505, "Version Not Supported")
-	}
-	if bytes.HasPrefix(data, []byte("CANCEL ")) {
-		data = f.stack.tagCancel(data)
 	}
 	msg, err := f.parser.ParseSIP(bytes.Clone(data))
 	if err != nil {
@@ -135,7 +146,7 @@ func (f *udpFront) admit(data []byte, from net.Addr) []byte {
 	if res, ok := msg.(*gosip.Response); ok && res.Via() == nil {
 		return bad("malformed", 0, "")
 	}
-	return data
+	return true
 }
 
 func (s *Stack) isClosed() bool {
@@ -153,11 +164,14 @@ type tcpFront struct {
 	*net.TCPListener
 	stack *Stack
 	open  atomic.Int64
+	fault *sampler
 }
 
 const firstBytesWithin = 10 * time.Second
 
-func newTCPFront(s *Stack, l *net.TCPListener) *tcpFront { return &tcpFront{TCPListener: l, stack: s} }
+func newTCPFront(s *Stack, l *net.TCPListener) *tcpFront {
+	return &tcpFront{TCPListener: l, stack: s, fault: newSampler(time.Second)}
+}
 
 // Accept implements net.Listener.
 func (f *tcpFront) Accept() (net.Conn, error) {
@@ -182,15 +196,30 @@ func (f *tcpFront) Accept() (net.Conn, error) {
 			continue
 		}
 		_ = c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3})
-		return &tcpConn{Conn: c, closed: func() { f.open.Add(-1) }}, nil
+		return &tcpConn{Conn: c, stack: f.stack, closed: f.left}, nil
 	}
+}
+
+// left takes the end of a connection. sipgo ends one by itself only when what
+// came is no SIP: nobody knows then where the next message would begin.
+func (f *tcpFront) left(c *tcpConn) {
+	f.open.Add(-1)
+	if c.failed.Load() || f.stack.isClosed() {
+		return
+	}
+	f.stack.obs.Refused("malformed")
+	f.fault.do(func(n int) {
+		f.stack.log.Warn("sip connection closed: what came is no SIP", "from", c.RemoteAddr().String(), "since_last", n)
+	})
 }
 
 type tcpConn struct {
 	net.Conn
-	closed func()
+	stack  *Stack
+	closed func(*tcpConn)
 	once   sync.Once
 	spoke  bool
+	failed atomic.Bool // reading ended: the peer or a deadline ended the connection
 }
 
 // Read gives the first bytes a deadline of their own; later ones have sipgo's.
@@ -200,31 +229,36 @@ func (c *tcpConn) Read(b []byte) (int, error) {
 	}
 	n, err := c.Conn.Read(b)
 	c.spoke = c.spoke || n > 0
+	if err != nil {
+		c.failed.Store(true)
+	}
 	return n, err
+}
+
+// Write implements net.Conn.
+func (c *tcpConn) Write(b []byte) (int, error) {
+	if _, err := c.Conn.Write(c.stack.tagCancelAnswer(b)); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // Close closes the connection and gives its place back, once.
 func (c *tcpConn) Close() error {
-	c.once.Do(c.closed)
+	c.once.Do(func() { c.closed(c) })
 	return c.Conn.Close()
 }
 
 // libraryLog takes sipgo's log. Its lines can hold whole packets and numbers,
-// and there is one for each stray message: they are counted where they tell of
-// bad input and shown at debug level without their attributes.
-type libraryLog struct {
-	stack *Stack
-	next  slog.Handler
-}
+// and there is one for each stray message: they are shown at debug level without
+// their attributes.
+type libraryLog struct{ next slog.Handler }
 
 // Enabled implements slog.Handler.
 func (h *libraryLog) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
 
 // Handle implements slog.Handler.
 func (h *libraryLog) Handle(ctx context.Context, r slog.Record) error {
-	if r.Message == "failed to parse" || r.Message == "Read error" {
-		h.stack.obs.Refused("malformed")
-	}
 	if !h.next.Enabled(ctx, slog.LevelDebug) {
 		return nil
 	}

@@ -1,7 +1,9 @@
 package sip
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -121,7 +123,7 @@ func TestSilentConnectionIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		closed := 0
 		far, near := net.Pipe()
-		c := &tcpConn{Conn: near, closed: func() { closed++ }}
+		c := &tcpConn{Conn: near, closed: func(*tcpConn) { closed++ }}
 		start := time.Now()
 		_, err := c.Read(make([]byte, 1))
 		if !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != firstBytesWithin {
@@ -166,6 +168,7 @@ func TestNumbersAreBroughtToE164(t *testing.T) {
 func FuzzRawMessages(f *testing.F) {
 	f.Add([]byte("INVITE sip:a@b SIP/2.0\r\nVia: x\r\nFrom: <sip:a@b>;tag=1\r\nTo: c\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n"))
 	f.Add([]byte("CANCEL sip:a@b SIP/2.0\r\nt: <sip:c>\r\ni: 7\r\nf: x;tag=9\r\n\r\n"))
+	f.Add([]byte("SIP/2.0 200 OK\r\nTo: <sip:c;tag=x>;tag=x\r\nCall-ID: 7\r\nFrom: x;tag=9\r\nCSeq: 1 CANCEL\r\n\r\n"))
 	f.Add([]byte("\r\n SIP/2.0 200 OK\r\n folded\r\n"))
 	s := &Stack{}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -173,11 +176,67 @@ func FuzzRawMessages(f *testing.F) {
 		if res := rawResponse(data, 400, "Bad Request"); res != nil && !strings.HasSuffix(string(res), "\r\n\r\n") {
 			t.Errorf("answer without an end: %q", res)
 		}
-		if out := s.tagCancel(data); len(out) < len(data) {
-			t.Errorf("CANCEL became shorter: %q", out)
+		if out := s.tagCancelAnswer(data); !bytes.Equal(out, data) && (!bytes.HasPrefix(out, []byte("SIP/2.0 200 ")) || bytes.Count(out, []byte("\n")) != bytes.Count(data, []byte("\n"))) {
+			t.Errorf("answer spoilt: %q", out)
 		}
 		if d, ok := infoDigit(string(data)); ok && !strings.ContainsRune("0123456789*#ABCD", rune(d)) {
 			t.Errorf("digit %q", d)
 		}
 	})
+}
+
+// A TCP peer that goes away sent nothing malformed; one that sends rubbish did.
+func TestWhatCountsAsMalformedOverTCP(t *testing.T) {
+	c := newCounter()
+	srv := realStack(t, "tcp", Options{Observer: c})
+	dial := func() *net.TCPConn {
+		conn, err := net.Dial("tcp", srv.Addr(0).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		return conn.(*net.TCPConn)
+	}
+	const ping = "OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKp\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: p\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+	gone := dial()
+	_, _ = gone.Write([]byte(ping))
+	readUntil(t, gone, "SIP/2.0 200")
+	_ = gone.SetLinger(0) // a reset
+	_ = gone.Close()
+	bad := dial()
+	_, _ = bad.Write([]byte("rubbish\r\n\r\n"))
+	if _, err := bad.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("rubbish: %v, want the connection closed", err)
+	}
+	_ = bad.Close()
+	_ = srv.Close() // all connections have ended and been counted
+	if got := c.of("malformed"); got != 1 {
+		t.Errorf("malformed counted %d times, want once", got)
+	}
+}
+
+// Trap 10 over TCP: 180, 200 to CANCEL and 487 carry one To tag.
+func TestOneTagOverTCP(t *testing.T) {
+	srv := realStack(t, "tcp", Options{
+		Access:   Access{Trunks: []Trunk{{Name: "local", Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}},
+		Handlers: Handlers{Invite: func(l *Leg) { l.Ring() }},
+	})
+	conn, err := net.Dial("tcp", srv.Addr(0).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	const head = "Via: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bK1\r\nTo: <sip:1@127.0.0.1>\r\nFrom: <sip:13800000000@127.0.0.1>;tag=f\r\nCall-ID: tcp2\r\nMax-Forwards: 70\r\nContact: <sip:x@127.0.0.1:9;transport=tcp>\r\nContent-Length: 0\r\n"
+	_, _ = conn.Write([]byte("INVITE sip:1@127.0.0.1 SIP/2.0\r\nCSeq: 1 INVITE\r\n" + head + "\r\n"))
+	ringing := readUntil(t, conn, "SIP/2.0 180")
+	_, _ = conn.Write([]byte("CANCEL sip:1@127.0.0.1 SIP/2.0\r\nCSeq: 1 CANCEL\r\n" + head + "\r\n"))
+	both := readUntil(t, conn, "SIP/2.0 200")
+	if !strings.Contains(both, "SIP/2.0 487") {
+		both += readUntil(t, conn, "SIP/2.0 487")
+	}
+	want := header(ringing, "To")
+	if strings.Count(both, want+"\r\n") != 2 || !strings.Contains(want, ";tag=") {
+		t.Errorf("180 has %q, then came %q", want, both)
+	}
 }

@@ -233,7 +233,11 @@ func (s *Stack) buildInvite(o Outgoing, c Contact) *gosip.Request {
 func (b *invite) run() {
 	s := b.d.stack
 	for {
-		ctx, stop := context.WithTimeout(context.Background(), connectWithin)
+		within := connectWithin
+		if u := b.d.opt.Unreachable; u > 0 {
+			within = min(within, u) // to a TCP phone that has vanished
+		}
+		ctx, stop := context.WithTimeout(context.Background(), within)
 		tx, err := s.transact(ctx, b.req)
 		stop()
 		if err != nil {
