@@ -56,7 +56,7 @@ type Observer interface {
 	ClientRequest(method string, code int)
 	// Refused is a request turned away before it became work, by reason:
 	// unknown_source, bad_credentials, stale_nonce, replayed_nonce, overload,
-	// malformed, bad_version, rate.
+	// malformed, bad_version.
 	Refused(reason string)
 }
 

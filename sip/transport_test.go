@@ -240,3 +240,22 @@ func TestOneTagOverTCP(t *testing.T) {
 		t.Errorf("180 has %q, then came %q", want, both)
 	}
 }
+
+// Trap 16: a TCP connection that has fallen silent is closed after IdleTimeout,
+// and gives its place back.
+func TestIdleConnectionIsClosed(t *testing.T) {
+	srv := realStack(t, "tcp", Options{IdleTimeout: 50 * time.Millisecond, MaxConnections: 1})
+	for range 3 {
+		conn, err := net.Dial("tcp", srv.Addr(0).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		_, _ = conn.Write([]byte("OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKi\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: i\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"))
+		readUntil(t, conn, "SIP/2.0 200")
+		if n, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Fatalf("read %d bytes, %v; want the connection closed", n, err)
+		}
+		_ = conn.Close()
+	}
+}
