@@ -98,6 +98,44 @@ func TestWithdrawAgainstAnswerKeepsTheCaller(t *testing.T) {
 	}
 }
 
+// The agent answers and hangs up before the legs are bridged: the caller keeps
+// the place and is served.
+func TestAgentHangsUpBeforeTheBridge(t *testing.T) {
+	h := start(t, nil)
+	_, rings := h.desk("alice")
+	caller := h.call()
+	r := h.ring(rings)
+	h.seatIs("alice", routing.SeatRinging)
+	hold, held := make(chan struct{}), make(chan struct{})
+	h.core.do(func() { close(held); <-hold })
+	<-held
+	for len(h.core.inbox) < inboxSize { // the answer can't be reported yet
+		h.core.do(func() {})
+	}
+	agent, err := r.Answer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.await("confirmed", agent.Confirmed())
+	agent.Hangup()
+	ended := make(chan struct{})
+	go func() { // our side has taken the BYE: only the caller's dialog is left
+		defer close(ended)
+		for h.sip.Calls() > 1 && t.Context().Err() == nil {
+			runtime.Gosched()
+		}
+	}()
+	h.await("BYE taken", ended)
+	close(hold)
+	second := h.pickUp(rings)
+	h.seatIs("alice", routing.SeatTalking)
+	caller.Hangup()
+	h.await("end of the agent's leg", second.Done())
+	if rec := h.one(); rec["cause"] != "caller_hung_up" || rec["outcome"] != "answered" {
+		t.Errorf("record %v", rec)
+	}
+}
+
 // The caller hangs up in the moment the agent picks up: the agent's leg is
 // closed, the seat is idle again, and there is one record.
 func TestCallerHangsUpAsTheAgentAnswers(t *testing.T) {

@@ -170,7 +170,8 @@ type agentLeg struct {
 }
 
 // talk bridges caller and agent until one of them leaves. It is false when the
-// call goes on waiting: the offer was withdrawn as the agent picked up.
+// call goes on waiting: the offer was withdrawn as the agent picked up, or the
+// agent was gone before the bridge.
 func (c *call) talk(b *agentLeg) (over bool) {
 	held := make(chan bool, 8)
 	defer c.endTalk(b)
@@ -180,9 +181,14 @@ func (c *call) talk(b *agentLeg) (over bool) {
 		default: // more re-INVITEs than anybody can press; the last state is asked again below
 		}
 	})
-	if isDone(c.a.Done()) {
+	switch {
+	case isDone(c.a.Done()):
 		c.cause = routing.CauseCallerHungUp
 		return true
+	case isDone(b.leg.Done()):
+		c.log.Warn("agent hung up before the bridge; the caller waits on", "seat", b.offer.Seat, "offer", b.offer.Offer)
+		c.s.core.post(routing.OfferFailed{Call: c.id, Seat: b.offer.Seat, Offer: b.offer.Offer, Cause: routing.OfferRefused})
+		return false
 	}
 	if err := media.Bridge(c.audio, b.audio); err != nil {
 		c.log.Error("legs can't be bridged", "error", err)

@@ -132,6 +132,9 @@ type Call struct {
 // Done is closed when either side has hung up.
 func (c *Call) Done() <-chan struct{} { return c.leg.Done() }
 
+// Confirmed is closed when the other side has acknowledged the answer.
+func (c *Call) Confirmed() <-chan struct{} { return c.leg.Confirmed() }
+
 // End tells how the call ended.
 func (c *Call) End() sip.End { return c.leg.End() }
 
