@@ -256,6 +256,36 @@ func TestCallerWithoutOffer(t *testing.T) {
 	}
 }
 
+// No port for the agent's leg, and seats that rest not at all: the offers come a
+// second apart and not as fast as the processor can.
+func TestOffersThatCannotBeginDoNotSpin(t *testing.T) {
+	h := start(t, func(c *config.Config) {
+		c.Media.Ports.Min, c.Media.Ports.Max = 34010, 34011
+		c.Routing.UnreachableDelay = 0
+	})
+	h.desk("alice")
+	var at []time.Time
+	twice := make(chan struct{})
+	h.core.do(func() {
+		next := h.core.decided
+		h.core.decided = func(d routing.Decision, seq uint64) {
+			next(d, seq)
+			if _, ok := d.(routing.Offer); ok {
+				if at = append(at, time.Now()); len(at) == 2 {
+					close(twice)
+				}
+			}
+		}
+	})
+	caller := h.call()
+	h.await("two offers", twice)
+	if gap := at[1].Sub(at[0]); gap < failPause {
+		t.Errorf("offered again after %v", gap)
+	}
+	caller.Hangup()
+	h.when("closed", func(s *routing.State) bool { return len(s.Calls()) == 0 })
+}
+
 // Wrap-up has a deadline; *4 ends it sooner.
 func TestWrapUpEndsByDeadlineOrCode(t *testing.T) {
 	for _, tc := range []struct {

@@ -19,13 +19,19 @@ type ringing struct {
 	heard bool // OfferRinging was reported
 }
 
-// ring dials the seat. When that can't even begin, the offer fails at once.
+// failPause is how long an offer that couldn't even begin stays open. Without it
+// a fault that lasts (no free port) and a rest of 0 make routing and this call
+// spin.
+const failPause = time.Second
+
+// ring dials the seat. When that can't even begin, the offer fails after
+// failPause.
 func (c *call) ring(o routing.Offer) *ringing {
 	r := &ringing{c: c, offer: o, limit: time.NewTimer(std(o.RingTime))}
 	fail := func(cause string, err error) *ringing {
 		c.log.Warn("seat can't be rung", "seat", o.Seat, "error", err)
 		r.limit.Stop()
-		r.failed(cause)
+		time.AfterFunc(failPause, func() { r.failed(cause) })
 		return nil
 	}
 	contacts := c.s.sip.Contacts(string(o.Seat))
