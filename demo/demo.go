@@ -27,6 +27,9 @@ type Options struct {
 	Out io.Writer
 	// Terminal draws the table in place instead of printing plain lines.
 	Terminal bool
+	// Keep is a directory to leave the journal and the call records in; empty
+	// leaves nothing.
+	Keep string
 	// LogFile gets the server's log; nil discards it.
 	LogFile io.Writer
 	// Version is shown in the table.
@@ -45,11 +48,15 @@ func Run(ctx context.Context, o Options) (sum Summary, err error) {
 	if o.LogFile == nil {
 		o.LogFile = io.Discard
 	}
-	dir, err := os.MkdirTemp("", "hotline-demo-")
-	if err != nil {
-		return sum, fmt.Errorf("make a place for the demo's files: %w", err)
+	dir := o.Keep
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "hotline-demo-"); err != nil {
+			return sum, fmt.Errorf("make a place for the demo's files: %w", err)
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	} else if err := emptyDir(dir); err != nil {
+		return sum, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	cfg, err := demoConfig(dir)
 	if err != nil {
 		return sum, err
@@ -65,6 +72,19 @@ func Run(ctx context.Context, o Options) (sum Summary, err error) {
 		return sum, err
 	}
 	return account(placed, cfg.Records.Dir)
+}
+
+// emptyDir makes a directory, or takes one with nothing in it: the summary counts
+// all records that are there.
+func emptyDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make a place for the demo's files: %w", err)
+	}
+	there, err := os.ReadDir(dir)
+	if err == nil && len(there) > 0 {
+		err = fmt.Errorf("%s is not empty; name a new directory", dir)
+	}
+	return err
 }
 
 // play lets agents and callers work and returns what the callers saw.

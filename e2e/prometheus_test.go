@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"math"
 	"testing"
 
@@ -26,6 +27,28 @@ func settles(t *testing.T, p *metricstest.Prometheus, expr string, want float64)
 		p.Scrape()
 	}
 	t.Errorf("%s is %v, want %v", expr, got, want)
+}
+
+// ask gives an expression up to three scrapes to have a result: on a busy machine
+// one may pass its second, and then Prometheus has nothing until the next.
+func ask(p *metricstest.Prometheus, expr string) []metricstest.Sample {
+	for range 2 {
+		if got := p.Query(expr); len(got) > 0 {
+			return got
+		}
+		p.Scrape()
+	}
+	return p.Query(expr)
+}
+
+// value is the one value of expr.
+func value(t *testing.T, p *metricstest.Prometheus, expr string) float64 {
+	t.Helper()
+	got := ask(p, expr)
+	if len(got) != 1 {
+		t.Fatalf("%s: %d series, want one: %v", expr, len(got), got)
+	}
+	return got[0].Value
 }
 
 // firing are the alerts whose condition holds.
@@ -61,15 +84,20 @@ func firing(t *testing.T, p *metricstest.Prometheus) map[string]bool {
 // wantFiring wants the condition of these alerts, and of no others, to hold.
 func wantFiring(t *testing.T, p *metricstest.Prometheus, names ...string) {
 	t.Helper()
-	got := firing(t, p)
+	want := map[string]bool{}
 	for _, n := range names {
-		if !got[n] {
-			t.Errorf("the condition of %s doesn't hold", n)
-		}
-		delete(got, n)
+		want[n] = true
 	}
-	for n := range got {
-		t.Errorf("the condition of %s holds", n)
+	got := firing(t, p)
+	for range 2 { // a scrape that a busy machine missed looks like a hotline that is down
+		if maps.Equal(got, want) {
+			return
+		}
+		p.Scrape()
+		got = firing(t, p)
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("the conditions of %v hold, want those of %v", got, want)
 	}
 }
 
@@ -93,7 +121,7 @@ func dashboardShows(t *testing.T, p *metricstest.Prometheus) {
 	for _, panel := range board.Panels {
 		for _, target := range panel.Targets {
 			queries++
-			if len(p.Query(target.Expr)) == 0 {
+			if len(ask(p, target.Expr)) == 0 {
 				t.Errorf("panel %q shows nothing: %s", panel.Title, target.Expr)
 			}
 		}
@@ -163,8 +191,8 @@ func TestPrometheusSeesWhatHappened(t *testing.T) {
 	last.Hangup()
 	h.log.await(t, "call closed", "outcome", "abandoned")
 	p.Scrape()
-	ended := p.Value(`sum(hotline_calls_total)`)
-	if left, entered := p.Value(`sum(hotline_queue_left_total)`), p.Value(`sum(hotline_queue_entered_total)`); left != entered || entered != 7 {
+	ended := value(t, p, `sum(hotline_calls_total)`)
+	if left, entered := value(t, p, `sum(hotline_queue_left_total)`), value(t, p, `sum(hotline_queue_entered_total)`); left != entered || entered != 7 {
 		t.Errorf("%v entries and %v exits, want 7", entered, left)
 	}
 	recs := h.finish()
@@ -206,7 +234,7 @@ func duringCalls(t *testing.T, p *metricstest.Prometheus) {
 		`hotline_invariant_violations`:                                                0,
 		`up{job="hotline"}`:                                                           1,
 	} {
-		if got := p.Value(expr); got != want {
+		if got := value(t, p, expr); got != want {
 			t.Errorf("%s is %v, want %v", expr, got, want)
 		}
 	}

@@ -87,6 +87,9 @@ func (s *State) checkSeats(bad func(string, ...any)) {
 			bad("(b) the wrap-up of seat %s has no deadline", x.id)
 		}
 		available := x.registered && !x.gone && x.person.status == StatusReady && x.call == nil && x.wrap == nil && !x.resting
+		if x.category != x.categorise() {
+			bad("(a) seat %s is counted in the wrong category", x.id)
+		}
 		if available != x.available || x.shown.State != x.state() {
 			bad("(a) seat %s is out of date", x.id)
 		}
@@ -124,8 +127,8 @@ func (s *State) checkQueues(live map[*queue][3]uint64, filed int, bad func(strin
 				}
 			}
 		}
-		if vip != q.idleVIP || ordinary != q.idleOrdinary {
-			bad("(a) queue %s counts %d VIP and %d ordinary idle seats but has %d and %d", q.id, q.idleVIP, q.idleOrdinary, vip, ordinary)
+		if vip != len(q.idleVIP) || ordinary != len(q.idleOrdinary) || !slices.IsSortedFunc(q.idleVIP, compareIdle) || !slices.IsSortedFunc(q.idleOrdinary, compareIdle) {
+			bad("(a) queue %s counts %d VIP and %d ordinary idle seats but has %d and %d", q.id, len(q.idleVIP), len(q.idleOrdinary), vip, ordinary)
 		}
 	}
 	if filed != 0 {

@@ -54,7 +54,7 @@ func TestCheckSees(t *testing.T) {
 		"a wrap-up without seat": {func(s *State) { s.seats["s3"].wrap = nil }, "(c) call wraps is in wrap-up but its seat"},
 		"counted twice":          {func(s *State) { s.queues["q"].totals.Abandoned++ }, "(d) queue q: 6 entered, 2 left"},
 		"counters":               {func(s *State) { s.queues["q"].waiting++ }, "(d) queue q counts waiting"},
-		"idle seats":             {func(s *State) { s.queues["q"].idleVIP++ }, "(a) queue q counts 1 VIP"},
+		"idle seats":             {func(s *State) { l := &s.queues["q"].idleVIP; *l = append(*l, s.seats["s1"]) }, "(a) queue q counts 1 VIP"},
 		"list of idle seats":     {func(s *State) { s.idle = append(s.idle, s.seats["s2"]) }, "the list of idle seats is wrong"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -81,8 +81,7 @@ type Reasons struct {
 	RunnerUpCall   CallID   `json:"runner_up_call,omitempty"`
 	RunnerUpTier   Tier     `json:"runner_up_tier,omitempty"`
 	RunnerUpWaited Duration `json:"runner_up_waited,omitempty"`
-	// Excluded counts the seats that couldn't be rung, each under the first
-	// rule that excluded it.
+	// Excluded counts the seats that nobody could be offered to.
 	Excluded Excluded `json:"excluded"`
 }
 
@@ -94,16 +93,12 @@ const (
 	RuleQueue   = "queue"
 )
 
-// Excluded counts seats by the rule that excluded them, in the order of the rules.
+// Excluded counts seats by the first rule that keeps every call from them.
 type Excluded struct {
 	Offline  int `json:"offline,omitempty"`   // not registered
 	NotReady int `json:"not_ready,omitempty"` // agent on break or logged out
 	Busy     int `json:"busy,omitempty"`      // on offer, talking or in wrap-up
 	Resting  int `json:"resting,omitempty"`   // after a failed offer
-	Queue    int `json:"queue,omitempty"`     // neither serves the queue nor is manager or team
-	Language int `json:"language,omitempty"`  // doesn't speak the caller's language
-	Step     int `json:"step,omitempty"`      // the call hasn't reached the seat's step
-	Reserved int `json:"reserved,omitempty"`  // VIP seat kept for A and B
 }
 
 func (Offer) decision()       {}

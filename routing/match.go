@@ -59,7 +59,7 @@ func (s *State) reserved(c *call, x *seat) bool {
 	if !x.vip || c.band != BandC {
 		return false
 	}
-	return c.q.idleVIP <= s.policy.KeepIdle || s.policy.Order != OrderStrict && s.wanted(x)
+	return len(c.q.idleVIP) <= s.policy.KeepIdle || s.policy.Order != OrderStrict && s.wanted(x)
 }
 
 // wanted says whether a waiting call of A or B could have x now.
@@ -110,6 +110,7 @@ func (s *State) link(c *call) {
 		l.file(c)
 		s.byTeam[t] = l
 	}
+	s.favour(c, 1)
 	if c.step == stepQueue {
 		c.q.lines.file(c)
 	}
@@ -134,8 +135,15 @@ func (s *State) unlink(c *call) {
 			delete(s.byTeam, t)
 		}
 	}
+	s.favour(c, -1)
 	if c.step == stepQueue {
 		c.q.lines.unfile(c)
+	}
+}
+
+func (s *State) favour(c *call, n int) {
+	if c.band == BandC && (c.facts.Manager != "" || c.facts.Team != "") {
+		s.favoured += n
 	}
 }
 
@@ -182,27 +190,36 @@ func (s *State) teamPresent(c *call) bool {
 	return false
 }
 
-// match makes offers until no admissible pair is left. When no seat came free,
-// only the calls that came or widened their circle can have become part of one.
+// match makes offers until no admissible pair is left. A pair can only have come
+// to be by a seat that came free or by a call that came or widened its circle, or
+// by a VIP seat that makes others spare enough for C; after a change of the policy
+// all is looked at.
 func (s *State) match() {
-	if s.seatsDirty {
-		s.seatsDirty = false
+	switch {
+	case s.everything || len(s.freed) > 0:
 		for s.matchFirst() {
 		}
-	} else if len(s.idle) > 0 {
-		// A and B before C, in any order: whether C may have a VIP seat depends
-		// on whether one of them could.
-		slices.SortFunc(s.callsDirty, func(a, b *call) int {
-			return cmp.Or(compareReserved(a, b), s.compareCalls(a, b))
-		})
+	case len(s.idle) > 0:
+		s.sortDirty()
 		for _, c := range s.callsDirty {
 			if c.facts.Phase == PhaseWaiting {
 				s.tryOffer(c)
 			}
 		}
 	}
+	s.everything = false
+	clear(s.freed)
+	s.freed = s.freed[:0]
 	clear(s.callsDirty)
 	s.callsDirty = s.callsDirty[:0]
+}
+
+// sortDirty puts A and B before C, in any order of serving: whether C may have a
+// VIP seat depends on whether one of them could.
+func (s *State) sortDirty() {
+	slices.SortFunc(s.callsDirty, func(a, b *call) int {
+		return cmp.Or(compareReserved(a, b), s.compareCalls(a, b))
+	})
 }
 
 // matchFirst serves the first call in the order that has a seat.
@@ -211,14 +228,15 @@ func (s *State) matchFirst() bool {
 		return false
 	}
 	s.cursors = s.cursors[:0]
-	for _, x := range s.idle {
-		s.look(s.byManager[x.person.id])
-		if x.team != "" {
-			s.look(s.byTeam[x.team])
+	if s.everything || s.favoured > 0 && slices.ContainsFunc(s.freed, func(x *seat) bool { return x.vip }) {
+		s.lookAtAll()
+	} else {
+		for _, x := range s.freed {
+			if x.available {
+				s.lookFrom(x)
+			}
 		}
-	}
-	for _, q := range s.queueIDs {
-		s.lookAt(q, q.idleVIP+q.idleOrdinary > 0, q.idleOrdinary > 0 || q.idleVIP > s.policy.KeepIdle)
+		s.lookAtDirty()
 	}
 	for c := s.nextCall(); c != nil; c = s.nextCall() {
 		if s.tryOffer(c) {
@@ -228,22 +246,48 @@ func (s *State) matchFirst() bool {
 	return false
 }
 
-// tryOffer offers the waiting call c to the best seat, if it has one.
-func (s *State) tryOffer(c *call) bool {
-	var best, second *seat
+// lookFrom adds the calls that the idle seat x could be for.
+func (s *State) lookFrom(x *seat) {
+	if len(s.byManager) > 0 {
+		s.look(s.byManager[x.person.id])
+	}
+	if x.team != "" && len(s.byTeam) > 0 {
+		s.look(s.byTeam[x.team])
+	}
+	for _, q := range x.queues {
+		s.lookAt(q, true, len(q.idleOrdinary) > 0 || len(q.idleVIP) > s.policy.KeepIdle)
+	}
+}
+
+func (s *State) lookAtAll() {
 	for _, x := range s.idle {
-		switch {
-		case !s.admissible(c, x):
-		case best == nil || compareSeatsFor(c, x, best) < 0:
-			best, second = x, best
-		case second == nil || compareSeatsFor(c, x, second) < 0:
-			second = x
+		s.look(s.byManager[x.person.id])
+		if x.team != "" {
+			s.look(s.byTeam[x.team])
 		}
 	}
-	if best == nil {
+	for _, q := range s.queueIDs {
+		s.lookAt(q, len(q.idleVIP)+len(q.idleOrdinary) > 0, len(q.idleOrdinary) > 0 || len(q.idleVIP) > s.policy.KeepIdle)
+	}
+}
+
+// lookAtDirty adds the calls that came or widened their circle, each as a list of
+// its own: there are few.
+func (s *State) lookAtDirty() {
+	for i, c := range s.callsDirty {
+		if c.facts.Phase == PhaseWaiting {
+			s.lookOne(s.callsDirty[i : i+1])
+		}
+	}
+}
+
+// tryOffer offers the waiting call c to the best seat, if it has one.
+func (s *State) tryOffer(c *call) bool {
+	p := s.seatsFor(c)
+	if p.best == nil {
 		return false
 	}
-	s.makeOffer(c, best, s.reasons(c, best, second))
+	s.makeOffer(c, p.best, s.reasons(c, p.best, p.second))
 	return true
 }
 

@@ -8,6 +8,9 @@ func (s *State) makeOffer(c *call, x *seat, reasons Reasons) {
 	if s.audit != nil {
 		s.audit(c, x)
 	}
+	if s.watch != nil {
+		s.watch(s.choice(c, x, reasons))
+	}
 	s.unlink(c)
 	s.offers++
 	c.facts.Phase = PhaseOnOffer

@@ -7,7 +7,7 @@ func (s *State) reasons(c *call, x, second *seat) Reasons {
 	r := Reasons{
 		Rule: rule(c, x), Order: s.policy.Order, Step: steps[c.step], Tier: c.facts.Tier,
 		Waited: s.now.Sub(c.facts.Queued), Target: s.policy.target(c.facts.Tier), Idle: s.now.Sub(x.idleSince),
-		Excluded: s.excluded(c),
+		Excluded: s.excluded(),
 	}
 	if second != nil {
 		r.RunnerUpSeat, r.RunnerUpIdle = second.id, s.now.Sub(second.idleSince)
@@ -39,7 +39,7 @@ func (s *State) runnerUp(c *call, x *seat) *call {
 		s.look(s.byTeam[x.team])
 	}
 	for _, q := range x.queues {
-		s.lookAt(q, true, !x.vip || q.idleVIP > s.policy.KeepIdle)
+		s.lookAt(q, true, !x.vip || len(q.idleVIP) > s.policy.KeepIdle)
 	}
 	for n := s.nextCall(); n != nil; n = s.nextCall() {
 		if n != c && s.admissible(n, x) {
@@ -49,28 +49,7 @@ func (s *State) runnerUp(c *call, x *seat) *call {
 	return nil
 }
 
-func (s *State) excluded(c *call) Excluded {
-	var e Excluded
-	for _, x := range s.seatList {
-		circle := c.circle(x)
-		switch {
-		case !x.registered || x.gone:
-			e.Offline++
-		case !x.present:
-			e.NotReady++
-		case x.call != nil || x.wrap != nil:
-			e.Busy++
-		case x.resting:
-			e.Resting++
-		case circle == stepNever:
-			e.Queue++
-		case !c.speaks(x):
-			e.Language++
-		case circle > c.step:
-			e.Step++
-		case s.reserved(c, x):
-			e.Reserved++
-		}
-	}
-	return e
+func (s *State) excluded() Excluded {
+	return Excluded{Offline: s.states[offlineSeat], NotReady: s.states[notReadySeat],
+		Busy: s.states[busySeat], Resting: s.states[restingSeat]}
 }

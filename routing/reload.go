@@ -29,7 +29,7 @@ func (s *State) policyChanged(ev PolicyChanged) {
 	for _, c := range waiting {
 		s.link(c)
 	}
-	s.seatsDirty = true
+	s.everything = true
 }
 
 // clone keeps the state apart from slices that the caller may change later.

@@ -34,6 +34,7 @@ func (s *State) update(x *seat) {
 		x.shown = now
 		s.emit(now)
 	}
+	s.count(x)
 	was := x.present
 	x.present = x.registered && !x.gone && x.person.status == StatusReady
 	if x.present && !was {
@@ -57,24 +58,14 @@ func (s *State) setAvailable(x *seat, available bool) {
 	}
 	x.available = available
 	i, _ := slices.BinarySearchFunc(s.idle, x, compareSeats)
-	n := 1
 	if available {
 		s.idle = slices.Insert(s.idle, i, x)
-		s.seatsDirty = true
+		s.freed = append(s.freed, x)
 	} else {
 		s.idle = slices.Delete(s.idle, i, i+1)
-		n = -1
 	}
 	for _, q := range x.queues {
-		q.countIdle(x, n)
-	}
-}
-
-func (q *queue) countIdle(x *seat, n int) {
-	if x.vip {
-		q.idleVIP += n
-	} else {
-		q.idleOrdinary += n
+		q.idleLike(x.vip).change(x, available)
 	}
 }
 
@@ -94,6 +85,7 @@ func (s *State) recheck(x *seat) {
 }
 
 func (s *State) removeSeat(x *seat) {
+	s.states[x.category]--
 	s.deadlines.stop(&x.timer)
 	delete(s.seats, x.id)
 	if i, ok := slices.BinarySearchFunc(s.seatList, x, compareSeats); ok && s.seatList[i] == x {

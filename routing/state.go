@@ -18,26 +18,32 @@ type State struct {
 	seats    map[SeatID]*seat
 	agents   map[AgentID]*agent
 	queues   map[QueueID]*queue
-	seatList []*seat  // by id
-	idle     []*seat  // by id: available seats
-	queueIDs []*queue // by id
+	seatList []*seat            // by id
+	idle     []*seat            // by id: available seats
+	states   [categoryCount]int // seats by category
+	queueIDs []*queue           // by id
 
 	// Waiting calls that have a manager or a team.
 	byManager map[AgentID]lines
 	byTeam    map[string]lines
-	teams     map[string][]*seat
+	// favoured counts the C calls among those: they can have a VIP seat that the
+	// lines of the queues don't lead to.
+	favoured int
+	teams    map[string][]*seat
 
 	deadlines deadlines
 
 	// What the next match has to look at.
-	seatsDirty bool
-	callsDirty []*call
+	everything bool    // all waiting calls, after a change of the policy
+	freed      []*seat // seats that came free
+	callsDirty []*call // calls that came or widened their circle
 
 	cursors   []cursor
 	decisions []Decision
 
-	// audit is called before each offer; for tests.
+	// audit is called before each offer; for tests. watch explains it.
 	audit func(*call, *seat)
+	watch func(Choice)
 }
 
 // call is a call from CallArrived to Closed.
@@ -82,6 +88,7 @@ type seat struct {
 
 	present   bool // registered, ready, not gone
 	available bool // present, nothing to do, not resting
+	category  category
 
 	// What the last SeatChanged said.
 	shown SeatChanged
@@ -103,8 +110,8 @@ type queue struct {
 	removed bool // no longer in the policy, kept until its calls are over
 	// lines holds the calls that wait for everybody.
 	lines lines
-	// idle seats that serve the queue
-	idleVIP, idleOrdinary int
+	// Idle seats that serve the queue, the longest idle first.
+	idleVIP, idleOrdinary idleSeats
 
 	waiting, onOffer, talking uint64
 	totals                    QueueTotals

@@ -155,11 +155,13 @@ func (s *State) Call(id CallID) (CallView, bool) {
 // Calls returns snapshots of all calls that aren't closed yet, by id.
 func (s *State) Calls() []CallView {
 	out := make([]CallView, 0, len(s.calls))
-	for _, id := range slices.Sorted(maps.Keys(s.calls)) {
+	for _, id := range s.sortedCalls() {
 		out = append(out, s.calls[id].view(s.now))
 	}
 	return out
 }
+
+func (s *State) sortedCalls() []CallID { return slices.Sorted(maps.Keys(s.calls)) }
 
 // Seat returns a snapshot of a seat.
 func (s *State) Seat(id SeatID) (SeatView, bool) {
@@ -210,7 +212,7 @@ func (s *State) Queues() []QueueView {
 	for i, q := range s.queueIDs {
 		v := QueueView{
 			ID: q.id, OnOffer: int(q.onOffer), Talking: int(q.talking),
-			IdleVIP: q.idleVIP, IdleOrdinary: q.idleOrdinary, Totals: q.totals, Removed: q.removed,
+			IdleVIP: len(q.idleVIP), IdleOrdinary: len(q.idleOrdinary), Totals: q.totals, Removed: q.removed,
 		}
 		for _, t := range Tiers() {
 			v.Waiting = append(v.Waiting, TierCount{Tier: t})

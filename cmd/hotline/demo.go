@@ -17,7 +17,7 @@ import (
 func demoCommand() *cobra.Command {
 	var length time.Duration
 	var asJSON bool
-	var logFile string
+	var logFile, keep string
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run a hotline on loopback with built-in callers and agents",
@@ -31,7 +31,7 @@ is 0 only if every call made has its call record.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			o := demo.Options{For: length, Out: cmd.OutOrStdout(), Version: version()}
+			o := demo.Options{For: length, Out: cmd.OutOrStdout(), Version: version(), Keep: keep}
 			if asJSON {
 				o.Out = io.Discard
 			} else {
@@ -58,6 +58,7 @@ is 0 only if every call made has its call record.`,
 	}
 	cmd.Flags().DurationVar(&length, "for", 0, "how long it lasts, such as 20s; 0 until Ctrl-C")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print nothing but the summary, as JSON")
+	cmd.Flags().StringVar(&keep, "keep", "", "leave journal and call records in this new directory, for hotline why and replay")
 	cmd.Flags().StringVar(&logFile, "log", "", "write the server's log to this file")
 	return cmd
 }

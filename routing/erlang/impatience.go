@@ -30,7 +30,7 @@ func NewA(l Load, seats int) (*A, error) {
 		return nil, err
 	}
 	if l.Patience == 0 || math.IsInf(l.Patience, 1) {
-		return nil, errors.New("Erlang A needs a patience; Erlang C is the queue without one")
+		return nil, errors.New("a queue of impatient callers needs their patience; without one use Erlang C")
 	}
 	q := &A{mu: float64(seats) / l.Service, theta: 1 / l.Patience}
 	if err := q.states(l, seats); err != nil {

@@ -33,12 +33,19 @@ type SeatEvent struct {
 	Event routing.Event // SeatRegistered, SeatUnregistered or AgentStatusChanged
 }
 
+// PolicyFrom is a policy and since when it was in force.
+type PolicyFrom struct {
+	At     routing.Time
+	Policy routing.Policy
+}
+
 // Recorded is traffic as it happened, the matter of a replay.
 type Recorded struct {
 	From, To routing.Time
 	Calls    []RecordedCall // by At
 	Seats    []SeatEvent    // by At
 	Policy   routing.Policy // the last one in force
+	Policies []PolicyFrom   // all of them
 	Rings    []float64      // s, from offer to answer
 }
 
@@ -55,6 +62,7 @@ func FromJournal(read func(func(routing.Entry) error) error) (*Recorded, error) 
 		switch ev := e.Event.(type) {
 		case routing.PolicyChanged:
 			rec.Policy = ev.Policy
+			rec.Policies = append(rec.Policies, PolicyFrom{e.At, ev.Policy})
 		case routing.SeatRegistered, routing.SeatUnregistered, routing.AgentStatusChanged:
 			rec.Seats = append(rec.Seats, SeatEvent{At: e.At, Event: ev})
 		}
@@ -89,6 +97,17 @@ func (rec *Recorded) add(v *routing.CallView) {
 }
 
 func micro(d routing.Duration) time.Duration { return time.Duration(d) * time.Microsecond }
+
+// PolicyAt is the policy in force at a time.
+func (rec *Recorded) PolicyAt(t routing.Time) routing.Policy {
+	p := rec.Policy
+	for i := len(rec.Policies) - 1; i >= 0; i-- {
+		if p = rec.Policies[i].Policy; rec.Policies[i].At <= t {
+			break
+		}
+	}
+	return p
+}
 
 func (rec *Recorded) sort() {
 	slices.SortStableFunc(rec.Calls, func(a, b RecordedCall) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.ID, b.ID)) })
