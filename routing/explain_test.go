@@ -1,0 +1,54 @@
+package routing
+
+import (
+	"fmt"
+	"testing"
+)
+
+// Each rule that excludes a seat is named, and those that could be rung come
+// first, in the order in which they would be.
+func TestEverySeatIsExplained(t *testing.T) {
+	p := Policy{RingTime: 20 * Second, OfferLease: Second, KeepIdle: 1, ManagerTime: 10 * Second, RejectDelay: 30 * Second,
+		Queues: []QueuePolicy{{ID: "q", WrapUp: Second}, {ID: "other"}}}
+	p.Seats = []SeatPolicy{
+		{ID: "offline", Queues: []QueueID{"q"}}, {ID: "break", Queues: []QueueID{"q"}}, {ID: "busy", Queues: []QueueID{"q"}},
+		{ID: "resting", Queues: []QueueID{"q"}}, {ID: "elsewhere", Queues: []QueueID{"other"}},
+		{ID: "english", Queues: []QueueID{"q"}, Languages: []string{"en"}}, {ID: "vip", VIP: true, Queues: []QueueID{"q"}},
+		{ID: "idle", Queues: []QueueID{"q"}}, {ID: "idle2", Queues: []QueueID{"q"}},
+	}
+	s := New()
+	at := Time(0)
+	do := func(ev Event) { at += Time(Second); s.Apply(Entry{At: at, Node: "n", Event: ev}) }
+	var choices []Choice
+	do(PolicyChanged{p})
+	for _, id := range []SeatID{"busy", "resting"} { // each gets a call
+		do(SeatRegistered{Seat: id})
+		do(CallArrived{Call: CallID("for " + id)})
+		do(CallQueued{Call: CallID("for " + id), Queue: "q"})
+	}
+	do(TalkStarted{Call: "for busy", Seat: "busy", Offer: 1})
+	do(OfferFailed{Call: "for resting", Seat: "resting", Offer: 2, Cause: OfferRefused})
+	do(CallEnded{Call: "for resting", Cause: CauseCallerHungUp})
+	for _, id := range []SeatID{"break", "elsewhere", "english", "vip", "idle", "idle2"} {
+		do(SeatRegistered{Seat: id})
+	}
+	do(AgentStatusChanged{Agent: "break", Status: StatusBreak})
+	s.Watch(func(c Choice) { choices = append(choices, c) })
+	do(CallArrived{Call: "c"})
+	do(CallIdentified{Call: "c", Tier: TierC, Language: "zh"})
+	do(CallQueued{Call: "c", Queue: "q"})
+	if len(choices) != 1 || choices[0].Seat != "idle" {
+		t.Fatalf("choices %+v, want one, of the seat that idles longest", choices)
+	}
+	got := ""
+	for _, c := range choices[0].Seats {
+		got += fmt.Sprintf("%s:%s ", c.Seat, c.Excluded)
+	}
+	want := "idle: idle2: break:not_ready busy:busy elsewhere:queue english:language offline:offline resting:resting vip:reserved "
+	if got != want {
+		t.Errorf("seats\n%s, want\n%s", got, want)
+	}
+	if s.Candidates("c") != nil || s.Candidates("nobody") != nil {
+		t.Error("candidates of a call that doesn't wait")
+	}
+}

@@ -1,0 +1,133 @@
+package routing
+
+import (
+	"cmp"
+	"slices"
+)
+
+// idleSeats are available seats, the longest idle first, then by id.
+type idleSeats []*seat
+
+func compareIdle(a, b *seat) int {
+	return cmp.Or(cmp.Compare(a.idleSince, b.idleSince), cmp.Compare(a.id, b.id))
+}
+
+// change adds or removes x; its idleSince stays while it is in the list. Seats
+// come at the end and are mostly taken from the front, where it costs nothing.
+func (l *idleSeats) change(x *seat, add bool) {
+	i, _ := slices.BinarySearchFunc(*l, x, compareIdle)
+	switch {
+	case add:
+		*l = slices.Insert(*l, i, x)
+	case i == 0:
+		(*l)[0] = nil
+		*l = (*l)[1:]
+	default:
+		*l = slices.Delete(*l, i, i+1)
+	}
+}
+
+// idleLike are the queue's idle seats of one kind.
+func (q *queue) idleLike(vip bool) *idleSeats {
+	if vip {
+		return &q.idleVIP
+	}
+	return &q.idleOrdinary
+}
+
+// category is why a seat can't be rung, the first rule that says so.
+type category uint8
+
+const (
+	unknownSeat category = iota // new, not counted yet
+	offlineSeat
+	notReadySeat
+	busySeat
+	restingSeat
+	idleSeat
+	categoryCount
+)
+
+func (x *seat) categorise() category {
+	switch {
+	case !x.registered || x.gone:
+		return offlineSeat
+	case x.person.status != StatusReady:
+		return notReadySeat
+	case x.call != nil || x.wrap != nil:
+		return busySeat
+	case x.resting:
+		return restingSeat
+	default:
+		return idleSeat
+	}
+}
+
+// count keeps the number of seats by category.
+func (s *State) count(x *seat) {
+	if x.category != unknownSeat {
+		s.states[x.category]--
+	}
+	x.category = x.categorise()
+	s.states[x.category]++
+}
+
+// pair are the best seat for a call and the next best.
+type pair struct{ best, second *seat }
+
+func (p *pair) full() bool { return p.second != nil }
+
+func (p *pair) add(x *seat) {
+	switch {
+	case p.best == nil:
+		p.best = x
+	case p.second == nil && p.best != x:
+		p.second = x
+	}
+}
+
+// seatsFor finds the best two seats that the waiting call may be offered to, in
+// the order of compareSeatsFor: the manager, the team, the seats of the queue.
+func (s *State) seatsFor(c *call) pair {
+	var p pair
+	if m := s.agents[c.facts.Manager]; c.facts.Manager != "" && m != nil && s.admissible(c, m.seat) {
+		p.add(m.seat)
+	}
+	if c.facts.Team != "" && c.step >= stepTeam {
+		s.addTeam(c, &p)
+	}
+	if c.step < stepQueue {
+		return p
+	}
+	preferred := c.band != BandC
+	for _, l := range []*idleSeats{c.q.idleLike(preferred), c.q.idleLike(!preferred)} {
+		for _, x := range *l {
+			if p.full() {
+				return p
+			}
+			if c.circle(x) == stepQueue && s.admissible(c, x) {
+				p.add(x)
+			}
+		}
+	}
+	return p
+}
+
+// addTeam adds the best two of the team.
+func (s *State) addTeam(c *call, p *pair) {
+	var t pair
+	for _, x := range s.teams[c.facts.Team] {
+		switch {
+		case c.circle(x) != stepTeam || !s.admissible(c, x):
+		case t.best == nil || compareSeatsFor(c, x, t.best) < 0:
+			t.best, t.second = x, t.best
+		case t.second == nil || compareSeatsFor(c, x, t.second) < 0:
+			t.second = x
+		}
+	}
+	for _, x := range []*seat{t.best, t.second} {
+		if x != nil {
+			p.add(x)
+		}
+	}
+}
