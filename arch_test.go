@@ -29,7 +29,7 @@ var mayImport = map[string]struct {
 	"records":                     {[]string{"routing"}, "a record is what routing says of a call"},
 	"metrics":                     {[]string{"routing", "media", "sip"}, "figures come from routing's decisions and the rooms' counters"},
 	"metrics/metricstest":         {[]string{"metrics"}, "it tests metrics"},
-	"config":                      {[]string{"sip", "media", "ivr", "routing"}, "the file becomes the options of the rooms"},
+	"config":                      {[]string{"sip", "media", "ivr", "routing", "routing/simulate"}, "the file becomes the options of the rooms"},
 	"softphone":                   {[]string{"sip", "media"}, "a telephone knows nothing of a call centre"},
 	"server":                      {[]string{"config", "sip", "media", "ivr", "routing", "routing/journal", "routing/customers", "records", "metrics"}, "the house put together; nothing above it"},
 	"demo":                        {[]string{"", "server", "config", "softphone", "sip", "media", "routing"}, "a demo is a server and its callers"},

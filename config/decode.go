@@ -142,7 +142,7 @@ func (d *decoder) required(node ast.Node, v reflect.Value, path string, seen map
 		d.broken(join(path, name), start(node), "add "+name+": ...", "%s has no %s", title(path), name)
 	}
 	// sip.listen is missing too when sip is.
-	if path == "" && seen["sip"] == (position{}) {
+	if v.Type() == configType && seen["sip"] == (position{}) {
 		d.broken("sip.listen", start(node), "add sip: {listen: [{network: udp, address: \"127.0.0.1:5060\"}]}",
 			"the file has no sip.listen")
 	}

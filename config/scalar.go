@@ -24,6 +24,7 @@ var (
 	secretType   = reflect.TypeFor[Secret]()
 	intType      = reflect.TypeFor[int]()
 	boolType     = reflect.TypeFor[bool]()
+	configType   = reflect.TypeFor[Config]()
 )
 
 // readers read the types that are more than text. Each returns what is wrong in
@@ -32,6 +33,8 @@ var readers = map[reflect.Type]func(string) (any, error){
 	intType:                           func(s string) (any, error) { return readInt(s) },
 	boolType:                          func(s string) (any, error) { return readBool(s) },
 	durationType:                      func(s string) (any, error) { return readDuration(s) },
+	reflect.TypeFor[float64]():        func(s string) (any, error) { return readNumber(s) },
+	reflect.TypeFor[Times]():          func(s string) (any, error) { return readTimes(s) },
 	reflect.TypeFor[Size]():           func(s string) (any, error) { return readSize(s) },
 	reflect.TypeFor[Ports]():          func(s string) (any, error) { return readPorts(s) },
 	reflect.TypeFor[netip.Addr]():     func(s string) (any, error) { return readAddr(s) },
@@ -45,6 +48,8 @@ var examples = map[string]string{
 	"int":            "write a whole number, such as 100",
 	"bool":           "write true or false",
 	"time.Duration":  "write a number and a unit, such as 500ms, 15s, 5m or 1h",
+	"float64":        "write a number, such as 120 or 0.5",
+	"config.Times":   "write constant 5s, exponential 180s, lognormal 180s 1.2 (mean, squared coefficient of variation), erlang 2 180s, empirical 60s 90s ..., or never",
 	"config.Size":    "write a number and a unit, such as 512KiB, 64MiB or 1GiB",
 	"config.Ports":   `write the first and the last port, such as "20000-29999"`,
 	"netip.Addr":     "write an IP address, such as 192.0.2.10",
