@@ -22,6 +22,7 @@ var mayImport = map[string]struct {
 	"routing/journal/journaltest": {[]string{"routing", "routing/journal"}, "it tests journals"},
 	"routing/customers":           {[]string{"routing"}, "who calls is a fact for routing, not a matter of SIP or flows"},
 	"routing/erlang":              {nil, "formulas see nothing but numbers"},
+	"routing/staffing":            {[]string{"routing", "routing/erlang", "routing/simulate"}, "seats are computed from past calls and formulas"},
 	"routing/simulate":            {[]string{"routing"}, "a simulation is the core with callers drawn by lot"},
 	"media":                       {nil, "sound doesn't depend on who talks to whom"},
 	"sip":                         {nil, "signalling is told what to do and knows no flows, queues or sound"},
@@ -34,7 +35,7 @@ var mayImport = map[string]struct {
 	"server":                      {[]string{"config", "sip", "media", "ivr", "routing", "routing/journal", "routing/customers", "records", "metrics"}, "the house put together; nothing above it"},
 	"demo":                        {[]string{"", "server", "config", "softphone", "sip", "media", "routing"}, "a demo is a server and its callers"},
 	"bench":                       {[]string{"server", "config", "softphone", "sip", "media"}, "a measurement is a server and its load"},
-	"cmd/hotline":                 {[]string{"config", "server", "demo", "routing", "routing/customers", "routing/erlang", "routing/journal", "routing/simulate"}, "flags and wiring only"},
+	"cmd/hotline":                 {[]string{"config", "server", "demo", "routing", "routing/customers", "routing/erlang", "routing/journal", "routing/simulate", "routing/staffing", "records"}, "flags and wiring only"},
 	"e2e":                         {nil, "tests only"},
 	"":                            {nil, "embedded files only"},
 }

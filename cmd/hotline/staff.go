@@ -14,14 +14,17 @@ import (
 	"hotline/routing/erlang"
 )
 
-// staffing is what `hotline staff` is asked.
-type staffing struct {
+// staffQuery is what `hotline staff` is asked.
+type staffQuery struct {
 	model                 string
 	perHour               float64
 	aht, patience, target time.Duration
 	seats                 int
 	goal                  string
 	json                  bool
+
+	records, date, holidays, config string
+	interval, shift                 time.Duration
 }
 
 // staffed is its answer.
@@ -38,7 +41,7 @@ type staffed struct {
 }
 
 func staffCommand() *cobra.Command {
-	var s staffing
+	var s staffQuery
 	cmd := &cobra.Command{
 		Use:   "staff",
 		Short: "Seats needed for a load, by Erlang C or Erlang A",
@@ -48,11 +51,29 @@ erlang-c assumes that nobody gives up; erlang-a that callers give up after an
 exponential time with the mean --patience. The service level is given in four
 forms, a and b being the calls answered and abandoned within the target:
 neg a/offered, ign a/(offered-b), pos (a+b)/offered, ans a/answered. A goal is
-one of neg.`,
+one of neg.
+
+With --records the day of --date is planned from past call records: a forecast by
+weekday and time of day, with the trend of the last week and holidays as Sundays;
+the seats of each interval by Erlang A with the patience seen in the records; what
+one seat less or more would mean; and shifts that cover it. With --config the
+tiers are simulated with those shifts.`,
 		Example: `  hotline staff --model erlang-c --per-hour 200 --aht 180s --seats 12 --target 20s
-  hotline staff --model erlang-a --per-hour 200 --aht 180s --patience 120s --target 20s --goal 80%`,
+  hotline staff --model erlang-a --per-hour 200 --aht 180s --patience 120s --target 20s --goal 80%
+  hotline staff --records data/records --date 2026-11-23 --goal 80% --shift 8h --config config.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if s.records != "" {
+				r, err := s.plan(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if s.json {
+					return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
+				}
+				r.print(cmd.OutOrStdout())
+				return nil
+			}
 			r, err := s.compute()
 			if err != nil {
 				return err
@@ -68,11 +89,17 @@ one of neg.`,
 	f.IntVar(&s.seats, "seats", 0, "number of seats")
 	f.DurationVar(&s.target, "target", 20*time.Second, "wait within which calls should be answered")
 	f.StringVar(&s.goal, "goal", "", "share of calls to be answered within the target, such as 80%; in place of --seats")
+	f.StringVar(&s.records, "records", "", "directory of past call records, to plan a day from")
+	f.StringVar(&s.date, "date", "", "the day to plan, such as 2026-11-23; default tomorrow")
+	f.DurationVar(&s.interval, "interval", 30*time.Minute, "interval of the plan")
+	f.DurationVar(&s.shift, "shift", 8*time.Hour, "length of a shift")
+	f.StringVar(&s.holidays, "holidays", "", "file of dates that are like Sundays, one a line")
+	f.StringVarP(&s.config, "config", "c", "", "configuration whose order and targets the tiers are simulated with")
 	f.BoolVar(&s.json, "json", false, "print JSON")
 	return cmd
 }
 
-func (s *staffing) compute() (staffed, error) {
+func (s *staffQuery) compute() (staffed, error) {
 	l := erlang.Load{Rate: s.perHour / 3600, Service: s.aht.Seconds()}
 	switch {
 	case s.model == "erlang-a" && s.patience <= 0:

@@ -10,7 +10,7 @@ import (
 )
 
 func TestStaffCalculator(t *testing.T) {
-	s := staffing{model: "erlang-a", perHour: 200, aht: 180 * time.Second, patience: 120 * time.Second, seats: 10, target: 20 * time.Second}
+	s := staffQuery{model: "erlang-a", perHour: 200, aht: 180 * time.Second, patience: 120 * time.Second, seats: 10, target: 20 * time.Second}
 	r, err := s.compute()
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ func TestStaffCalculator(t *testing.T) {
 			t.Errorf("%s is %v, want %v", name, want[0], want[1])
 		}
 	}
-	s = staffing{model: "erlang-c", perHour: 1200, aht: 300 * time.Second, target: 20 * time.Second, goal: "80%"}
+	s = staffQuery{model: "erlang-c", perHour: 1200, aht: 300 * time.Second, target: 20 * time.Second, goal: "80%"}
 	if r, err = s.compute(); err != nil || r.Seats != 108 {
 		t.Errorf("%d seats for 80/20 (%v), want 108", r.Seats, err)
 	}
@@ -42,16 +42,16 @@ func TestStaffCalculator(t *testing.T) {
 
 func TestStaffRefuses(t *testing.T) {
 	for _, tc := range []struct {
-		s    staffing
+		s    staffQuery
 		want string
 	}{
-		{staffing{model: "erlang-b", perHour: 1, aht: 1, seats: 1}, "use erlang-c or erlang-a"},
-		{staffing{model: "erlang-a", perHour: 1, aht: 1, seats: 1}, "--patience"},
-		{staffing{model: "erlang-c", aht: 1, seats: 1}, "--per-hour"},
-		{staffing{model: "erlang-c", perHour: 1, aht: time.Second}, "either --seats or --goal"},
-		{staffing{model: "erlang-c", perHour: 1, aht: time.Second, seats: 1, goal: "80%"}, "either --seats or --goal"},
-		{staffing{model: "erlang-c", perHour: 1, aht: time.Second, goal: "80"}, "between 0 and 1"},
-		{staffing{model: "erlang-c", perHour: 3600, aht: 10 * time.Second, seats: 10}, "grows for ever"},
+		{staffQuery{model: "erlang-b", perHour: 1, aht: 1, seats: 1}, "use erlang-c or erlang-a"},
+		{staffQuery{model: "erlang-a", perHour: 1, aht: 1, seats: 1}, "--patience"},
+		{staffQuery{model: "erlang-c", aht: 1, seats: 1}, "--per-hour"},
+		{staffQuery{model: "erlang-c", perHour: 1, aht: time.Second}, "either --seats or --goal"},
+		{staffQuery{model: "erlang-c", perHour: 1, aht: time.Second, seats: 1, goal: "80%"}, "either --seats or --goal"},
+		{staffQuery{model: "erlang-c", perHour: 1, aht: time.Second, goal: "80"}, "between 0 and 1"},
+		{staffQuery{model: "erlang-c", perHour: 3600, aht: 10 * time.Second, seats: 10}, "grows for ever"},
 	} {
 		if _, err := tc.s.compute(); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%+v: %v, want %q", tc.s, err, tc.want)

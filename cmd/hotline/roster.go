@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"hotline/config"
+	"hotline/records"
+	"hotline/routing"
+	"hotline/routing/simulate"
+	"hotline/routing/staffing"
+)
+
+// roster is a day planned from past call records.
+type roster struct {
+	Date     string             `json:"date"`
+	Interval string             `json:"interval"`
+	Calls    float64            `json:"calls"`
+	Trend    float64            `json:"trend"`
+	Patience float64            `json:"patience_s"` // 0: nobody gave up
+	Needs    []staffing.Need    `json:"intervals"`
+	Shifts   []staffing.Shift   `json:"shifts"`
+	Hours    float64            `json:"agent_hours"`
+	Tiers    []simulate.Figures `json:"tiers,omitempty"`
+}
+
+// plan makes the roster that staff --records asks for.
+func (s *staffQuery) plan(ctx context.Context) (*roster, error) {
+	calls, err := readHistory(s.records)
+	if err != nil {
+		return nil, err
+	}
+	holidays, err := readHolidays(s.holidays)
+	if err != nil {
+		return nil, err
+	}
+	h, err := staffing.Learn(calls, s.interval, holidays)
+	if err != nil {
+		return nil, err
+	}
+	day := time.Now().AddDate(0, 0, 1)
+	if s.date != "" {
+		if day, err = time.Parse(time.DateOnly, s.date); err != nil {
+			return nil, fmt.Errorf("--date %q: write it as 2026-11-23", s.date)
+		}
+	}
+	goal, err := percent(s.goal)
+	if err != nil {
+		return nil, err
+	}
+	patience := h.Patience()
+	if s.patience > 0 {
+		patience = s.patience.Seconds()
+	}
+	needs, err := staffing.Plan(h.Forecast(day, holidays), s.interval, patience, staffing.Goal{Target: s.target.Seconds(), Share: goal})
+	if err != nil {
+		return nil, err
+	}
+	shifts, err := staffing.Cover(needs, s.interval, s.shift)
+	if err != nil {
+		return nil, err
+	}
+	r := &roster{Date: day.Format(time.DateOnly), Interval: s.interval.String(), Trend: h.Trend(), Needs: needs, Shifts: shifts}
+	if !math.IsInf(patience, 1) {
+		r.Patience = patience
+	}
+	for _, n := range needs {
+		r.Calls += n.Calls
+	}
+	for _, sh := range shifts {
+		r.Hours += float64(sh.Agents) * s.shift.Hours()
+	}
+	if s.config != "" {
+		r.Tiers, err = s.tiers(ctx, calls, needs, shifts, patience)
+	}
+	return r, err
+}
+
+// readHistory reads the call records of a directory; the calls that entered a
+// queue count.
+func readHistory(dir string) ([]staffing.Call, error) {
+	names, err := filepath.Glob(filepath.Join(dir, "calls-*.jsonl"))
+	if err != nil || len(names) == 0 {
+		return nil, fmt.Errorf("no call records in %s: name the directory records.dir", dir)
+	}
+	var out []staffing.Call
+	for _, name := range names {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		lines := bufio.NewScanner(f)
+		lines.Buffer(nil, 1<<20)
+		for n := 1; lines.Scan(); n++ {
+			var r records.Record
+			if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+				_ = f.Close()
+				return nil, fmt.Errorf("%s:%d: %w", name, n, err)
+			}
+			if c, ok := pastCall(&r); ok {
+				out = append(out, c)
+			}
+		}
+		if err := errors.Join(lines.Err(), f.Close()); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return out, nil
+}
+
+func pastCall(r *records.Record) (staffing.Call, bool) {
+	tier, err := routing.ParseTier(r.Tier)
+	if err != nil || r.Queue == "" || r.Outcome != string(routing.OutcomeAnswered) && r.Outcome != string(routing.OutcomeAbandoned) {
+		return staffing.Call{}, false
+	}
+	secs := func(s records.Seconds) float64 { return float64(s) / 1e6 }
+	return staffing.Call{At: r.Queued.Time, Tier: tier, Queue: routing.QueueID(r.Queue), Wait: secs(r.QueueWait),
+		Answered: r.Outcome == string(routing.OutcomeAnswered), Talk: secs(r.Talk) + secs(r.Hold), WrapUp: secs(r.WrapUp)}, true
+}
+
+// readHolidays reads a file of dates, one a line; # begins a comment.
+func readHolidays(name string) ([]string, error) {
+	if name == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("--holidays: %w", err)
+	}
+	var out []string
+	n := 0
+	for line := range strings.Lines(string(data)) {
+		n++
+		line, _, _ = strings.Cut(line, "#")
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		if _, err := time.Parse(time.DateOnly, line); err != nil {
+			return nil, fmt.Errorf("%s:%d: %q is no date; write 2026-10-01", name, n, line)
+		}
+		out = append(out, line)
+	}
+	return out, nil
+}
+
+// tiers simulates the day with the planned shifts under the order and the targets
+// of a config, every seat open to all: what each tier gets of it.
+func (s *staffQuery) tiers(ctx context.Context, past []staffing.Call, needs []staffing.Need, shifts []staffing.Shift, patience float64) ([]simulate.Figures, error) {
+	cfg, err := config.Load(s.config)
+	if err != nil {
+		return nil, err
+	}
+	policy := cfg.Policy()
+	policy.Queues, policy.Seats, policy.KeepIdle = []routing.QueuePolicy{{ID: "all"}}, nil, 0
+	sc := simulate.Scenario{Length: 24 * time.Hour, Seed: 1, Replications: 20}
+	for _, sh := range shifts {
+		for range sh.Agents {
+			id := routing.SeatID(fmt.Sprintf("seat%04d", len(policy.Seats)+1))
+			policy.Seats = append(policy.Seats, routing.SeatPolicy{ID: id, Queues: []routing.QueueID{"all"}})
+			sc.Shifts = append(sc.Shifts, simulate.Shift{Seat: id, From: sh.From, To: sh.From + s.shift})
+		}
+	}
+	sc.Policy = policy
+	var hours [24]float64
+	var work, total float64
+	for _, n := range needs {
+		hours[int(n.Start.Hours())] += n.Calls
+		work += n.Calls * n.AHT
+		total += n.Calls
+	}
+	share := map[routing.Tier]float64{}
+	for _, c := range past {
+		share[c.Tier] += 1 / float64(len(past))
+	}
+	for _, t := range routing.Tiers() {
+		if share[t] == 0 {
+			continue
+		}
+		var dist simulate.Dist = simulate.Exponential{M: patience}
+		if math.IsInf(patience, 1) {
+			dist = simulate.Never
+		}
+		sc.Classes = append(sc.Classes, simulate.Class{Name: t.String(), Tier: t, Queue: "all", PerHour: share[t], Profile: hours[:],
+			Service: simulate.Exponential{M: work / total}, Patience: dist})
+	}
+	rep, err := simulate.Run(ctx, sc, nil)
+	if err != nil {
+		return nil, err
+	}
+	return rep.Tiers, nil
+}
+
+func (r *roster) print(w io.Writer) {
+	fmt.Fprintf(w, "%s: %.0f calls expected (trend %+.0f %%)\n\n", r.Date, r.Calls, 100*(r.Trend-1))
+	fmt.Fprintf(w, "%-6s %7s %6s %6s %8s %6s %9s %9s\n", "from", "calls", "AHT", "seats", "staffed", "level", "one less", "one more")
+	for _, n := range r.Needs {
+		if n.Seats == 0 && n.Staffed == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "%-6s %7.1f %5.0fs %6d %8d %5.0f%% %8.0f%% %8.0f%%  %s\n", n.Clock, n.Calls, n.AHT, n.Seats, n.Staffed,
+			100*n.Level, 100*n.Less, 100*n.More, strings.Repeat("#", min(n.Seats, 40)))
+	}
+	fmt.Fprintf(w, "\nshifts, %.0f agent hours:\n", r.Hours)
+	for _, s := range r.Shifts {
+		fmt.Fprintf(w, "  %s  %d agents\n", s.Clock, s.Agents)
+	}
+	if len(r.Tiers) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nsimulated with these shifts, every seat open to all:")
+	for _, f := range r.Tiers {
+		fmt.Fprintf(w, "  %-3s %5.0f calls, %5.1f ± %.1f %% within %.0f s, %4.1f %% give up, ASA %.0f s\n", f.Name, f.Offered.Mean,
+			100*f.Neg.Mean, 100*f.Neg.HalfWidth, f.Target, 100*f.PAbandon.Mean, f.ASA.Mean)
+	}
+}
