@@ -255,3 +255,20 @@ func TestCallOverIPv6(t *testing.T) {
 		})
 	}
 }
+
+// A trunk that pings a draining server is told to go elsewhere; dialogs go on.
+func TestPingOfADrainingServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		srv := memStack(t, n, serverAddr, Options{Access: Access{Trunks: []Trunk{carrier}}})
+		defer srv.Close()
+		p := &rawPeer{t: t, c: n.listen(callerAddr), from: "ping"}
+		if got := p.send("OPTIONS", "sip:10.0.0.1"); !strings.HasPrefix(p.status(got), "200") {
+			t.Errorf("before: %s", p.status(got))
+		}
+		srv.Drain()
+		if got := p.send("OPTIONS", "sip:10.0.0.1"); !strings.HasPrefix(p.status(got), "503") || header(got, "Retry-After") == "" {
+			t.Errorf("draining: %s, want 503 with Retry-After", p.status(got))
+		}
+	})
+}

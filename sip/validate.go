@@ -143,5 +143,9 @@ func (s *Stack) handleOptions(req *gosip.Request, tx gosip.ServerTransaction) {
 		s.refuse(req, tx, 481, "Call/Transaction Does Not Exist")
 		return
 	}
+	if to, _ := req.To().Params.Get("tag"); to == "" && s.drain.Load() {
+		s.overloaded(req, tx) // so that a trunk that pings sends its calls elsewhere
+		return
+	}
 	s.refuse(req, tx, 200, "OK", gosip.NewHeader("Allow", allowed), gosip.NewHeader("Accept", "application/sdp"))
 }
