@@ -46,8 +46,8 @@ func (rep *Report) Curve(tier int, seconds []float64) []float64 {
 func WritePage(w io.Writer, reports []Named) error {
 	var b strings.Builder
 	b.WriteString(`<!doctype html><html lang="en"><meta charset="utf-8"><title>hotline simulate</title>
-<style>body{font:14px sans-serif;margin:2em;max-width:1000px}table{border-collapse:collapse;margin:1em 0}
-td,th{padding:3px 9px;text-align:right;border-bottom:1px solid #ddd}td:first-child,th:first-child{text-align:left}
+<style>body{font:14px sans-serif;margin:2em;max-width:1200px}table{border-collapse:collapse;margin:1em 0}
+td,th{white-space:nowrap;padding:3px 9px;text-align:right;border-bottom:1px solid #ddd}td:first-child,th:first-child{text-align:left}
 h2{margin-top:2em}svg{max-width:100%}small{color:#555}</style><h1>hotline simulate</h1>
 `)
 	for _, r := range reports {
@@ -65,13 +65,21 @@ h2{margin-top:2em}svg{max-width:100%}small{color:#555}</style><h1>hotline simula
 	return err
 }
 
+// TargetText is the target for people.
+func (f Figures) TargetText() string {
+	if f.Target == 0 {
+		return "by tier"
+	}
+	return fmt.Sprintf("%.4g s", f.Target)
+}
+
 func percent(e Estimate) string { return fmt.Sprintf("%.1f ± %.1f %%", 100*e.Mean, 100*e.HalfWidth) }
 
 func pageTable(b *strings.Builder, of string, rows []Figures) {
 	fmt.Fprintf(b, "<table><tr><th>%s<th>offered<th>answered<th>gave up<th>target<th>neg<th>ign<th>pos<th>ans<th>ASA<th>P50<th>P80<th>P95\n", of)
 	for _, f := range rows {
-		fmt.Fprintf(b, "<tr><td>%s<td>%.0f<td>%.0f<td>%s<td>%.0f s<td>%s<td>%s<td>%s<td>%s<td>%.1f ± %.1f s<td>%.0f s<td>%.0f s<td>%.0f s\n",
-			html.EscapeString(f.Name), f.Offered.Mean, f.Answered.Mean, percent(f.PAbandon), f.Target, percent(f.Neg), percent(f.Ign),
+		fmt.Fprintf(b, "<tr><td>%s<td>%.0f<td>%.0f<td>%s<td>%s<td>%s<td>%s<td>%s<td>%s<td>%.1f ± %.1f s<td>%.0f s<td>%.0f s<td>%.0f s\n",
+			html.EscapeString(f.Name), f.Offered.Mean, f.Answered.Mean, percent(f.PAbandon), f.TargetText(), percent(f.Neg), percent(f.Ign),
 			percent(f.Pos), percent(f.Ans), f.ASA.Mean, f.ASA.HalfWidth, f.P50.Mean, f.P80.Mean, f.P95.Mean)
 	}
 	b.WriteString("</table>\n")

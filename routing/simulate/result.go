@@ -105,7 +105,9 @@ func studentT(df int) float64 {
 // Figures are what happened to some calls; a and b are the calls answered and
 // abandoned within the target.
 type Figures struct {
-	Name   string  `json:"name"`
+	Name string `json:"name"`
+	// Target in seconds; 0 when calls of tiers with different targets are in it,
+	// each of which is measured against its own.
 	Target float64 `json:"target_s"`
 
 	Offered   Estimate `json:"offered"`
@@ -255,8 +257,13 @@ func (rep *Report) figures(name string, classes []int) Figures {
 	for e, vs := range columns {
 		*e = estimate(vs)
 	}
-	if len(classes) > 0 {
-		f.Target = rep.sc.target(classes[0])
+	for i, c := range classes {
+		if t := rep.sc.target(c); i == 0 {
+			f.Target = t
+		} else if t != f.Target {
+			f.Target = 0
+			break
+		}
 	}
 	return f
 }
