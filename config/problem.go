@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"hotline/ivr"
 )
 
 // Problem is one thing that is wrong with a file.
@@ -44,42 +46,6 @@ func sorted(problems []Problem) []Problem {
 	return slices.Compact(problems)
 }
 
-// nearest is the known name that is most like name, or "" when none is.
-func nearest(name string, known []string) string {
-	best, least := "", min(max(2, len(name)/3)+1, len(name))
-	for _, k := range known {
-		if d := distance(name, k, least); d < least {
-			best, least = k, d
-		}
-	}
-	return best
-}
-
-// distance is how many letters must change to make a into b; it stops counting
-// at limit, so that a very long name costs little.
-func distance(a, b string, limit int) int {
-	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
-		return limit
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}
-
 // oneOf lists names for a hint.
 func oneOf(names []string) string {
 	if len(names) < 2 {
@@ -94,7 +60,7 @@ func didYouMean(name string, known []string) string {
 	if len(known) == 0 {
 		return ""
 	}
-	if n := nearest(name, known); n != "" {
+	if n := ivr.Nearest(name, known); n != "" {
 		return fmt.Sprintf("did you mean %q?", n)
 	}
 	if len(known) > 20 {

@@ -51,7 +51,7 @@ func (g *graph) meant(step string) string {
 	if step == "" || g.has(step) {
 		return step
 	}
-	return nearest(step, g.names)
+	return Nearest(step, g.names)
 }
 
 func (g *graph) reach(r *reader) {

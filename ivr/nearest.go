@@ -13,7 +13,7 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps
 
 // suggest is the hint for a name that isn't known: the one that was probably meant, or all.
 func suggest(name string, known []string) string {
-	if near := nearest(name, known); near != "" {
+	if near := Nearest(name, known); near != "" {
 		return `did you mean "` + near + `"?`
 	}
 	if len(known) == 0 {
@@ -22,14 +22,14 @@ func suggest(name string, known []string) string {
 	return "choose one of " + strings.Join(known, ", ")
 }
 
-// nearest is the known name that differs from name by the fewest letters, at most a third of
-// them; "" when none comes near.
-func nearest(name string, known []string) string {
+// Nearest is the known name that differs from name by the fewest letters, at most two or a
+// third of them; "" when none comes near.
+func Nearest(name string, known []string) string {
 	best, least := "", 0
 	if len(name) > 64 {
 		return ""
 	}
-	limit := (len(name) + 1) / 3
+	limit := min(max(2, len(name)/3), len(name)-1)
 	for _, k := range known {
 		if len(k)-len(name) > limit || len(name)-len(k) > limit {
 			continue

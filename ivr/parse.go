@@ -146,7 +146,7 @@ func (p *flowReader) prompts(f field) []string {
 		}
 		if p.refs.Prompts != nil && !p.refs.Prompts(name) {
 			hint := `add ` + name + `.zh.wav or ` + name + `.en.wav to the folder of prompts`
-			if near := nearest(name, shippedNames()); near != "" {
+			if near := Nearest(name, shippedNames()); near != "" {
 				hint = fmt.Sprintf("did you mean %q?", near)
 			}
 			p.problem(at, hint, "unknown prompt %q", name)
