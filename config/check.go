@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/nyaruka/phonenumbers"
+
+	"hotline/routing"
 )
 
 // checker finds what is wrong between fields: references, duplicates, overlaps.
@@ -202,7 +204,48 @@ func (c *checker) queues() {
 		if whole && !c.bad[at] && !served[q.Name] {
 			c.wrong(at, "add it to the queues of an agent", "nobody serves queue %s", q.Name)
 		}
+		c.skill(i, &q, whole)
 	}
+}
+
+// skill checks what a queue asks of its agents; whole says that all agents could
+// be read.
+func (c *checker) skill(i int, q *Queue, whole bool) {
+	level, skill := index("queues", i, "min_level"), index("queues", i, "skill")
+	relax, strategy := index("queues", i, "relax_after"), index("queues", i, "strategy")
+	switch {
+	case c.bad[level] || c.bad[skill] || c.bad[relax] || c.bad[strategy]:
+	case q.MinLevel > 0 && q.Skill == "":
+		c.wrong(level, "add skill: ...", "queue %s asks for a level, but of no skill", q.Name)
+	case q.RelaxAfter > 0 && q.MinLevel == 0:
+		c.wrong(relax, "add min_level, or leave relax_after out", "queue %s asks for no level that could be relaxed", q.Name)
+	case q.Strategy == routing.StrategyMostSkilled && q.Skill == "":
+		c.wrong(strategy, "add skill: ...", "queue %s has no skill to go by", q.Name)
+	case q.MinLevel > 0 && q.RelaxAfter == 0 && whole && !c.skilled(q):
+		c.wrong(level, "give one of its agents the skill, or set relax_after",
+			"nobody who serves queue %s has level %d of skill %s", q.Name, q.MinLevel, q.Skill)
+	}
+}
+
+// skilled says whether an agent of q has the level it asks for; what couldn't be
+// read counts as if.
+func (c *checker) skilled(q *Queue) bool {
+	for i, a := range c.cfg.Agents {
+		if !slices.Contains(a.Queues, q.Name) {
+			continue
+		}
+		at := index("agents", i, "skills")
+		for j, k := range a.Skills {
+			entry := index(at, j, "")
+			if k.Name == q.Skill && k.Level >= q.MinLevel || c.bad[entry] || c.bad[entry+".name"] || c.bad[entry+".level"] {
+				return true
+			}
+		}
+		if c.bad[at] {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *checker) agents() {
@@ -214,6 +257,10 @@ func (c *checker) agents() {
 	}
 	for i, a := range c.cfg.Agents {
 		twice(c, users, a.User, index("agents", i, "user"), "user")
+		skills := map[string]string{}
+		for j, k := range a.Skills {
+			twice(c, skills, k.Name, index(index("agents", i, "skills"), j, "name"), "skill")
+		}
 		for j, q := range a.Queues {
 			at := index(index("agents", i, "queues"), j, "")
 			if !c.bad[at] && !c.bad["queues"] && !slices.Contains(known, q) {

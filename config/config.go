@@ -282,6 +282,17 @@ type Queue struct {
 	// Music is the name of the prompt that is played in a loop to those who
 	// wait, such as "ring-back". Default "hold-music", the built-in music.
 	Music string `yaml:"music"`
+	// Strategy says which idle agent is rung first, as in routing. Default: that
+	// of routing.
+	Strategy string `yaml:"strategy" oneof:"longest_idle|least_occupied|most_skilled|round_robin"`
+	// Skill is what the callers of this queue need. Default: none.
+	Skill string `yaml:"skill" word:"yes"`
+	// MinLevel is the level of Skill that an agent of the queue needs to be rung.
+	// 0 to 10, default 0: any.
+	MinLevel int `yaml:"min_level" default:"0" min:"0" max:"10"`
+	// RelaxAfter is how long a caller waits for that level; then any agent of the
+	// queue is rung. 0s to 24h, default 0s: for ever.
+	RelaxAfter time.Duration `yaml:"relax_after" default:"0s" min:"0s" max:"24h"`
 }
 
 // Agent is a person who answers calls, at a seat of the same name.
@@ -303,6 +314,16 @@ type Agent struct {
 	Languages []string `yaml:"languages" language:"yes" unique:"yes"`
 	// VIP reserves the seat for customers of the tiers A and B. Default false.
 	VIP bool `yaml:"vip"`
+	// Skills of the agent, for queues that ask for one. Default: none.
+	Skills []Skill `yaml:"skills"`
+}
+
+// Skill is what an agent can do, and how well.
+type Skill struct {
+	// Name of the skill, as queues name it.
+	Name string `yaml:"name" required:"yes" word:"yes"`
+	// Level of the agent, 1 to 10. Default 5.
+	Level int `yaml:"level" default:"5" min:"1" max:"10"`
 }
 
 // Routing says who is rung, when and how long.
@@ -311,6 +332,12 @@ type Routing struct {
 	// come first served within; "deadline" serves first whose target ends first;
 	// "ratio" whose wait is the largest share of the target. Default "strict".
 	Order string `yaml:"order" default:"strict" oneof:"strict|deadline|ratio"`
+	// Strategy says which idle agent of a queue is rung first: "longest_idle";
+	// "least_occupied", with the least time in calls and wrap-ups since the phone
+	// registered; "most_skilled", with the highest level of the queue's skill;
+	// "round_robin", whose last call on offer is the longest ago. Default
+	// "longest_idle".
+	Strategy string `yaml:"strategy" default:"longest_idle" oneof:"longest_idle|least_occupied|most_skilled|round_robin"`
 	// KeepIdle is how many idle VIP seats of a queue are kept from C callers. 0
 	// to 10000, default 0.
 	KeepIdle int `yaml:"keep_idle" default:"0" min:"0" max:"10000"`

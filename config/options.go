@@ -15,7 +15,7 @@ func micro(d time.Duration) routing.Duration { return routing.Duration(d.Microse
 func (c *Config) Policy() routing.Policy {
 	r := c.Routing
 	p := routing.Policy{
-		Order: r.Order, KeepIdle: r.KeepIdle,
+		Order: r.Order, Strategy: r.Strategy, KeepIdle: r.KeepIdle,
 		ManagerTime: micro(r.ManagerTime), TeamTime: micro(r.TeamTime), RingTime: micro(r.RingTime),
 		RejectDelay: micro(r.RejectDelay), BusyDelay: micro(r.BusyDelay),
 		NoAnswerDelay: micro(r.NoAnswerDelay), UnreachableDelay: micro(r.UnreachableDelay),
@@ -25,7 +25,7 @@ func (c *Config) Policy() routing.Policy {
 		p.Tiers = append(p.Tiers, routing.TierPolicy{Tier: t, TargetMS: c.Tiers.Of(t).Target.Milliseconds()})
 	}
 	for _, q := range c.Queues {
-		p.Queues = append(p.Queues, routing.QueuePolicy{ID: routing.QueueID(q.Name), WrapUp: micro(q.WrapUp)})
+		p.Queues = append(p.Queues, q.policy())
 	}
 	for _, a := range c.Agents {
 		seat := routing.SeatPolicy{
@@ -35,9 +35,19 @@ func (c *Config) Policy() routing.Policy {
 		for _, q := range a.Queues {
 			seat.Queues = append(seat.Queues, routing.QueueID(q))
 		}
+		for _, k := range a.Skills {
+			seat.Skills = append(seat.Skills, routing.Skill{Name: k.Name, Level: k.Level})
+		}
 		p.Seats = append(p.Seats, seat)
 	}
 	return p
+}
+
+func (q *Queue) policy() routing.QueuePolicy {
+	return routing.QueuePolicy{
+		ID: routing.QueueID(q.Name), WrapUp: micro(q.WrapUp), Strategy: q.Strategy,
+		Skill: q.Skill, MinLevel: q.MinLevel, RelaxAfter: micro(q.RelaxAfter),
+	}
 }
 
 // Of is what is promised to tier t.

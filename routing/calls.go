@@ -99,7 +99,7 @@ func (s *State) callQueued(node string, ev CallQueued) {
 	c.q, c.placeAt, c.placeSeq = q, s.now, s.places
 	c.facts.Queue, c.facts.Queued = q.id, s.now
 	c.facts.Language = cmp.Or(ev.Language, c.facts.Language)
-	c.step, c.since = stepManager, s.now
+	c.step, c.since, c.entered = stepManager, s.now, s.now
 	q.totals.Entered++
 	s.link(c)
 }
@@ -216,6 +216,7 @@ func (s *State) freeSeat(c *call, x *seat, talked bool) {
 	}
 	if c.facts.Connected != 0 {
 		x.idleSince = s.now
+		x.busy += s.now.Sub(c.facts.Connected)
 	}
 	s.update(x)
 	s.closeCall(c)

@@ -60,10 +60,10 @@ func (s *State) checkWaiting(c *call, bad func(string, ...any)) int {
 			bad("(a) call %s waits and seat %s is idle, and they are admissible", c.facts.ID, x.id)
 		}
 	}
+	if c.widens() && c.timer.pos < 0 {
+		bad("(a) call %s waits in step %s without a deadline", c.facts.ID, steps[c.step])
+	}
 	if c.step < stepQueue {
-		if c.timer.pos < 0 {
-			bad("(a) call %s waits in step %s without a deadline", c.facts.ID, steps[c.step])
-		}
 		return 0
 	}
 	if !slices.Contains(c.q.lines[c.facts.Tier], c) {
@@ -127,7 +127,7 @@ func (s *State) checkQueues(live map[*queue][3]uint64, filed int, bad func(strin
 				}
 			}
 		}
-		if vip != len(q.idleVIP) || ordinary != len(q.idleOrdinary) || !slices.IsSortedFunc(q.idleVIP, compareIdle) || !slices.IsSortedFunc(q.idleOrdinary, compareIdle) {
+		if vip != len(q.idleVIP) || ordinary != len(q.idleOrdinary) || !slices.IsSortedFunc(q.idleVIP, q.compareIdle) || !slices.IsSortedFunc(q.idleOrdinary, q.compareIdle) {
 			bad("(a) queue %s counts %d VIP and %d ordinary idle seats but has %d and %d", q.id, len(q.idleVIP), len(q.idleOrdinary), vip, ordinary)
 		}
 	}

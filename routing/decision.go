@@ -65,7 +65,7 @@ type SeatChanged struct {
 // Reasons is why this call was offered to this seat.
 type Reasons struct {
 	// Rule is what made the seat the first choice: "manager", "team",
-	// "vip_seat" or "queue".
+	// "skill_relaxed", "vip_seat" or "queue".
 	Rule  string `json:"rule"`
 	Order string `json:"order"`
 	Step  Step   `json:"step"`
@@ -74,6 +74,9 @@ type Reasons struct {
 	Waited Duration `json:"waited"`
 	Target Duration `json:"target"`
 	Idle   Duration `json:"idle"`
+	// Strategy is the queue's; Level is the seat's level of the queue's skill.
+	Strategy string `json:"strategy"`
+	Level    int    `json:"level,omitempty"`
 	// RunnerUpSeat would have been rung if this seat weren't there.
 	RunnerUpSeat SeatID   `json:"runner_up_seat,omitempty"`
 	RunnerUpIdle Duration `json:"runner_up_idle,omitempty"`
@@ -89,6 +92,7 @@ type Reasons struct {
 const (
 	RuleManager = "manager"
 	RuleTeam    = "team"
+	RuleRelaxed = "skill_relaxed"
 	RuleVIPSeat = "vip_seat"
 	RuleQueue   = "queue"
 )

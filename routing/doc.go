@@ -28,7 +28,8 @@
 // all queues: the band of the tier (A1 and A2, B1 and B2, C), then the place in
 // the line, which is the time of entry; a call whose offer failed keeps its
 // place. The seat is chosen in the order manager, team, VIP seat (for C an
-// ordinary one), longest idle, id.
+// ordinary one), by the
+// queue's strategy (the longest idle, unless configured otherwise), id.
 //
 // A call is owned by the node that took it. Only the owner carries out
 // decisions on it and only the owner's events about it count. An offer is a

@@ -37,6 +37,7 @@ const (
 	ExcludedResting  = "resting"   // after a failed offer
 	ExcludedQueue    = "queue"     // neither serves the queue nor is manager or team
 	ExcludedLanguage = "language"  // doesn't speak the caller's language
+	ExcludedSkill    = "skill"     // below the level that the queue asks for
 	ExcludedStep     = "step"      // the call hasn't reached the seat's step
 	ExcludedReserved = "reserved"  // VIP seat kept for A and B
 )
@@ -112,6 +113,8 @@ func (s *State) whyNot(c *call, x *seat) string {
 		return ExcludedQueue
 	case !c.speaks(x):
 		return ExcludedLanguage
+	case circle > c.step && circle == stepRelaxed:
+		return ExcludedSkill
 	case circle > c.step:
 		return ExcludedStep
 	case s.reserved(c, x):

@@ -59,7 +59,10 @@ func (s *State) Hash() uint64 {
 	for _, q := range s.queueIDs {
 		h.text(string(q.id))
 		h.flags(q.removed)
-		h.num(uint64(q.wrapUp))
+		h.text(q.strategy)
+		h.text(q.skill)
+		h.num(uint64(q.minLevel))
+		h.time(Time(q.wrapUp), Time(q.relaxAfter))
 		t := &q.totals
 		for _, n := range []uint64{t.Entered, t.Answered, t.Abandoned, t.Cut, t.Failed} {
 			h.num(n)
@@ -76,6 +79,7 @@ func (s *State) Hash() uint64 {
 
 func (h *hasher) policy(p *Policy) {
 	h.text(p.Order)
+	h.text(p.Strategy)
 	h.num(uint64(p.KeepIdle))
 	h.num(uint64(p.MaxMisses))
 	for _, d := range []Duration{p.ManagerTime, p.TeamTime, p.RingTime, p.RejectDelay, p.BusyDelay,
@@ -94,6 +98,8 @@ func (h *hasher) seat(x *seat) {
 	}
 	h.flags(x.vip, x.registered, x.gone, x.resting, x.present, x.available, x.call != nil, x.wrap != nil)
 	h.num(uint64(x.person.misses))
+	h.num(x.lastOffer)
+	h.num(uint64(x.busy))
 	h.time(x.idleSince, x.shown.Since)
 	if x.timer.pos >= 0 {
 		h.time(x.timer.at)
@@ -106,6 +112,11 @@ func (h *hasher) seat(x *seat) {
 	for _, l := range x.languages {
 		h.text(l)
 	}
+	h.num(uint64(len(x.skills)))
+	for _, k := range x.skills {
+		h.text(k.Name)
+		h.num(uint64(k.Level))
+	}
 }
 
 func (h *hasher) call(c *call) {
@@ -116,7 +127,7 @@ func (h *hasher) call(c *call) {
 		h.text(t)
 	}
 	h.time(f.Arrived, f.Answered, f.Identified, f.Queued, f.Connected, f.Ended,
-		c.placeAt, c.since, c.offeredAt, c.ringingAt, c.heldAt)
+		c.placeAt, c.since, c.entered, c.offeredAt, c.ringingAt, c.heldAt)
 	h.flags(c.held, c.answered, c.seat != nil, c.timer.pos >= 0)
 	for _, n := range []uint64{uint64(f.Tier), uint64(c.step), c.placeSeq, c.offer, uint64(f.Rings),
 		uint64(f.QueueWait), uint64(f.Talk), uint64(f.Hold)} {

@@ -1,21 +1,19 @@
 package routing
 
 import (
-	"cmp"
 	"slices"
+	"sort"
 )
 
-// idleSeats are available seats, the longest idle first, then by id.
+// idleSeats are available seats of a queue in the order of its compareIdle.
 type idleSeats []*seat
 
-func compareIdle(a, b *seat) int {
-	return cmp.Or(cmp.Compare(a.idleSince, b.idleSince), cmp.Compare(a.id, b.id))
-}
-
-// change adds or removes x; its idleSince stays while it is in the list. Seats
-// come at the end and are mostly taken from the front, where it costs nothing.
-func (l *idleSeats) change(x *seat, add bool) {
-	i, _ := slices.BinarySearchFunc(*l, x, compareIdle)
+// changeIdle adds x to q's idle seats of its kind or removes it. By most
+// strategies seats come at the end and are taken from the front, where it costs
+// nothing.
+func (q *queue) changeIdle(x *seat, add bool) {
+	l := q.idleLike(x.vip)
+	i, _ := slices.BinarySearchFunc(*l, x, q.compareIdle)
 	switch {
 	case add:
 		*l = slices.Insert(*l, i, x)
@@ -100,17 +98,32 @@ func (s *State) seatsFor(c *call) pair {
 		return p
 	}
 	preferred := c.band != BandC
-	for _, l := range []*idleSeats{c.q.idleLike(preferred), c.q.idleLike(!preferred)} {
-		for _, x := range *l {
-			if p.full() {
-				return p
-			}
-			if c.circle(x) == stepQueue && s.admissible(c, x) {
-				p.add(x)
+	for step := stepQueue; step <= c.step; step++ {
+		for _, l := range []*idleSeats{c.q.idleLike(preferred), c.q.idleLike(!preferred)} {
+			for _, x := range c.q.atStep(*l, step) {
+				if p.full() {
+					return p
+				}
+				if c.circle(x) == step && s.admissible(c, x) {
+					p.add(x)
+				}
 			}
 		}
 	}
 	return p
+}
+
+// atStep returns the part of l that a call reaches with this step: those at the
+// queue's level, or those below it.
+func (q *queue) atStep(l idleSeats, step int) idleSeats {
+	fit := len(l)
+	if q.minLevel > 0 {
+		fit = sort.Search(len(l), func(i int) bool { return !q.fits(l[i]) })
+	}
+	if step == stepQueue {
+		return l[:fit]
+	}
+	return l[fit:]
 }
 
 // addTeam adds the best two of the team.

@@ -10,13 +10,15 @@ const (
 	stepManager = iota
 	stepTeam
 	stepQueue
+	stepRelaxed
 	stepNever
 )
 
-var steps = [...]Step{StepManager, StepTeam, StepQueue}
+var steps = [...]Step{StepManager, StepTeam, StepQueue, StepRelaxed}
 
 // compareSeatsFor is the order in which seats are rung for c: manager, team,
-// then VIP seats for A and B but ordinary ones for C, longest idle, id.
+// the queue's seats of the level it asks for, those below it; then VIP seats for A
+// and B but ordinary ones for C; then the queue's strategy, longest idle, id.
 func compareSeatsFor(c *call, a, b *seat) int {
 	wrong := func(x *seat) int {
 		if x.vip == (c.band == BandC) {
@@ -27,8 +29,7 @@ func compareSeatsFor(c *call, a, b *seat) int {
 	return cmp.Or(
 		cmp.Compare(c.circle(a), c.circle(b)),
 		cmp.Compare(wrong(a), wrong(b)),
-		cmp.Compare(a.idleSince, b.idleSince),
-		cmp.Compare(a.id, b.id),
+		c.q.compareIdle(a, b),
 	)
 }
 
@@ -40,10 +41,12 @@ func (c *call) circle(x *seat) int {
 		return stepManager
 	case c.facts.Team != "" && x.team == c.facts.Team:
 		return stepTeam
-	case slices.Contains(x.queues, c.q):
+	case !slices.Contains(x.queues, c.q):
+		return stepNever
+	case c.q.fits(x):
 		return stepQueue
 	default:
-		return stepNever
+		return stepRelaxed
 	}
 }
 
@@ -111,7 +114,7 @@ func (s *State) link(c *call) {
 		s.byTeam[t] = l
 	}
 	s.favour(c, 1)
-	if c.step == stepQueue {
+	if c.step >= stepQueue {
 		c.q.lines.file(c)
 	}
 	s.callsDirty = append(s.callsDirty, c)
@@ -136,7 +139,7 @@ func (s *State) unlink(c *call) {
 		}
 	}
 	s.favour(c, -1)
-	if c.step == stepQueue {
+	if c.step >= stepQueue {
 		c.q.lines.unfile(c)
 	}
 }
@@ -150,15 +153,8 @@ func (s *State) favour(c *call, n int) {
 // advance moves the waiting call to the step it has reached: a step ends with
 // its time, or at once when nobody is present to wait for. It never goes back.
 func (s *State) advance(c *call) {
-	for ; c.step < stepQueue; c.since = s.now {
-		end := c.since
-		switch {
-		case c.step == stepManager && s.managerPresent(c):
-			end = end.Add(s.policy.ManagerTime)
-		case c.step == stepTeam && s.teamPresent(c):
-			end = end.Add(s.policy.TeamTime)
-		}
-		if s.now < end {
+	for ; c.widens(); c.since = s.now {
+		if end := s.stepEnd(c); s.now < end {
 			s.deadlines.set(&c.timer, end)
 			return
 		}
@@ -169,6 +165,25 @@ func (s *State) advance(c *call) {
 		}
 	}
 	s.deadlines.stop(&c.timer)
+}
+
+// widens says whether c has a step before it.
+func (c *call) widens() bool {
+	return c.step < stepQueue || c.step == stepQueue && c.q.relaxes()
+}
+
+// stepEnd is when c's step ends, a time gone by when there is nothing to wait for.
+func (s *State) stepEnd(c *call) Time {
+	switch {
+	case c.step == stepManager && s.managerPresent(c):
+		return c.since.Add(s.policy.ManagerTime)
+	case c.step == stepTeam && s.teamPresent(c):
+		return c.since.Add(s.policy.TeamTime)
+	case c.step == stepQueue:
+		return c.entered.Add(c.q.relaxAfter)
+	default:
+		return c.since
+	}
 }
 
 func (s *State) managerPresent(c *call) bool {

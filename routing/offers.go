@@ -21,6 +21,7 @@ func (s *State) makeOffer(c *call, x *seat, reasons Reasons) {
 	s.deadlines.set(&c.timer, s.now.Add(s.lease()))
 	s.emit(Offer{Call: c.facts.ID, Seat: x.id, Offer: c.offer, RingTime: s.policy.RingTime, Reasons: reasons})
 	s.update(x)
+	x.lastOffer = c.offer
 }
 
 // offered returns the call if it is on offer to seat by this offer; else it

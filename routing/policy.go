@@ -3,6 +3,7 @@ package routing
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // The orders in which waiting calls are served; see compareCalls.
@@ -30,6 +31,9 @@ type Policy struct {
 	// Order says who is served next: "strict", "deadline" or "ratio". Empty means
 	// strict; the others need a target for each tier.
 	Order string `json:"order,omitempty"`
+	// Strategy says which idle seat is rung first, in queues that name none. Empty
+	// means "longest_idle".
+	Strategy string `json:"strategy,omitempty"`
 	// KeepIdle is the number of idle VIP seats of a queue that C calls leave alone.
 	KeepIdle int `json:"keep_idle"`
 	// ManagerTime is how long, from entering the queue, a call waits for its
@@ -67,6 +71,16 @@ type QueuePolicy struct {
 	ID QueueID `json:"id"`
 	// WrapUp is the agent's time for work after a call of this queue.
 	WrapUp Duration `json:"wrap_up"`
+	// Strategy says which idle seat is rung first; empty means Policy.Strategy.
+	Strategy string `json:"strategy,omitempty"`
+	// Skill is what the queue's callers need; empty means none. Seats below
+	// MinLevel (0 to 10) aren't rung, until a call has waited RelaxAfter in the
+	// queue: then every seat of the queue is, the fit ones first. A RelaxAfter of
+	// zero never relaxes it. The account manager and the team take their
+	// customer's call whatever their level.
+	Skill      string   `json:"skill,omitempty"`
+	MinLevel   int      `json:"min_level,omitempty"`
+	RelaxAfter Duration `json:"relax_after,omitempty"`
 }
 
 // SeatPolicy is what is configured about one seat.
@@ -80,6 +94,7 @@ type SeatPolicy struct {
 	Queues []QueueID `json:"queues,omitempty"`
 	// Languages the seat speaks; empty means any.
 	Languages []string `json:"languages,omitempty"`
+	Skills    []Skill  `json:"skills,omitempty"`
 }
 
 // Validate returns everything that is wrong with the policy, joined, or nil.
@@ -97,6 +112,9 @@ func (p *Policy) Validate() error {
 		}
 	default:
 		bad("order %q is unknown; use %q, %q or %q", p.Order, OrderStrict, OrderDeadline, OrderRatio)
+	}
+	if !validStrategy(p.Strategy) {
+		bad("strategy %q is unknown", p.Strategy)
 	}
 	if p.KeepIdle < 0 {
 		bad("keep_idle is %d; use 0 or more", p.KeepIdle)
@@ -154,8 +172,24 @@ func (p *Policy) validateQueues(bad func(string, ...any)) map[QueueID]bool {
 		if q.WrapUp < 0 || q.WrapUp > maxDuration {
 			bad("wrap_up of queue %q is %d µs; use 0 to one year", q.ID, q.WrapUp)
 		}
+		q.validateSkill(bad)
 	}
 	return seen
+}
+
+func (q *QueuePolicy) validateSkill(bad func(string, ...any)) {
+	if !validStrategy(q.Strategy) {
+		bad("strategy %q of queue %q is unknown", q.Strategy, q.ID)
+	}
+	if q.MinLevel < 0 || q.MinLevel > maxLevel {
+		bad("min_level of queue %q is %d; use 0 to %d", q.ID, q.MinLevel, maxLevel)
+	}
+	if q.MinLevel > 0 && q.Skill == "" {
+		bad("queue %q has a min_level but no skill", q.ID)
+	}
+	if q.RelaxAfter < 0 || q.RelaxAfter > maxDuration {
+		bad("relax_after of queue %q is %d µs; use 0 to one year", q.ID, q.RelaxAfter)
+	}
 }
 
 func (p *Policy) validateSeats(queues map[QueueID]bool, bad func(string, ...any)) {
@@ -175,6 +209,14 @@ func (p *Policy) validateSeats(queues map[QueueID]bool, bad func(string, ...any)
 		for _, q := range x.Queues {
 			if !queues[q] {
 				bad("seat %q serves queue %q, which does not exist", x.ID, q)
+			}
+		}
+		for i, k := range x.Skills {
+			if k.Name == "" || k.Level < 1 || k.Level > maxLevel {
+				bad("seat %q has skill %q of level %d; use a name and 1 to %d", x.ID, k.Name, k.Level, maxLevel)
+			}
+			if slices.ContainsFunc(x.Skills[:i], func(o Skill) bool { return o.Name == k.Name }) {
+				bad("seat %q has skill %q twice", x.ID, k.Name)
 			}
 		}
 	}

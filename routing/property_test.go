@@ -19,12 +19,13 @@ func drawPolicy(t *rapid.T) Policy {
 		ManagerTime: some("manager time"), TeamTime: some("team time"),
 		RejectDelay: some("reject"), BusyDelay: some("busy"), NoAnswerDelay: some("no answer"), UnreachableDelay: some("unreachable"),
 	}
+	p.Strategy = drawStrategy(t)
 	p.Order = rapid.SampledFrom([]string{"", OrderStrict, OrderDeadline, OrderRatio}).Draw(t, "order")
 	for _, tier := range Tiers() {
 		p.Tiers = append(p.Tiers, TierPolicy{Tier: tier, TargetMS: int64(rapid.IntRange(1, 40).Draw(t, "target")) * 1000})
 	}
 	for _, id := range []QueueID{"q0", "q1", "q2"}[:rapid.IntRange(0, 3).Draw(t, "queues")] {
-		p.Queues = append(p.Queues, QueuePolicy{ID: id, WrapUp: some("wrap-up")})
+		p.Queues = append(p.Queues, drawQueue(t, id, some))
 	}
 	for i := range rapid.IntRange(0, 5).Draw(t, "seats") {
 		x := SeatPolicy{ID: SeatID(fmt.Sprintf("s%d", i)), VIP: rapid.Bool().Draw(t, "vip"), Team: rapid.SampledFrom([]string{"", "t0", "t1"}).Draw(t, "team")}
@@ -36,10 +37,29 @@ func drawPolicy(t *rapid.T) Policy {
 				x.Queues = append(x.Queues, q.ID)
 			}
 		}
+		for _, k := range []string{"k0", "k1"} {
+			if n := rapid.IntRange(0, 4).Draw(t, "level"); n > 0 {
+				x.Skills = append(x.Skills, Skill{Name: k, Level: n})
+			}
+		}
 		x.Languages = rapid.SampledFrom([][]string{nil, {"zh"}, {"zh", "en"}}).Draw(t, "languages")
 		p.Seats = append(p.Seats, x)
 	}
 	return p
+}
+
+func drawQueue(t *rapid.T, id QueueID, some func(string) Duration) QueuePolicy {
+	q := QueuePolicy{ID: id, WrapUp: some("wrap-up"), Strategy: drawStrategy(t)}
+	if rapid.Bool().Draw(t, "skilled") {
+		q.Skill = rapid.SampledFrom([]string{"k0", "k1"}).Draw(t, "skill")
+		q.MinLevel = rapid.IntRange(0, 4).Draw(t, "min level")
+		q.RelaxAfter = some("relax after")
+	}
+	return q
+}
+
+func drawStrategy(t *rapid.T) string {
+	return rapid.SampledFrom([]string{"", StrategyLongestIdle, StrategyLeastOccupied, StrategyMostSkilled, StrategyRoundRobin}).Draw(t, "strategy")
 }
 
 // drawEvent makes any event, sensible or not, mostly about things that exist.
@@ -150,6 +170,11 @@ func TestRandomEntries(t *testing.T) {
 func auditOffer(t *rapid.T, s *State, c *call, x *seat) {
 	if !s.admissible(c, x) {
 		t.Fatalf("call %s and seat %s are not admissible", c.facts.ID, x.id)
+	}
+	for _, y := range s.idle {
+		if y != x && s.admissible(c, y) && compareSeatsFor(c, y, x) <= 0 {
+			t.Fatalf("call %s gets seat %s before %s", c.facts.ID, x.id, y.id)
+		}
 	}
 	for _, w := range s.waitingCalls() {
 		if !s.admissible(w, x) {

@@ -7,6 +7,7 @@ func (s *State) reasons(c *call, x, second *seat) Reasons {
 	r := Reasons{
 		Rule: rule(c, x), Order: s.policy.Order, Step: steps[c.step], Tier: c.facts.Tier,
 		Waited: s.now.Sub(c.facts.Queued), Target: s.policy.target(c.facts.Tier), Idle: s.now.Sub(x.idleSince),
+		Strategy: c.q.strategy, Level: x.level(c.q.skill),
 		Excluded: s.excluded(),
 	}
 	if second != nil {
@@ -24,6 +25,8 @@ func rule(c *call, x *seat) string {
 		return RuleManager
 	case circle == stepTeam:
 		return RuleTeam
+	case circle == stepRelaxed:
+		return RuleRelaxed
 	case x.vip:
 		return RuleVIPSeat
 	default:

@@ -21,6 +21,7 @@ func (s *State) policyChanged(ev PolicyChanged) {
 	for _, t := range Tiers() {
 		s.targets[t] = s.policy.target(t)
 	}
+	s.clearSeats()
 	s.changeQueues()
 	s.changeSeats()
 	for _, q := range slices.Clone(s.queueIDs) {
@@ -42,6 +43,7 @@ func (p *Policy) clone() Policy {
 	for i := range q.Seats {
 		q.Seats[i].Queues = slices.Clone(q.Seats[i].Queues)
 		q.Seats[i].Languages = slices.Clone(q.Seats[i].Languages)
+		q.Seats[i].Skills = slices.Clone(q.Seats[i].Skills)
 	}
 	return q
 }
@@ -68,17 +70,23 @@ func (s *State) changeQueues() {
 			s.queueIDs = append(s.queueIDs, q)
 		}
 		q.removed, q.wrapUp = false, p.WrapUp
+		q.strategy = cmp.Or(p.Strategy, s.policy.Strategy, StrategyLongestIdle)
+		q.skill, q.minLevel, q.relaxAfter = p.Skill, p.MinLevel, p.RelaxAfter
 	}
 	slices.SortFunc(s.queueIDs, compareQueues)
 }
 
 func compareQueues(a, b *queue) int { return cmp.Compare(a.id, b.id) }
 
-func (s *State) changeSeats() {
+// clearSeats takes all seats out of the lists that the old queues order.
+func (s *State) clearSeats() {
 	for _, x := range s.seatList {
 		s.setAvailable(x, false)
 		x.gone = true
 	}
+}
+
+func (s *State) changeSeats() {
 	old := s.agents
 	s.agents = map[AgentID]*agent{}
 	for i := range s.policy.Seats {
@@ -116,7 +124,7 @@ func (s *State) changeSeat(p *SeatPolicy, old map[AgentID]*agent) {
 	person.seat = x
 	s.agents[person.id] = person
 	x.person, x.gone = person, false
-	x.vip, x.team, x.languages = p.VIP, p.Team, p.Languages
+	x.vip, x.team, x.languages, x.skills = p.VIP, p.Team, p.Languages, p.Skills
 
 	// A queue that went away is served until its calls are over.
 	queues := slices.DeleteFunc(x.queues, func(q *queue) bool { return !q.removed || q.live() == 0 })

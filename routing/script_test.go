@@ -140,10 +140,14 @@ func (p *player) statement(w []string) {
 	case "policy":
 		p.settings(opts)
 	case "queue":
-		p.policy.Queues = append(p.policy.Queues, routing.QueuePolicy{ID: routing.QueueID(w[1]), WrapUp: p.span(opts["wrap_up"])})
+		p.policy.Queues = append(p.policy.Queues, p.queue(w[1], opts))
 	case "seat":
 		_, vip := opts["vip"]
 		x := routing.SeatPolicy{ID: routing.SeatID(w[1]), VIP: vip, Team: opts["team"], Languages: list(opts["languages"]), Agent: routing.AgentID(opts["agent"])}
+		for _, k := range list(opts["skills"]) {
+			name, level, _ := strings.Cut(k, ":")
+			x.Skills = append(x.Skills, routing.Skill{Name: name, Level: p.num(level)})
+		}
 		for _, q := range list(opts["queues"]) {
 			x.Queues = append(x.Queues, routing.QueueID(q))
 		}
@@ -153,6 +157,28 @@ func (p *player) statement(w []string) {
 	default:
 		p.fatalf("unknown statement")
 	}
+}
+
+func (p *player) queue(id string, opts map[string]string) routing.QueuePolicy {
+	p.t.Helper()
+	q := routing.QueuePolicy{ID: routing.QueueID(id)}
+	for k, v := range opts {
+		switch k {
+		case id:
+		case "wrap_up":
+			q.WrapUp = p.span(v)
+		case "strategy":
+			q.Strategy = v
+		case "skill":
+			name, level, _ := strings.Cut(v, ":")
+			q.Skill, q.MinLevel = name, p.num(level)
+		case "relax_after":
+			q.RelaxAfter = p.span(v)
+		default:
+			p.fatalf("unknown setting %q of a queue", k)
+		}
+	}
+	return q
 }
 
 func (p *player) settings(opts map[string]string) {
@@ -169,6 +195,8 @@ func (p *player) settings(opts map[string]string) {
 			*f = p.span(v)
 		case k == "order":
 			pol.Order = v
+		case k == "strategy":
+			pol.Strategy = v
 		case tierOf(k) != nil:
 			pol.Tiers = append(pol.Tiers, routing.TierPolicy{Tier: *tierOf(k), TargetMS: int64(p.span(v) / routing.Millisecond)})
 		case k == "keep_idle":
@@ -342,6 +370,12 @@ func show(d routing.Decision) string {
 	case routing.Offer:
 		r := d.Reasons
 		s := fmt.Sprintf("OFFER %d: %s to %s, rule %s, step %s, %s waited %s, seat idle %s", d.Offer, d.Call, d.Seat, r.Rule, r.Step, r.Tier, secs(r.Waited), secs(r.Idle))
+		if r.Strategy != routing.StrategyLongestIdle {
+			s += ", " + r.Strategy
+		}
+		if r.Level > 0 {
+			s += fmt.Sprintf(", level %d", r.Level)
+		}
 		if r.RunnerUpSeat != "" {
 			s += fmt.Sprintf(", before seat %s", r.RunnerUpSeat)
 		}

@@ -65,7 +65,7 @@ func (s *State) setAvailable(x *seat, available bool) {
 		s.idle = slices.Delete(s.idle, i, i+1)
 	}
 	for _, q := range x.queues {
-		q.idleLike(x.vip).change(x, available)
+		q.changeIdle(x, available)
 	}
 }
 
@@ -105,6 +105,9 @@ func (s *State) seatRegistered(node string, ev SeatRegistered) {
 	if x.registered && x.node == node {
 		s.ignore("seat_registered: seat %q is registered at node %q already", ev.Seat, node)
 		return
+	}
+	if !x.registered {
+		x.busy = 0
 	}
 	x.registered, x.node = true, node
 	s.update(x)
@@ -184,6 +187,7 @@ func (s *State) endWrapUp(x *seat) {
 	c.facts.WrapUp = s.now.Sub(c.facts.Ended)
 	x.wrap = nil
 	x.idleSince = s.now
+	x.busy += s.now.Sub(c.facts.Connected)
 	s.deadlines.stop(&x.timer)
 	s.update(x)
 	s.closeCall(c)

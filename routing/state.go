@@ -53,7 +53,9 @@ type call struct {
 	band  Band
 	step  int // index in steps
 	since Time
-	seat  *seat // on offer, talking or wrapping up
+	// entered is when it came into q.
+	entered Time
+	seat    *seat // on offer, talking or wrapping up
 
 	placeAt  Time
 	placeSeq uint64
@@ -75,6 +77,7 @@ type seat struct {
 	team      string
 	queues    []*queue // by id
 	languages []string
+	skills    []Skill
 
 	node       string // through which it is registered
 	registered bool
@@ -82,8 +85,10 @@ type seat struct {
 	resting    bool
 	restUntil  Time
 	idleSince  Time
-	call       *call // on offer or talking
-	wrap       *call // in wrap-up
+	busy       Duration // in calls and wrap-ups since it registered
+	lastOffer  uint64   // its latest offer's number
+	call       *call    // on offer or talking
+	wrap       *call    // in wrap-up
 	timer      timer
 
 	present   bool // registered, ready, not gone
@@ -105,12 +110,17 @@ type agent struct {
 
 // queue is a line of waiting calls.
 type queue struct {
-	id      QueueID
-	wrapUp  Duration
-	removed bool // no longer in the policy, kept until its calls are over
+	id       QueueID
+	wrapUp   Duration
+	strategy string
+	skill    string
+	minLevel int
+	// relaxAfter is how long minLevel counts; zero is for ever.
+	relaxAfter Duration
+	removed    bool // no longer in the policy, kept until its calls are over
 	// lines holds the calls that wait for everybody.
 	lines lines
-	// Idle seats that serve the queue, the longest idle first.
+	// Idle seats that serve the queue, in the order of compareIdle.
 	idleVIP, idleOrdinary idleSeats
 
 	waiting, onOffer, talking uint64

@@ -176,6 +176,7 @@ const (
 	StepManager Step = "manager"
 	StepTeam    Step = "team"
 	StepQueue   Step = "queue"
+	StepRelaxed Step = "relaxed" // seats below the level that the queue asks for, too
 )
 
 // Outcome is how a call went, one of a fixed set for counting.

@@ -68,6 +68,7 @@ type SeatView struct {
 	Team      string    `json:"team,omitempty"`
 	Queues    []QueueID `json:"queues,omitempty"`
 	Languages []string  `json:"languages,omitempty"`
+	Skills    []Skill   `json:"skills,omitempty"`
 	State     SeatState `json:"state"`
 	Status    Status    `json:"status"`
 	Reason    string    `json:"reason,omitempty"`
@@ -78,6 +79,8 @@ type SeatView struct {
 	IdleSince Time `json:"idle_since,omitempty"` // the longest idle is rung first
 	RestUntil Time `json:"rest_until,omitempty"` // zero when not resting
 	Misses    int  `json:"misses"`               // offers left unanswered in a row
+	// Busy is the time in calls and wrap-ups since the seat registered.
+	Busy Duration `json:"busy"`
 	// Call is on offer, talking or in wrap-up here; Offer is its open offer.
 	Call  CallID `json:"call,omitempty"`
 	Offer uint64 `json:"offer,omitempty"`
@@ -184,6 +187,7 @@ func (s *State) Seats() []SeatView {
 func (x *seat) view() SeatView {
 	v := SeatView{
 		ID: x.id, Agent: x.person.id, VIP: x.vip, Team: x.team, Languages: slices.Clone(x.languages),
+		Skills: slices.Clone(x.skills), Busy: x.busy,
 		State: x.shown.State, Status: x.person.status, Reason: x.person.reason, Since: x.shown.Since,
 		Node: x.node, Available: x.available, IdleSince: x.idleSince, Misses: x.person.misses,
 	}

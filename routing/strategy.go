@@ -1,0 +1,78 @@
+package routing
+
+import "cmp"
+
+// The strategies: which of the idle seats of a queue is rung first. Ties go to the
+// longest idle, then to the id.
+const (
+	// StrategyLongestIdle rings the seat that has been idle for longest.
+	StrategyLongestIdle = "longest_idle"
+	// StrategyLeastOccupied rings the seat with the least time in calls and
+	// wrap-ups since it registered.
+	StrategyLeastOccupied = "least_occupied"
+	// StrategyMostSkilled rings the seat with the highest level of the queue's
+	// skill.
+	StrategyMostSkilled = "most_skilled"
+	// StrategyRoundRobin rings the seat whose last offer is the longest ago, taken
+	// or not: each has its turn.
+	StrategyRoundRobin = "round_robin"
+)
+
+// maxLevel is the highest level of a skill; the lowest is 1.
+const maxLevel = 10
+
+// Skill is what a seat's agent can do, and how well.
+type Skill struct {
+	Name  string `json:"name"`
+	Level int    `json:"level"` // 1 to 10
+}
+
+// level returns the seat's level of a skill, 0 if it has none.
+func (x *seat) level(skill string) int {
+	for i := range x.skills {
+		if x.skills[i].Name == skill {
+			return x.skills[i].Level
+		}
+	}
+	return 0
+}
+
+// fits says whether x has the level that q asks for.
+func (q *queue) fits(x *seat) bool { return q.minLevel == 0 || x.level(q.skill) >= q.minLevel }
+
+// relaxes says whether q's level stops counting after some waiting.
+func (q *queue) relaxes() bool { return q.minLevel > 0 && q.relaxAfter > 0 }
+
+// compareIdle is the order in which q's idle seats are rung, those below its level
+// last. What it depends on doesn't change while a seat is idle.
+func (q *queue) compareIdle(a, b *seat) int {
+	if q.minLevel > 0 {
+		if fit := q.fits(a); fit != q.fits(b) {
+			if fit {
+				return -1
+			}
+			return 1
+		}
+	}
+	first := 0
+	switch q.strategy {
+	case StrategyLeastOccupied:
+		first = cmp.Compare(a.busy, b.busy)
+	case StrategyMostSkilled:
+		first = cmp.Compare(b.level(q.skill), a.level(q.skill))
+	case StrategyRoundRobin:
+		first = cmp.Compare(a.lastOffer, b.lastOffer)
+	}
+	if first != 0 {
+		return first
+	}
+	return cmp.Or(cmp.Compare(a.idleSince, b.idleSince), cmp.Compare(a.id, b.id))
+}
+
+func validStrategy(name string) bool {
+	switch name {
+	case "", StrategyLongestIdle, StrategyLeastOccupied, StrategyMostSkilled, StrategyRoundRobin:
+		return true
+	}
+	return false
+}
