@@ -1,0 +1,329 @@
+package sip
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	gosip "github.com/emiago/sipgo/sip"
+)
+
+// invite is one branch of a fork: an INVITE client transaction to one contact.
+type invite struct {
+	d       *Dialing
+	contact Contact
+	req     *gosip.Request
+	cancel  chan struct{} // closed to give the branch up
+	once    sync.Once
+	authed  bool
+}
+
+// abandonedInvite remembers a branch we stopped waiting for, so that a late
+// answer is still met: 1xx with CANCEL, 2xx with ACK and BYE.
+type abandonedInvite struct {
+	inv       *invite
+	cancelled bool
+}
+
+func (s *Stack) buildInvite(o Outgoing, c Contact) *gosip.Request {
+	req := gosip.NewRequest(gosip.INVITE, *c.uri.Clone())
+	s.address(req, c.bind, c.Network, c.Source)
+	from := &gosip.FromHeader{DisplayName: cleanName(o.FromName), Address: gosip.Uri{Scheme: "sip", User: o.FromUser, Host: viaHost(c.bind.host)}}
+	from.Params.Add("tag", gosip.GenerateTagN(16))
+	to := &gosip.ToHeader{Address: gosip.Uri{Scheme: "sip", User: o.ToUser, Host: c.uri.Host, Port: c.uri.Port}}
+	req.AppendHeader(from)
+	req.AppendHeader(to)
+	id := gosip.CallIDHeader(gosip.GenerateTagN(24) + "@" + c.bind.host)
+	req.AppendHeader(&id)
+	req.AppendHeader(&gosip.CSeqHeader{SeqNo: newSeq(), MethodName: gosip.INVITE})
+	s.common(req, c.bind)
+	for i := 0; i+1 < len(o.Headers); i += 2 {
+		req.AppendHeader(gosip.NewHeader(o.Headers[i], o.Headers[i+1]))
+	}
+	setSDP(req, o.Offer)
+	return req
+}
+
+// run sends the INVITE, once more with credentials if asked, and follows it to
+// its final answer. No number of provisional answers ends it (only the owner's
+// Cancel does).
+func (b *invite) run() {
+	s := b.d.stack
+	for {
+		within := connectWithin
+		if u := b.d.opt.Unreachable; u > 0 {
+			within = min(within, u) // to a TCP phone that has vanished
+		}
+		ctx, stop := context.WithTimeout(context.Background(), within)
+		tx, err := s.transact(ctx, b.req)
+		stop()
+		if err != nil {
+			s.log.Debug("invite not sent", "error", err)
+			s.obs.ClientRequest(string(gosip.INVITE), 0)
+			b.d.failed(Outcome{Cause: DialUnreachable})
+			return
+		}
+		if again := b.follow(tx); !again {
+			return
+		}
+	}
+}
+
+// follow reads the answers of one transaction; true means: send b.req again.
+func (b *invite) follow(tx gosip.ClientTransaction) (again bool) {
+	s := b.d.stack
+	tx.OnRetransmission(func(res *gosip.Response) { s.strayResponse(res) })
+	var silent <-chan time.Time
+	if b.d.opt.Unreachable > 0 {
+		t := time.NewTimer(b.d.opt.Unreachable)
+		defer t.Stop()
+		silent = t.C
+	}
+	cancel := b.cancel
+	var cancelOver <-chan time.Time
+	provisional, cancelled := false, false
+	for {
+		select {
+		case res := <-tx.Responses():
+			switch {
+			case res.IsProvisional():
+				if !provisional {
+					provisional, silent = true, nil
+				}
+				if res.StatusCode >= 180 && !cancelled {
+					b.d.ringOnce.Do(func() { close(b.d.ringing) })
+				}
+				if cancelled {
+					continue
+				}
+				if isClosed(b.cancel) {
+					// Given up before the first provisional answer: RFC 3261
+					// 9.1 allows CANCEL only now.
+					cancelled = true
+					cancelOver = b.sendCancel()
+				}
+				continue
+			case res.IsSuccess():
+				s.obs.ClientRequest(string(gosip.INVITE), res.StatusCode)
+				b.success(res)
+				return false
+			case (res.StatusCode == 401 || res.StatusCode == 407) && b.d.opt.Credentials != nil && !b.authed && !isClosed(b.cancel):
+				s.obs.ClientRequest(string(gosip.INVITE), res.StatusCode)
+				if b.retryWith(res) {
+					return true
+				}
+			default:
+				s.obs.ClientRequest(string(gosip.INVITE), res.StatusCode)
+			}
+			b.d.failed(Outcome{Code: res.StatusCode, Cause: causeOf(res.StatusCode)})
+			return false
+		case <-tx.Done():
+			s.obs.ClientRequest(string(gosip.INVITE), 0)
+			b.d.failed(Outcome{Cause: DialUnreachable})
+			return false
+		case <-silent:
+			s.obs.ClientRequest(string(gosip.INVITE), 0)
+			b.abandon(tx)
+			b.d.failed(Outcome{Cause: DialUnreachable})
+			return false
+		case <-cancel:
+			cancel = nil
+			if provisional {
+				cancelled = true
+				cancelOver = b.sendCancel()
+			}
+		case <-cancelOver:
+			// The peer answered CANCEL but never the INVITE (RFC 3261 9.1).
+			b.abandon(tx)
+			b.d.failed(Outcome{Cause: DialUnreachable})
+			return false
+		case <-s.closed:
+			tx.Terminate()
+			b.d.failed(Outcome{Cause: DialUnreachable})
+			return false
+		}
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// retryWith makes b.req the same call with the answer to the challenge.
+func (b *invite) retryWith(res *gosip.Response) bool {
+	b.authed = true
+	req := b.req.Clone()
+	req.RemoveHeader("Via")
+	if !authorise(req, res, *b.d.opt.Credentials) {
+		return false
+	}
+	b.d.stack.address(req, b.contact.bind, b.contact.Network, b.contact.Source)
+	req.CSeq().SeqNo++
+	b.req = req
+	return true
+}
+
+// success takes a 2xx: the first one wins, a later one is ended politely.
+func (b *invite) success(res *gosip.Response) {
+	l := b.leg(res)
+	d := b.d
+	// Known before it is acknowledged: the peer's BYE may follow the ACK at once.
+	d.stack.addLeg(l)
+	l.ack()
+	d.mu.Lock()
+	won := !d.over && d.winner == nil && !d.given
+	if won {
+		d.winner = b
+	}
+	d.mu.Unlock()
+	if won {
+		if d.finish(Outcome{Leg: l, Answer: res.Body(), Code: res.StatusCode}) {
+			d.stopOthers(b)
+			return
+		}
+	}
+	// CANCEL and 200 crossed, or another phone was faster (RFC 3261 9.1, 13.2.2.4).
+	if l.finish(End{Cause: EndLocal}) {
+		l.sendBye()
+	}
+	d.failed(Outcome{Cause: DialCancelled})
+}
+
+// leg builds the dialog from a 2xx (RFC 3261 12.1.2).
+func (b *invite) leg(res *gosip.Response) *Leg {
+	s := b.d.stack
+	toTag, _ := res.To().Params.Get("tag")
+	fromTag, _ := b.req.From().Params.Get("tag")
+	callID := string(*b.req.CallID())
+	l := &Leg{
+		stack: s, bind: b.contact.bind,
+		id:       dialogID{callID, fromTag, toTag},
+		network:  b.contact.Network,
+		local:    gosip.FromHeader{DisplayName: b.req.From().DisplayName, Address: *b.req.From().Address.Clone(), Params: b.req.From().Params.Clone()},
+		remote:   gosip.ToHeader{DisplayName: res.To().DisplayName, Address: *res.To().Address.Clone(), Params: res.To().Params.Clone()},
+		target:   *b.req.Recipient.Clone(),
+		localSeq: b.req.CSeq().SeqNo,
+		state:    legConfirmed, origin: b,
+		confirmed: make(chan struct{}), done: make(chan struct{}), txOver: make(chan struct{}),
+	}
+	if c := res.Contact(); c != nil && c.Address.Host != "" {
+		l.target = *c.Address.Clone()
+	}
+	l.routes = recordRoutes(res.GetHeaders("Record-Route"), true)
+	if b.contact.Source != "" {
+		l.dest = s.flow(l.network, b.contact.Source, true, len(l.routes) > 0)
+	}
+	l.confOnce.Do(func() { close(l.confirmed) })
+	return l
+}
+
+// ack acknowledges a 2xx (RFC 3261 13.2.2.4). Its CSeq is the INVITE's.
+func (l *Leg) ack() {
+	req := l.request(gosip.ACK)
+	if err := l.stack.write(req); err != nil {
+		l.stack.log.Warn("ack not sent", "sip_call_id", l.id.callID, "error", err)
+	}
+}
+
+// sendCancel cancels the branch and returns when to stop waiting for its 487.
+func (b *invite) sendCancel() <-chan time.Time {
+	s := b.d.stack
+	req := gosip.NewRequest(gosip.CANCEL, *b.req.Recipient.Clone())
+	req.AppendHeader(b.req.Via().Clone())
+	for _, name := range []string{"Route", "From", "To", "Call-ID"} {
+		for _, h := range b.req.GetHeaders(name) {
+			req.AppendHeader(gosip.HeaderClone(h))
+		}
+	}
+	req.AppendHeader(&gosip.CSeqHeader{SeqNo: b.req.CSeq().SeqNo, MethodName: gosip.CANCEL})
+	mf := gosip.MaxForwardsHeader(70)
+	req.AppendHeader(&mf)
+	req.SetBody(nil)
+	req.SetTransport(b.contact.Network)
+	req.Laddr = b.req.Laddr
+	if b.contact.Source != "" {
+		req.SetDestination(b.contact.Source)
+	}
+	s.background(req)
+	return time.After(timeout)
+}
+
+// abandon stops sending and keeps the branch in mind for as long as an answer
+// may come.
+func (b *invite) abandon(tx gosip.ClientTransaction) {
+	s := b.d.stack
+	branch, _ := b.req.Via().Params.Get("branch")
+	s.mu.Lock()
+	s.abandoned[branch] = &abandonedInvite{inv: b}
+	s.mu.Unlock()
+	tx.Terminate()
+	time.AfterFunc(timeout, func() {
+		s.mu.Lock()
+		delete(s.abandoned, branch)
+		s.mu.Unlock()
+	})
+}
+
+// strayResponse meets answers that no transaction waits for: repeated 2xx of our
+// legs get their ACK again, 2xx of other branches of a fork get ACK and BYE
+// (RFC 3261 13.2.2.4), and late answers to abandoned INVITEs are ended.
+func (s *Stack) strayResponse(res *gosip.Response) {
+	seq := res.CSeq()
+	if seq == nil || seq.MethodName != gosip.INVITE || res.To() == nil || res.From() == nil || res.CallID() == nil || res.Via() == nil || s.isClosed() {
+		return
+	}
+	to, _ := res.To().Params.Get("tag")
+	from, _ := res.From().Params.Get("tag")
+	branch, _ := res.Via().Params.Get("branch")
+	s.mu.Lock()
+	known := s.legs[dialogID{string(*res.CallID()), from, to}]
+	late := s.abandoned[branch]
+	cancelNow := late != nil && res.IsProvisional() && !late.cancelled
+	if cancelNow {
+		late.cancelled = true
+	}
+	s.mu.Unlock()
+	switch {
+	case known != nil && res.IsSuccess():
+		known.ack()
+	case cancelNow:
+		late.inv.sendCancel()
+	case res.IsSuccess():
+		s.endStray(res, late)
+	}
+}
+
+// endStray sends ACK and BYE into a dialog that nobody wants. Only answers to
+// our own INVITEs get here: their From carries a tag that we made.
+func (s *Stack) endStray(res *gosip.Response, late *abandonedInvite) {
+	inv := s.findInvite(res, late)
+	if inv == nil {
+		return
+	}
+	l := inv.leg(res)
+	l.ack()
+	if l.finish(End{Cause: EndLocal}) {
+		l.sendBye()
+	}
+}
+
+func (s *Stack) findInvite(res *gosip.Response, late *abandonedInvite) *invite {
+	if late != nil {
+		return late.inv
+	}
+	id, from := string(*res.CallID()), ""
+	from, _ = res.From().Params.Get("tag")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.legs {
+		if l.id.callID == id && l.id.localTag == from && l.origin != nil {
+			return l.origin
+		}
+	}
+	return nil
+}

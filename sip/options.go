@@ -1,0 +1,119 @@
+package sip
+
+import (
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// Listener is one address the stack receives on.
+type Listener struct {
+	// Network is "udp" or "tcp".
+	Network string
+	// Addr is the concrete address to bind; port 0 lets the kernel choose.
+	// 0.0.0.0 and :: are refused: answers and requests must leave from the
+	// address the peer knows.
+	Addr netip.AddrPort
+	// Advertise is the host, or host:port, written into Via and Contact when
+	// it differs from Addr (a server behind NAT). Empty means Addr.
+	Advertise string
+	// PacketConn, when set, is served in place of a new UDP socket: a test
+	// puts a network of its own there. Addr is not used then.
+	PacketConn net.PacketConn
+}
+
+// Handlers are what a stack calls. They run on goroutines of the stack. Nil
+// handlers refuse.
+type Handlers struct {
+	// Invite receives every admitted call, and may block. The leg must be
+	// answered, rejected or hung up by the handler or by whoever it hands the
+	// leg to.
+	Invite func(*Leg)
+	// Registered is told the number of contacts an account has after each
+	// change; 0 means the account can't be rung any more. It is called once at
+	// a time, and the last call tells the latest number; it must not block for
+	// long, registrations wait for it.
+	Registered func(user string, contacts int)
+}
+
+// Observer counts what the stack does. Methods must not block.
+type Observer interface {
+	// ServerRequest is a request received and the final status sent for it.
+	ServerRequest(method string, code int)
+	// ClientRequest is a request sent and the final status received for it;
+	// code 0 means none came (time-out, transport error, given up).
+	ClientRequest(method string, code int)
+	// Refused is a request turned away before it became work, by reason:
+	// unknown_source, bad_credentials, stale_nonce, replayed_nonce, overload,
+	// malformed, bad_version.
+	Refused(reason string)
+}
+
+// Options configure a Stack. The zero value of each limit is the default in its
+// comment.
+type Options struct {
+	Listen    []Listener
+	UserAgent string // "hotline"
+	Realm     string // digest realm, "hotline"
+	Handlers  Handlers
+	Access    Access
+
+	MaxCalls       int           // INVITE dialogs at once, then 503; 2000
+	MaxPending     int           // requests being worked on at once, then 503; 4000
+	MaxConnections int           // TCP connections at once; 1024
+	MaxSources     int           // UDP peers remembered at once; 8192
+	IdleTimeout    time.Duration // silent TCP connections are closed; 1 h
+	RetryAfter     time.Duration // told with 503; 2 s, negative for none
+	Unreachable    time.Duration // no provisional answer from an agent's phone; 3 s
+
+	MinExpires  time.Duration // shortest registration; 60 s
+	MaxExpires  time.Duration // longest registration; 1 h
+	MaxContacts int           // contacts per account, the oldest gives way; 4
+	NonceTTL    time.Duration // life of a digest nonce; 5 min
+
+	Logger   *slog.Logger
+	Observer Observer
+}
+
+func (o *Options) defaults() {
+	def := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	dur := func(v *time.Duration, d time.Duration) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	def(&o.MaxCalls, 2000)
+	def(&o.MaxPending, 4000)
+	def(&o.MaxConnections, 1024)
+	def(&o.MaxSources, 8192)
+	def(&o.MaxContacts, 4)
+	dur(&o.IdleTimeout, time.Hour)
+	dur(&o.RetryAfter, 2*time.Second)
+	dur(&o.Unreachable, 3*time.Second)
+	dur(&o.MinExpires, 60*time.Second)
+	dur(&o.MaxExpires, time.Hour)
+	dur(&o.NonceTTL, 5*time.Minute)
+	if o.UserAgent == "" {
+		o.UserAgent = "hotline"
+	}
+	if o.Realm == "" {
+		o.Realm = "hotline"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Observer == nil {
+		o.Observer = noObserver{}
+	}
+}
+
+type noObserver struct{}
+
+func (noObserver) ServerRequest(string, int) {}
+func (noObserver) ClientRequest(string, int) {}
+func (noObserver) Refused(string)            {}
