@@ -30,6 +30,7 @@ func (c *checker) all() {
 	c.featureCodes()
 	c.storage()
 	c.http()
+	c.classes()
 }
 
 // place is where the value at path stands, or else what it would belong to.

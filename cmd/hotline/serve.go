@@ -140,22 +140,3 @@ func setLevel(level *slog.LevelVar, cfg *config.Config) {
 		level.Set(l)
 	}
 }
-
-func checkCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "check FILE",
-		Short: "Say everything that is wrong with a configuration file",
-		Long: `Say everything that is wrong with a configuration file, one line for each
-problem: FILE:LINE:COLUMN: what; hint. Exit code 1 when there is any.`,
-		Example: "  hotline check config.yaml && systemctl reload hotline",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := loadConfig(args[0]); err != nil {
-				fmt.Fprintln(cmd.OutOrStdout(), err)
-				return exitError{1}
-			}
-			fmt.Fprintln(cmd.OutOrStdout(), args[0]+": ok")
-			return nil
-		},
-	}
-}
