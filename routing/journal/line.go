@@ -32,16 +32,21 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 const crcDigits = 8
 
 func appendLine(buf []byte, e routing.Entry) ([]byte, error) {
-	body, err := json.Marshal(e)
+	start := len(buf)
+	line, err := e.AppendJSON(append(buf, "00000000 "...))
 	if err != nil {
-		return buf, err
+		return line[:start], err
 	}
+	body := line[start+crcDigits+1:]
 	if len(body) > maxLine-crcDigits-2 {
-		return buf, fmt.Errorf("entry of %d bytes is too long; the limit is %d", len(body), maxLine)
+		return line[:start], fmt.Errorf("entry of %d bytes is too long; the limit is %d", len(body), maxLine)
 	}
-	buf = fmt.Appendf(buf, "%08x ", crc32.Checksum(body, castagnoli))
-	buf = append(buf, body...)
-	return append(buf, '\n'), nil
+	crc := crc32.Checksum(body, castagnoli)
+	for i := crcDigits - 1; i >= 0; i-- {
+		line[start+i] = "0123456789abcdef"[crc&0xf]
+		crc >>= 4
+	}
+	return append(line, '\n'), nil
 }
 
 var errNotWhole = errors.New("checksum and line do not belong together")
