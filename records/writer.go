@@ -38,6 +38,7 @@ type Options struct {
 type Writer struct {
 	opt   Options
 	queue chan Record
+	flush chan chan error
 	done  chan struct{} // the goroutine that writes is gone
 	sink  sink
 	loss  loss
@@ -80,7 +81,7 @@ func start(opt Options, to sink) *Writer {
 	if opt.Logger == nil {
 		opt.Logger = slog.Default()
 	}
-	w := &Writer{opt: opt, queue: make(chan Record, opt.Queue), done: make(chan struct{}), sink: to}
+	w := &Writer{opt: opt, queue: make(chan Record, opt.Queue), flush: make(chan chan error), done: make(chan struct{}), sink: to}
 	go w.run()
 	return w
 }
@@ -116,22 +117,49 @@ func (w *Writer) Close() error {
 	return w.err
 }
 
+// Flush makes durable what was handed over before. It blocks as long as the
+// disk does.
+func (w *Writer) Flush() error {
+	done := make(chan error, 1)
+	select {
+	case w.flush <- done:
+		return <-done
+	case <-w.done:
+		return w.err
+	}
+}
+
 func (w *Writer) run() {
 	defer close(w.done)
-	for r := range w.queue {
-		line, err := json.Marshal(r)
-		if err == nil {
-			err = w.sink.write(r.day(), append(line, '\n'))
-		}
-		if err != nil {
-			if w.opt.Observer != nil {
-				w.opt.Observer.RecordFailed()
+	for open := true; open; {
+		var r Record
+		select {
+		case r, open = <-w.queue:
+			if open {
+				w.put(r)
 			}
-			w.loss.note(w.opt.Logger, true, err)
+		case done := <-w.flush:
+			for range len(w.queue) {
+				w.put(<-w.queue)
+			}
+			done <- w.sink.close() // the next record opens it again
 		}
 	}
 	w.err = w.sink.close()
 	w.loss.tell(w.opt.Logger)
+}
+
+func (w *Writer) put(r Record) {
+	line, err := json.Marshal(r)
+	if err == nil {
+		err = w.sink.write(r.day(), append(line, '\n'))
+	}
+	if err != nil {
+		if w.opt.Observer != nil {
+			w.opt.Observer.RecordFailed()
+		}
+		w.loss.note(w.opt.Logger, true, err)
+	}
 }
 
 // loss logs what is lost, at once and then once a minute.

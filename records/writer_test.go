@@ -357,3 +357,25 @@ func BenchmarkWrite(b *testing.B) {
 	}
 	closeWriter(b, w)
 }
+
+// Flush waits for what was written before, and only for that.
+func TestFlush(t *testing.T) {
+	dir := t.TempDir()
+	w := open(t, dir)
+	for i := range 100 {
+		w.Write(record(fmt.Sprintf("c%d", i), noon))
+		if i%25 != 24 {
+			continue
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(lines(t, dir)); n != i+1 {
+			t.Errorf("%d records after %d were flushed", n, i+1)
+		}
+	}
+	closeWriter(t, w)
+	if err := w.Flush(); err != nil {
+		t.Errorf("after Close: %v", err)
+	}
+}

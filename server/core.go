@@ -33,6 +33,8 @@ type core struct {
 	views int // events since the invariants were last checked
 	wrong uint64
 
+	save saving
+
 	mu     sync.Mutex
 	owners map[routing.CallID]chan routing.Decision
 }
@@ -48,16 +50,21 @@ const (
 // newCore reads the journal back, without carrying anything out, and returns
 // the calls that were closed on the way: their records may be missing.
 func newCore(node string, j journal.Journal, log *slog.Logger) (*core, []routing.CallView, error) {
+	state, from, err := resume(j, log)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the journal back: %w", err)
+	}
 	c := &core{
-		node: node, journal: j, log: log, state: routing.New(),
+		node: node, journal: j, log: log, state: state,
 		decided: func(routing.Decision, uint64) {},
 		inbox:   make(chan func(), inboxSize), done: make(chan struct{}), stop: make(chan struct{}),
 		owners: make(map[routing.CallID]chan routing.Decision),
+		save:   newSaving(),
 	}
 	var closed []routing.CallView
 	entries := 0
 	start := time.Now()
-	err := j.Read(0, func(e routing.Entry) error {
+	err = j.Read(from, func(e routing.Entry) error {
 		entries++
 		for _, d := range c.state.Apply(e) {
 			if cl, ok := d.(routing.Closed); ok {
@@ -72,8 +79,9 @@ func newCore(node string, j journal.Journal, log *slog.Logger) (*core, []routing
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the journal back: %w", err)
 	}
-	if entries > 0 {
-		log.Info("journal read back", "entries", entries, "took", time.Since(start), "calls_open", len(c.state.Calls()))
+	c.save.changed += entries
+	if entries > 0 || from > 0 {
+		log.Info("journal read back", "from", from, "entries", entries, "took", time.Since(start), "calls_open", len(c.state.Calls()))
 	}
 	return c, closed, nil
 }
@@ -93,7 +101,10 @@ func (c *core) run() {
 			f()
 		case <-c.tick.C:
 			c.apply(routing.Tick{})
+		case err := <-c.save.done:
+			c.saved(err)
 		case <-c.stop:
+			defer c.saveLast()
 			for { // what was posted before the end still counts
 				select {
 				case f := <-c.inbox:
@@ -130,6 +141,7 @@ func (c *core) apply(ev routing.Event) {
 		c.decided(d, seq)
 		c.deliver(d)
 	}
+	c.saveWhenDue(seq != 0)
 	if c.views++; c.views >= checkEvery {
 		c.views = 0
 		if err := c.state.Check(); err != nil {

@@ -19,6 +19,8 @@ type memJournal struct {
 	mu      sync.Mutex
 	entries []routing.Entry
 	broken  error
+	snaps   map[uint64][]byte
+	kept    chan uint64 // if not nil, told of each snapshot
 }
 
 func (j *memJournal) Append(e routing.Entry) (uint64, error) {
@@ -32,13 +34,48 @@ func (j *memJournal) Append(e routing.Entry) (uint64, error) {
 	return e.Seq, nil
 }
 
-func (j *memJournal) Read(_ uint64, fn func(routing.Entry) error) error {
+func (j *memJournal) Read(from uint64, fn func(routing.Entry) error) error {
 	for _, e := range j.entries {
+		if e.Seq < from {
+			continue
+		}
 		if err := fn(e); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (j *memJournal) Follow(context.Context, uint64, func(routing.Entry) error) error {
+	return errors.New("nobody follows")
+}
+
+func (j *memJournal) WriteSnapshot(seq uint64, data []byte) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.kept != nil {
+		defer func() { j.kept <- seq }()
+	}
+	if j.broken != nil {
+		return j.broken
+	}
+	if j.snaps == nil {
+		j.snaps = make(map[uint64][]byte)
+	}
+	j.snaps[seq] = data
+	return nil
+}
+
+func (j *memJournal) Snapshot(upTo uint64) (uint64, []byte, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var newest uint64
+	for seq := range j.snaps {
+		if seq <= upTo {
+			newest = max(newest, seq)
+		}
+	}
+	return newest, j.snaps[newest], nil
 }
 
 func (j *memJournal) Close() error { return nil }

@@ -148,6 +148,7 @@ func (s *Server) openCore(cfg *config.Config) error {
 		return err
 	}
 	c.decided = s.decided
+	c.save.settle = s.records.Flush
 	s.core = c
 	go c.run()
 	c.post(routing.NodeStarted{})

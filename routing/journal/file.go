@@ -24,8 +24,10 @@ type FileOptions struct {
 	// SyncWithin is how long after an entry was written its fsync begins, and so
 	// the window that a power cut can take; 0 means 50 ms.
 	SyncWithin time.Duration
-	// KeepSegments is how many segments are kept, the current one included; 0
-	// means all. What is dropped is missing when the journal is read back.
+	// KeepSegments is how many segments are kept at least, the current one
+	// included; 0 means all. Only segments wholly before the older of the two
+	// newest whole snapshots are dropped, so that nothing is missing when the
+	// journal is read back, even if one of the two is damaged.
 	KeepSegments int
 	// Logger may be nil: slog.Default().
 	Logger *slog.Logger
@@ -45,6 +47,7 @@ type Stats struct {
 	Errors       uint64 // as given to OnError
 	TornBytes    int64  // of an unfinished entry, cut off by OpenFile
 	SegmentBytes int64  // of the current segment
+	Snapshots    uint64 // written
 }
 
 // File is a Journal in a directory of segment files. Only one process can have
@@ -59,9 +62,13 @@ type File struct {
 	closing   chan struct{}
 	syncer    sync.WaitGroup
 
+	snapshotting sync.Mutex // held while a snapshot is written; before mu
+
 	mu     sync.Mutex
-	firsts []uint64 // of the segments, in order
-	seg    *os.File // current segment; nil after a failure, until the next Append
+	firsts []uint64      // of the segments, in order
+	snaps  []uint64      // entries of the whole snapshots, in order
+	grown  chan struct{} // closed when an entry is added; nil when nobody waits
+	seg    *os.File      // current segment; nil after a failure, until the next Append
 	size   int64
 	next   uint64 // number of the next entry
 	lost   uint64 // entries lost since the last that was written
@@ -95,7 +102,10 @@ func OpenFile(opt FileOptions) (*File, error) {
 		return nil, err
 	}
 	f := &File{opt: opt, log: opt.Logger, lock: lock, next: 1, syncAsked: make(chan struct{}, 1), closing: make(chan struct{})}
-	if err := f.recover(); err != nil {
+	if err := errors.Join(f.recover(), f.recoverSnapshots()); err != nil {
+		if f.seg != nil {
+			f.seg.Close()
+		}
 		lock.Close()
 		return nil, err
 	}
@@ -223,6 +233,7 @@ func (f *File) Append(e routing.Entry) (uint64, error) {
 	f.lost = 0
 	f.next++
 	f.stats.Appended++
+	f.wake()
 	return e.Seq, nil
 }
 
@@ -285,9 +296,10 @@ func (f *File) giveUp(n int) {
 	f.seg = nil
 }
 
-// drop deletes the oldest segments beyond those to be kept.
+// drop deletes the oldest segments beyond those to be kept, if a snapshot has
+// seen all of them.
 func (f *File) drop() {
-	for f.opt.KeepSegments > 0 && len(f.firsts) > f.opt.KeepSegments {
+	for f.opt.KeepSegments > 0 && len(f.firsts) > f.opt.KeepSegments && f.firsts[1] <= f.needed() {
 		err := os.Remove(filepath.Join(f.opt.Dir, segmentName(f.firsts[0])))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			f.failed("drop an old segment", err)
@@ -438,6 +450,7 @@ func (f *File) Close() error {
 	}
 	f.closed = true
 	close(f.closing)
+	f.wake()
 	f.mu.Unlock()
 	f.syncer.Wait()
 	f.mu.Lock()

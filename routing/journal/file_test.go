@@ -225,23 +225,6 @@ func TestSegments(t *testing.T) {
 	}
 }
 
-func TestRetention(t *testing.T) {
-	dir := t.TempDir()
-	f := openDir(t, FileOptions{Dir: dir, SegmentBytes: 300, KeepSegments: 3})
-	fill(t, f, 50)
-	s := f.Stats()
-	if s.Segments != 3 || s.First < 30 || count(t, f) != int(s.Last-s.First+1) {
-		t.Errorf("%+v", s)
-	}
-	if err := f.Read(1, func(routing.Entry) error { return nil }); !errors.Is(err, ErrTrimmed) {
-		t.Errorf("error %v", err)
-	}
-	names, err := os.ReadDir(dir)
-	if err != nil || len(names) != 4 { // and the lock
-		t.Errorf("%v, error %v", names, err)
-	}
-}
-
 func TestOneProcessAtATime(t *testing.T) {
 	dir := t.TempDir()
 	f := openDir(t, FileOptions{Dir: dir})

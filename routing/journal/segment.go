@@ -8,9 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 
 	"hotline/routing"
 )
@@ -20,20 +17,7 @@ func segmentName(first uint64) string { return fmt.Sprintf("journal-%020d.log", 
 
 // segments returns the numbers of the first entries of the segments in dir, sorted.
 func segments(dir string) ([]uint64, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	var firsts []uint64
-	for _, e := range entries {
-		digits, ok := strings.CutPrefix(e.Name(), "journal-")
-		digits, ok2 := strings.CutSuffix(digits, ".log")
-		if first, err := strconv.ParseUint(digits, 10, 64); ok && ok2 && err == nil && segmentName(first) == e.Name() {
-			firsts = append(firsts, first)
-		}
-	}
-	slices.Sort(firsts)
-	return firsts, nil
+	return numbered(dir, "journal-", ".log", segmentName)
 }
 
 // CorruptError says where a journal can't be trusted. Nothing after that place

@@ -30,6 +30,16 @@ func Run(t *testing.T, newHome func(t *testing.T) Home) {
 		"appends from many goroutines have one order":        concurrent,
 		"a closed journal says so":                           closed,
 		"an entry that can't be written takes no number":     badEntry,
+		"a snapshot comes back, the newest first":            snapshot,
+		"a snapshot may be replaced, not overtaken":          snapshotOrder,
+		"a snapshot may be written while entries come":       snapshotBeside,
+		"a follower gets what is there and what comes":       follow,
+		"a follower starts anywhere":                         followFrom,
+		"a follower ends with its context":                   followCancelled,
+		"a follower ends with its own error":                 followerError,
+		"a follower ends when the journal is closed":         followClosed,
+		"a follower may append":                              followAppends,
+		"many followers get the same":                        manyFollowers,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newHome(t)) })
 	}
@@ -214,6 +224,15 @@ func closed(t *testing.T, h Home) {
 	}
 	if err := j.Read(0, func(routing.Entry) error { return nil }); !errors.Is(err, journal.ErrClosed) {
 		t.Errorf("read: %v", err)
+	}
+	if err := j.Follow(t.Context(), 0, func(routing.Entry) error { return nil }); !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("follow: %v", err)
+	}
+	if err := j.WriteSnapshot(1, nil); !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("write a snapshot: %v", err)
+	}
+	if _, _, err := j.Snapshot(1); !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("snapshot: %v", err)
 	}
 }
 
