@@ -28,6 +28,7 @@ func (c *checker) all() {
 	c.queues()
 	c.agents()
 	c.featureCodes()
+	c.emergencies()
 	c.storage()
 	c.http()
 	c.classes()

@@ -43,6 +43,8 @@ type Config struct {
 	Routing Routing `yaml:"routing"`
 	// FeatureCodes are what agents dial to say what they do.
 	FeatureCodes FeatureCodes `yaml:"feature_codes"`
+	// Emergencies are named policies for a bad hour.
+	Emergencies []Emergency `yaml:"emergencies"`
 	// Prompts are recordings beside those that are built in.
 	Prompts Prompts `yaml:"prompts"`
 	// Flows are what callers hear and press, by name. At least one.

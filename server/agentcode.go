@@ -38,9 +38,13 @@ func (s *Server) agentCall(leg *sip.Leg) {
 		s.core.post(routing.WrapUpEnded{Seat: routing.SeatID(in.Agent)})
 		say = "wrap-up-ended"
 	default:
-		log.Warn("agent dialled an unknown code")
-		_ = leg.Reject(404, "Not Found")
-		return
+		prompt, ok := s.toggleEmergency(cfg, in.Agent, dialled)
+		if !ok {
+			log.Warn("agent dialled an unknown code")
+			_ = leg.Reject(404, "Not Found")
+			return
+		}
+		say = prompt
 	}
 	s.confirm(leg, cfg, say)
 }

@@ -43,7 +43,7 @@ type figures struct {
 // run is the way of one call.
 func (c *call) run() {
 	defer c.close()
-	if !c.accept() {
+	if !c.accept() || !c.bear() {
 		return
 	}
 	if !c.askIVR() {

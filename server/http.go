@@ -14,11 +14,13 @@ import (
 
 // Status is what /api/status and the demo's table show.
 type Status struct {
-	Node     string              `json:"node"`
-	Draining bool                `json:"draining"`
-	Calls    int                 `json:"calls"`
-	Queues   []routing.QueueView `json:"queues"`
-	Seats    []routing.SeatView  `json:"seats"`
+	Node     string `json:"node"`
+	Draining bool   `json:"draining"`
+	// Emergency that is on, if any.
+	Emergency string              `json:"emergency,omitempty"`
+	Calls     int                 `json:"calls"`
+	Queues    []routing.QueueView `json:"queues"`
+	Seats     []routing.SeatView  `json:"seats"`
 }
 
 func (s *Server) routes() http.Handler {
@@ -29,7 +31,17 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /api/status", s.authorised(s.getStatus))
 	mux.HandleFunc("GET /api/seats", s.authorised(s.getSeats))
 	mux.HandleFunc("POST /api/seats/{seat}/free", s.authorised(s.postFree))
+	mux.HandleFunc("POST /api/emergency/{name}", s.authorised(func(w http.ResponseWriter, r *http.Request) { s.switchEmergency(w, r.PathValue("name")) }))
+	mux.HandleFunc("DELETE /api/emergency", s.authorised(func(w http.ResponseWriter, _ *http.Request) { s.switchEmergency(w, "") }))
 	return mux
+}
+
+func (s *Server) switchEmergency(w http.ResponseWriter, name string) {
+	if err := s.SetEmergency(name); err != nil {
+		problem(w, http.StatusNotFound, err.Error())
+		return
+	}
+	reply(w, http.StatusOK, map[string]string{"emergency": name})
 }
 
 // authorised asks for the API token where one is configured.
@@ -72,7 +84,7 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request, ready bool) {
 
 // Status takes a snapshot; it waits for routing, at most until ctx ends.
 func (s *Server) Status(ctx context.Context) (Status, error) {
-	st := Status{Node: s.core.node, Draining: s.draining.Load(), Calls: s.Calls()}
+	st := Status{Node: s.core.node, Emergency: s.Emergency(), Draining: s.draining.Load(), Calls: s.Calls()}
 	err := s.core.view(ctx, func(r *routing.State) { st.Queues, st.Seats = r.Queues(), r.Seats() })
 	return st, err
 }

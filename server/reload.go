@@ -28,7 +28,10 @@ func (s *Server) Reload(cfg *config.Config) (restart []string, err error) {
 	}
 	s.who.replace(who)
 	// Routing first: a seat must exist before its agent can register.
-	s.core.post(routing.PolicyChanged{Policy: cfg.Policy()})
+	if _, still := cfg.Emergency(s.Emergency()); !still {
+		s.emergency.Store("")
+	}
+	s.core.post(routing.PolicyChanged{Policy: cfg.EmergencyPolicy(s.Emergency())})
 	s.sip.SetAccess(cfg.SIPAccess())
 	s.settings.Store(set)
 	s.log.Info("config reloaded", "needs_restart", restart)

@@ -41,7 +41,9 @@ type Server struct {
 	version  string
 	log      *slog.Logger
 	settings atomic.Pointer[settings]
-	started  *config.Config
+	// emergency is the name of the one that is on.
+	emergency atomic.Value
+	started   *config.Config
 
 	sip     *sip.Stack
 	media   *media.Engine
@@ -152,7 +154,8 @@ func (s *Server) openCore(cfg *config.Config) error {
 	s.core = c
 	go c.run()
 	c.post(routing.NodeStarted{})
-	c.post(routing.PolicyChanged{Policy: cfg.Policy()})
+	s.emergency.Store(keptEmergency(cfg))
+	c.post(routing.PolicyChanged{Policy: cfg.EmergencyPolicy(s.Emergency())})
 	return nil
 }
 
