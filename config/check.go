@@ -207,6 +207,10 @@ func (c *checker) queues() {
 			c.wrong(at, "add it to the queues of an agent", "nobody serves queue %s", q.Name)
 		}
 		c.skill(i, &q, whole)
+		c.exits(i, &q)
+	}
+	if !c.bad["queues"] {
+		c.exitCircle()
 	}
 }
 

@@ -295,6 +295,35 @@ type Queue struct {
 	// RelaxAfter is how long a caller waits for that level; then any agent of the
 	// queue is rung. 0s to 24h, default 0s: for ever.
 	RelaxAfter time.Duration `yaml:"relax_after" default:"0s" min:"0s" max:"24h"`
+	// MaxWaiting is how many callers may wait here; one more isn't let in. 0 to
+	// 100000, default 0: any number.
+	MaxWaiting int `yaml:"max_waiting" default:"0" min:"0" max:"100000"`
+	// WhenFull is where that one goes. Default: hung up.
+	WhenFull Exit `yaml:"when_full"`
+	// MaxWait is how long a caller may wait here. 0s to 24h, default 0s: for ever.
+	MaxWait time.Duration `yaml:"max_wait" default:"0s" min:"0s" max:"24h"`
+	// WhenTooLong is where the caller then goes. Default: hung up.
+	WhenTooLong Exit `yaml:"when_too_long"`
+	// JoinEmpty lets callers in while nobody is there: no agent of the queue who
+	// could take its calls has a phone registered and is ready or busy. Default
+	// true.
+	JoinEmpty bool `yaml:"join_empty" default:"true"`
+	// LeaveEmpty is how long callers wait on while nobody is there. 0s to 24h,
+	// default 0s: for ever.
+	LeaveEmpty time.Duration `yaml:"leave_empty" default:"0s" min:"0s" max:"24h"`
+	// WhenEmpty is where callers go who aren't let in, or leave, because nobody is
+	// there. Default: hung up.
+	WhenEmpty Exit `yaml:"when_empty"`
+}
+
+// Exit is where a caller goes whom a queue doesn't take or keep: into another
+// queue, at the old place, or out.
+type Exit struct {
+	// Queue to wait in. Exits may not lead in a circle. Default: none.
+	Queue string `yaml:"queue"`
+	// HangUp is the prompt that is played before the caller is hung up. Default:
+	// none, at once.
+	HangUp string `yaml:"hang_up"`
 }
 
 // Agent is a person who answers calls, at a seat of the same name.

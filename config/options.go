@@ -47,7 +47,16 @@ func (q *Queue) policy() routing.QueuePolicy {
 	return routing.QueuePolicy{
 		ID: routing.QueueID(q.Name), WrapUp: micro(q.WrapUp), Strategy: q.Strategy,
 		Skill: q.Skill, MinLevel: q.MinLevel, RelaxAfter: micro(q.RelaxAfter),
+		Limits: routing.Limits{
+			MaxWaiting: q.MaxWaiting, WhenFull: q.WhenFull.exit(),
+			MaxWait: micro(q.MaxWait), WhenTooLong: q.WhenTooLong.exit(),
+			RefuseEmpty: !q.JoinEmpty, LeaveEmpty: micro(q.LeaveEmpty), WhenEmpty: q.WhenEmpty.exit(),
+		},
 	}
+}
+
+func (e Exit) exit() routing.Exit {
+	return routing.Exit{Queue: routing.QueueID(e.Queue), Prompt: e.HangUp}
 }
 
 // Of is what is promised to tier t.

@@ -131,7 +131,7 @@ func (k known) fold(name string) string {
 }
 
 var (
-	outcomes      = set("answered abandoned ivr rejected cut failed")
+	outcomes      = set("answered abandoned shed ivr rejected cut failed")
 	offerOutcomes = set("answered withdrawn refused busy no_answer unreachable fault")
 	sources       = set("redis file cache default anonymous")
 	lookupReasons = set("timeout unreachable garbage busy")

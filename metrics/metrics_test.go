@@ -186,6 +186,8 @@ hotline_queue_left_total{exit="abandoned",queue="fault"} 1
 hotline_queue_left_total{exit="answered",queue="fault"} 1
 hotline_queue_left_total{exit="cut",queue="fault"} 0
 hotline_queue_left_total{exit="failed",queue="fault"} 0
+hotline_queue_left_total{exit="moved_on",queue="fault"} 0
+hotline_queue_left_total{exit="shed",queue="fault"} 0
 # HELP hotline_queue_ready_seats Registered seats with a ready agent that serve the queue, busy ones included.
 # TYPE hotline_queue_ready_seats gauge
 hotline_queue_ready_seats{queue="fault"} 1

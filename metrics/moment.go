@@ -88,7 +88,7 @@ func (m *Metrics) prepare(queues []routing.QueueView) {
 }
 
 // queueOutcomes are the outcomes of calls that entered a queue.
-var queueOutcomes = []routing.Outcome{routing.OutcomeAnswered, routing.OutcomeAbandoned, routing.OutcomeCut, routing.OutcomeFailed}
+var queueOutcomes = []routing.Outcome{routing.OutcomeAnswered, routing.OutcomeAbandoned, routing.OutcomeShed, routing.OutcomeCut, routing.OutcomeFailed}
 
 func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ...string) {
 	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
@@ -141,6 +141,8 @@ func (m *Metrics) collectQueues(ch chan<- prometheus.Metric, s *Snapshot) {
 		count(ch, m.moment.entered, q.Totals.Entered, id)
 		count(ch, m.moment.left, q.Totals.Answered, id, "answered")
 		count(ch, m.moment.left, q.Totals.Abandoned, id, "abandoned")
+		count(ch, m.moment.left, q.Totals.MovedOn, id, "moved_on")
+		count(ch, m.moment.left, q.Totals.Shed, id, "shed")
 		count(ch, m.moment.left, q.Totals.Cut, id, "cut")
 		count(ch, m.moment.left, q.Totals.Failed, id, "failed")
 	}

@@ -27,7 +27,7 @@ type Record struct {
 	// Seq is the journal entry that closed the call; left out when not known.
 	Seq uint64 `json:"seq,omitempty"`
 
-	// Outcome is "answered", "abandoned", "ivr", "rejected", "cut" or "failed".
+	// Outcome is "answered", "abandoned", "shed", "ivr", "rejected", "cut" or "failed".
 	Outcome string `json:"outcome"`
 	// Cause is why the call ended, such as "caller_hung_up".
 	Cause string `json:"cause,omitempty"`
@@ -47,9 +47,11 @@ type Record struct {
 	Language string `json:"language,omitempty"`
 	Source   string `json:"source,omitempty"`
 
-	// Queue is where the call waited; Step is how far the circle of candidates
-	// had widened: "manager", "team" or "queue".
+	// Queue is where the call waited last; Moves are its ways out of the queues
+	// before. Step is how far the circle of candidates
+	// had widened: "manager", "team", "queue" or "relaxed".
 	Queue string `json:"queue,omitempty"`
+	Moves []Move `json:"moves,omitempty"`
 	Step  string `json:"step,omitempty"`
 	// Seat and Agent are who talked with the caller.
 	Seat  string `json:"seat,omitempty"`
@@ -79,6 +81,14 @@ type Record struct {
 	// leg that never was, and for a call that was cut by the end of its node.
 	CallerMedia Media `json:"caller_media,omitzero"`
 	AgentMedia  Media `json:"agent_media,omitzero"`
+}
+
+// Move is a call's way out of one queue into the next.
+type Move struct {
+	From string `json:"from"`
+	At   Time   `json:"at"`
+	// Cause is "queue_full", "nobody_there" or "waited_too_long".
+	Cause string `json:"cause"`
 }
 
 // Offer is one time that an agent's phone was rung.
@@ -118,6 +128,9 @@ func New(v routing.CallView, caller, agent Media) Record {
 		QueueWait: Seconds(v.QueueWait), Talk: Seconds(v.Talk), Hold: Seconds(v.Hold), WrapUp: Seconds(v.WrapUp),
 		Rings:       v.Rings,
 		CallerMedia: caller.rounded(), AgentMedia: agent.rounded(),
+	}
+	for _, m := range v.Moves {
+		r.Moves = append(r.Moves, Move{From: string(m.From), At: at(m.At), Cause: m.Cause})
 	}
 	for _, o := range v.Offers {
 		r.Offers = append(r.Offers, Offer{

@@ -75,7 +75,7 @@ func (s *State) callIdentified(node string, ev CallIdentified) {
 	f.Language, f.Source, f.Identified = cmp.Or(ev.Language, f.Language), ev.Source, s.now
 	c.band = f.Tier.Band()
 	if waiting {
-		c.step, c.since = stepManager, c.placeAt
+		c.step, c.since = stepManager, c.facts.Queued
 		s.link(c)
 	}
 }
@@ -96,12 +96,10 @@ func (s *State) callQueued(node string, ev CallQueued) {
 		return
 	}
 	s.places++
-	c.q, c.placeAt, c.placeSeq = q, s.now, s.places
-	c.facts.Queue, c.facts.Queued = q.id, s.now
+	c.placeAt, c.placeSeq, c.facts.Queued = s.now, s.places, s.now
 	c.facts.Language = cmp.Or(ev.Language, c.facts.Language)
-	c.step, c.since, c.entered = stepManager, s.now, s.now
-	q.totals.Entered++
-	s.link(c)
+	c.step, c.since = stepManager, s.now
+	s.enter(c, q)
 }
 
 func (s *State) holdChanged(node string, ev HoldChanged) {
@@ -146,6 +144,8 @@ func (c *call) outcome(cause string) Outcome {
 	switch {
 	case cause == CauseNodeStarted:
 		return OutcomeCut
+	case cause == CauseQueueFull || cause == CauseNobodyThere || cause == CauseWaitedTooLong:
+		return OutcomeShed
 	case talked:
 		return OutcomeAnswered
 	case cause == CauseLost || cause == CauseDrained:

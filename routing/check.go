@@ -13,6 +13,7 @@ import (
 //	(b) a seat has at most one call;
 //	(c) a call is on offer to, or connected to, exactly one seat;
 //	(d) per queue, each entry is counted once;
+//	(g) who waits where nobody is there is known;
 //
 // and that the lists which the match uses hold exactly the calls and seats they
 // should. That no call is passed by a later one (e) is a property of each
@@ -60,8 +61,11 @@ func (s *State) checkWaiting(c *call, bad func(string, ...any)) int {
 			bad("(a) call %s waits and seat %s is idle, and they are admissible", c.facts.ID, x.id)
 		}
 	}
-	if c.widens() && c.timer.pos < 0 {
-		bad("(a) call %s waits in step %s without a deadline", c.facts.ID, steps[c.step])
+	if at, ok := s.wakeAt(c); ok && (c.timer.pos < 0 || c.timer.at > at) {
+		bad("(a) call %s waits in step %s of queue %s without a deadline", c.facts.ID, steps[c.step], c.q.id)
+	}
+	if (c.aloneSince != 0) != (c.q.limits.LeaveEmpty > 0 && s.alone(c)) {
+		bad("(g) call %s is alone since %d, %d seats are there", c.facts.ID, c.aloneSince, c.q.present)
 	}
 	if c.step < stepQueue {
 		return 0
@@ -116,6 +120,15 @@ func (s *State) checkQueues(live map[*queue][3]uint64, filed int, bad func(strin
 			if !slices.IsSortedFunc(line, comparePlaces) {
 				bad("(e) a line of queue %s is out of order", q.id)
 			}
+		}
+		present := 0
+		for _, x := range s.seatList {
+			if x.present && slices.Contains(x.queues, q) && q.couldServe(x) {
+				present++
+			}
+		}
+		if present != q.present {
+			bad("(g) queue %s counts %d present seats but has %d", q.id, q.present, present)
 		}
 		var vip, ordinary int
 		for _, x := range s.idle {

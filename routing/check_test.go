@@ -42,7 +42,7 @@ func TestCheckSees(t *testing.T) {
 	}{
 		"admissible pair":        {func(s *State) { s.seats["s4"].registered = true; s.update(s.seats["s4"]) }, "(a) call waits waits and seat s4 is idle"},
 		"seat out of date":       {func(s *State) { s.seats["s4"].registered = true }, "(a) seat s4 is out of date"},
-		"no deadline for a step": {func(s *State) { s.deadlines.stop(&s.calls["waits for s1"].timer) }, "waits in step manager without a deadline"},
+		"no deadline for a step": {func(s *State) { s.deadlines.stop(&s.calls["waits for s1"].timer) }, "waits in step manager of queue q without a deadline"},
 		"not in line":            {func(s *State) { q := s.queues["q"]; q.lines[TierC] = q.lines[TierC][1:] }, "(a) call waits is not in the line"},
 		"line out of order":      {func(s *State) { l := s.queues["q"].lines[TierC]; l[0], l[1] = l[1], l[0] }, "(e) a line of queue q is out of order"},
 		"stranger in line":       {func(s *State) { s.queues["q"].lines[TierA1] = []*call{s.calls["talks"]} }, "1 calls stand in lines"},
@@ -55,6 +55,8 @@ func TestCheckSees(t *testing.T) {
 		"counted twice":          {func(s *State) { s.queues["q"].totals.Abandoned++ }, "(d) queue q: 6 entered, 2 left"},
 		"counters":               {func(s *State) { s.queues["q"].waiting++ }, "(d) queue q counts waiting"},
 		"idle seats":             {func(s *State) { l := &s.queues["q"].idleVIP; *l = append(*l, s.seats["s1"]) }, "(a) queue q counts 1 VIP"},
+		"seats that are there":   {func(s *State) { s.queues["q"].present++ }, "(g) queue q counts"},
+		"alone among seats":      {func(s *State) { s.calls["waits"].aloneSince = 1 }, "(g) call waits is alone since 1"},
 		"list of idle seats":     {func(s *State) { s.idle = append(s.idle, s.seats["s2"]) }, "the list of idle seats is wrong"},
 	} {
 		t.Run(name, func(t *testing.T) {

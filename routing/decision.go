@@ -34,6 +34,18 @@ type Disconnect struct {
 	Cause string `json:"cause"`
 }
 
+// Overflow says that the queue From didn't take or keep the call. With To it waits
+// there now, at its old place: the owner only plays that queue's music. Without,
+// the owner plays Prompt, if there is one, and hangs up; for routing the call is
+// over: Ended follows in the same Apply, and no CallEnded is needed.
+type Overflow struct {
+	Call   CallID  `json:"call"`
+	From   QueueID `json:"from"`
+	To     QueueID `json:"to,omitempty"`
+	Prompt string  `json:"prompt,omitempty"`
+	Cause  string  `json:"cause"` // "queue_full", "nobody_there" or "waited_too_long"
+}
+
 // Connected says that caller and agent talk: the wait is over and known.
 type Connected struct {
 	Call CallView `json:"call"`
@@ -108,6 +120,7 @@ type Excluded struct {
 func (Offer) decision()       {}
 func (Withdraw) decision()    {}
 func (Disconnect) decision()  {}
+func (Overflow) decision()    {}
 func (Connected) decision()   {}
 func (Ended) decision()       {}
 func (Closed) decision()      {}
@@ -121,6 +134,9 @@ func (Withdraw) Kind() string { return "withdraw" }
 
 // Kind implements Decision.
 func (Disconnect) Kind() string { return "disconnect" }
+
+// Kind implements Decision.
+func (Overflow) Kind() string { return "overflow" }
 
 // Kind implements Decision.
 func (Connected) Kind() string { return "connected" }

@@ -31,6 +31,10 @@
 // ordinary one), by the
 // queue's strategy (the longest idle, unless configured otherwise), id.
 //
+// A queue may bear so many waiting calls, so long a wait, or none while nobody is
+// there. A call that it doesn't take or keep goes into another queue with its old
+// place, or is told so and hung up: Overflow.
+//
 // A call is owned by the node that took it. Only the owner carries out
 // decisions on it and only the owner's events about it count. An offer is a
 // reservation with a lease: if its owner reports nothing, it ends by itself.

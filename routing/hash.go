@@ -63,8 +63,9 @@ func (s *State) Hash() uint64 {
 		h.text(q.skill)
 		h.num(uint64(q.minLevel))
 		h.time(Time(q.wrapUp), Time(q.relaxAfter))
+		h.limits(&q.limits)
 		t := &q.totals
-		for _, n := range []uint64{t.Entered, t.Answered, t.Abandoned, t.Cut, t.Failed} {
+		for _, n := range []uint64{t.Entered, t.Answered, t.Abandoned, t.MovedOn, t.Shed, t.Cut, t.Failed} {
 			h.num(n)
 		}
 	}
@@ -89,6 +90,16 @@ func (h *hasher) policy(p *Policy) {
 	for _, t := range p.Tiers {
 		h.num(uint64(t.Tier))
 		h.num(uint64(t.TargetMS))
+	}
+}
+
+func (h *hasher) limits(l *Limits) {
+	h.num(uint64(l.MaxWaiting))
+	h.time(Time(l.MaxWait), Time(l.LeaveEmpty))
+	h.flags(l.RefuseEmpty)
+	for _, e := range l.exits() {
+		h.text(string(e.Queue))
+		h.text(e.Prompt)
 	}
 }
 
@@ -127,7 +138,7 @@ func (h *hasher) call(c *call) {
 		h.text(t)
 	}
 	h.time(f.Arrived, f.Answered, f.Identified, f.Queued, f.Connected, f.Ended,
-		c.placeAt, c.since, c.entered, c.offeredAt, c.ringingAt, c.heldAt)
+		c.placeAt, c.since, c.entered, c.aloneSince, c.offeredAt, c.ringingAt, c.heldAt)
 	h.flags(c.held, c.answered, c.seat != nil, c.timer.pos >= 0)
 	for _, n := range []uint64{uint64(f.Tier), uint64(c.step), c.placeSeq, c.offer, uint64(f.Rings),
 		uint64(f.QueueWait), uint64(f.Talk), uint64(f.Hold)} {
@@ -138,6 +149,12 @@ func (h *hasher) call(c *call) {
 	}
 	if c.seat != nil {
 		h.text(string(c.seat.id))
+	}
+	h.num(uint64(len(f.Moves)))
+	for _, m := range f.Moves {
+		h.text(string(m.From))
+		h.text(m.Cause)
+		h.time(m.At)
 	}
 	h.num(uint64(len(f.Offers)))
 	for i := range f.Offers {

@@ -153,18 +153,33 @@ func (s *State) favour(c *call, n int) {
 // advance moves the waiting call to the step it has reached: a step ends with
 // its time, or at once when nobody is present to wait for. It never goes back.
 func (s *State) advance(c *call) {
-	for ; c.widens(); c.since = s.now {
-		if end := s.stepEnd(c); s.now < end {
-			s.deadlines.set(&c.timer, end)
-			return
-		}
+	for ; c.widens() && s.stepEnd(c) <= s.now; c.since = s.now {
 		c.step++
 		s.callsDirty = append(s.callsDirty, c)
 		if c.step == stepQueue {
 			c.q.lines.file(c)
 		}
 	}
-	s.deadlines.stop(&c.timer)
+	s.setAlone(c)
+	switch at, ok := s.wakeAt(c); {
+	case !ok:
+		s.deadlines.stop(&c.timer)
+	case at <= s.now:
+		s.overdue = append(s.overdue, c)
+	default:
+		s.deadlines.set(&c.timer, at)
+	}
+}
+
+// wakeAt is when the waiting call c widens its circle or leaves its queue.
+func (s *State) wakeAt(c *call) (at Time, ok bool) {
+	at, _, _, ok = c.leavesAt()
+	if c.widens() {
+		if end := s.stepEnd(c); !ok || end < at {
+			at, ok = end, true
+		}
+	}
+	return at, ok
 }
 
 // widens says whether c has a step before it.
@@ -205,11 +220,21 @@ func (s *State) teamPresent(c *call) bool {
 	return false
 }
 
-// match makes offers until no admissible pair is left. A pair can only have come
+// match makes offers until no admissible pair is left, and takes those out of
+// their queues whose time to wait is over and who still have no seat.
+func (s *State) match() {
+	s.recheckTurned()
+	s.offerAll()
+	for s.leaveOverdue() {
+		s.offerAll()
+	}
+}
+
+// offerAll makes offers until no admissible pair is left. A pair can only have come
 // to be by a seat that came free or by a call that came or widened its circle, or
 // by a VIP seat that makes others spare enough for C; after a change of the policy
 // all is looked at.
-func (s *State) match() {
+func (s *State) offerAll() {
 	switch {
 	case s.everything || len(s.freed) > 0:
 		for s.matchFirst() {

@@ -16,6 +16,7 @@ func (s *State) makeOffer(c *call, x *seat, reasons Reasons) {
 	c.facts.Phase = PhaseOnOffer
 	c.q.onOffer++
 	c.seat, c.offer, c.offeredAt, c.ringingAt, c.answered = x, s.offers, s.now, 0, false
+	c.aloneSince = 0
 	c.facts.Rings++
 	x.call = c
 	s.deadlines.set(&c.timer, s.now.Add(s.lease()))

@@ -81,6 +81,7 @@ type QueuePolicy struct {
 	Skill      string   `json:"skill,omitempty"`
 	MinLevel   int      `json:"min_level,omitempty"`
 	RelaxAfter Duration `json:"relax_after,omitempty"`
+	Limits
 }
 
 // SeatPolicy is what is configured about one seat.
@@ -138,7 +139,9 @@ func (p *Policy) Validate() error {
 		}
 	}
 	p.validateTiers(bad)
-	p.validateSeats(p.validateQueues(bad), bad)
+	queues := p.validateQueues(bad)
+	p.validateExits(queues, bad)
+	p.validateSeats(queues, bad)
 	return errors.Join(errs...)
 }
 
@@ -173,6 +176,7 @@ func (p *Policy) validateQueues(bad func(string, ...any)) map[QueueID]bool {
 			bad("wrap_up of queue %q is %d µs; use 0 to one year", q.ID, q.WrapUp)
 		}
 		q.validateSkill(bad)
+		q.validateLimits(bad)
 	}
 	return seen
 }

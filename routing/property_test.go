@@ -25,7 +25,13 @@ func drawPolicy(t *rapid.T) Policy {
 		p.Tiers = append(p.Tiers, TierPolicy{Tier: tier, TargetMS: int64(rapid.IntRange(1, 40).Draw(t, "target")) * 1000})
 	}
 	for _, id := range []QueueID{"q0", "q1", "q2"}[:rapid.IntRange(0, 3).Draw(t, "queues")] {
-		p.Queues = append(p.Queues, drawQueue(t, id, some))
+		q := drawQueue(t, id, some)
+		var before []QueueID // an exit leads to one of these: never in a circle
+		for _, o := range p.Queues {
+			before = append(before, o.ID)
+		}
+		drawLimits(t, &q, before, some)
+		p.Queues = append(p.Queues, q)
 	}
 	for i := range rapid.IntRange(0, 5).Draw(t, "seats") {
 		x := SeatPolicy{ID: SeatID(fmt.Sprintf("s%d", i)), VIP: rapid.Bool().Draw(t, "vip"), Team: rapid.SampledFrom([]string{"", "t0", "t1"}).Draw(t, "team")}
@@ -56,6 +62,24 @@ func drawQueue(t *rapid.T, id QueueID, some func(string) Duration) QueuePolicy {
 		q.RelaxAfter = some("relax after")
 	}
 	return q
+}
+
+func drawLimits(t *rapid.T, q *QueuePolicy, to []QueueID, some func(string) Duration) {
+	exit := func() Exit {
+		if len(to) > 0 && rapid.Bool().Draw(t, "moves on") {
+			return Exit{Queue: rapid.SampledFrom(to).Draw(t, "exit")}
+		}
+		return Exit{Prompt: rapid.SampledFrom([]string{"", "all-busy"}).Draw(t, "prompt")}
+	}
+	if rapid.Bool().Draw(t, "limits length") {
+		q.MaxWaiting, q.WhenFull = rapid.IntRange(0, 3).Draw(t, "max waiting"), exit()
+	}
+	if rapid.Bool().Draw(t, "limits wait") {
+		q.MaxWait, q.WhenTooLong = some("max wait"), exit()
+	}
+	if rapid.Bool().Draw(t, "limits emptiness") {
+		q.RefuseEmpty, q.LeaveEmpty, q.WhenEmpty = rapid.Bool().Draw(t, "refuse empty"), some("leave empty"), exit()
+	}
 }
 
 func drawStrategy(t *rapid.T) string {

@@ -71,7 +71,7 @@ func (s *State) changeQueues() {
 		}
 		q.removed, q.wrapUp = false, p.WrapUp
 		q.strategy = cmp.Or(p.Strategy, s.policy.Strategy, StrategyLongestIdle)
-		q.skill, q.minLevel, q.relaxAfter = p.Skill, p.MinLevel, p.RelaxAfter
+		q.skill, q.minLevel, q.relaxAfter, q.limits = p.Skill, p.MinLevel, p.RelaxAfter, p.Limits
 	}
 	slices.SortFunc(s.queueIDs, compareQueues)
 }
@@ -106,6 +106,7 @@ func (s *State) changeSeats() {
 			s.update(x)
 		}
 	}
+	s.recountPresent()
 }
 
 // changeSeat makes or changes one seat; old holds the agents that were there.

@@ -174,11 +174,34 @@ func (p *player) queue(id string, opts map[string]string) routing.QueuePolicy {
 			q.Skill, q.MinLevel = name, p.num(level)
 		case "relax_after":
 			q.RelaxAfter = p.span(v)
+		case "max_waiting":
+			q.MaxWaiting = p.num(v)
+		case "max_wait":
+			q.MaxWait = p.span(v)
+		case "refuse_empty":
+			q.RefuseEmpty = true
+		case "leave_empty":
+			q.LeaveEmpty = p.span(v)
+		case "when_full":
+			q.WhenFull = exit(v)
+		case "when_too_long":
+			q.WhenTooLong = exit(v)
+		case "when_empty":
+			q.WhenEmpty = exit(v)
 		default:
 			p.fatalf("unknown setting %q of a queue", k)
 		}
 	}
 	return q
+}
+
+// exit reads "queue:operator" or "prompt:all-busy".
+func exit(s string) routing.Exit {
+	kind, name, _ := strings.Cut(s, ":")
+	if kind == "queue" {
+		return routing.Exit{Queue: routing.QueueID(name)}
+	}
+	return routing.Exit{Prompt: name}
 }
 
 func (p *player) settings(opts map[string]string) {
@@ -391,6 +414,11 @@ func show(d routing.Decision) string {
 		return fmt.Sprintf("WITHDRAW %d: %s from %s, %s", d.Offer, d.Call, d.Seat, d.Cause)
 	case routing.Disconnect:
 		return fmt.Sprintf("DISCONNECT %s, %s", d.Call, d.Cause)
+	case routing.Overflow:
+		if d.To != "" {
+			return fmt.Sprintf("OVERFLOW %s from %s to %s, %s", d.Call, d.From, d.To, d.Cause)
+		}
+		return fmt.Sprintf("OVERFLOW %s from %s, %s: hears %q", d.Call, d.From, d.Cause, d.Prompt)
 	case routing.Ended:
 		c := d.Call
 		s := fmt.Sprintf("ended %s %s, %s: %s, rings %d, waited %s, talk %s, hold %s", c.ID, c.Tier, c.Outcome, c.Cause, c.Rings, secs(c.QueueWait), secs(c.Talk), secs(c.Hold))

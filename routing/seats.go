@@ -41,7 +41,8 @@ func (s *State) update(x *seat) {
 		x.idleSince = s.now
 	}
 	s.setAvailable(x, x.present && x.call == nil && x.wrap == nil && !x.resting)
-	if was && !x.present {
+	if was != x.present {
+		s.countPresent(x)
 		s.recheck(x)
 	}
 	if x.gone && x.call == nil && x.wrap == nil {
@@ -69,7 +70,7 @@ func (s *State) setAvailable(x *seat, available bool) {
 	}
 }
 
-// recheck looks again at the calls that may have waited for x alone.
+// recheck looks again at the calls that may wait for x alone.
 func (s *State) recheck(x *seat) {
 	again := func(l lines) {
 		for _, list := range l {

@@ -79,20 +79,22 @@ type wireSeat struct {
 }
 
 type wireCall struct {
-	Facts     CallView `json:"facts"`
-	Step      int      `json:"step,omitempty"`
-	Since     Time     `json:"since,omitempty"`
-	Entered   Time     `json:"entered,omitempty"`
-	Seat      SeatID   `json:"seat,omitempty"`
-	PlaceAt   Time     `json:"place_at,omitempty"`
-	PlaceSeq  uint64   `json:"place_seq,omitempty"`
-	Offer     uint64   `json:"offer,omitempty"`
-	OfferedAt Time     `json:"offered_at,omitempty"`
-	RingingAt Time     `json:"ringing_at,omitempty"`
-	HeldAt    Time     `json:"held_at,omitempty"`
-	Held      bool     `json:"held,omitempty"`
-	Answered  bool     `json:"answered,omitempty"`
-	Timer     Time     `json:"timer,omitempty"` // zero when off
+	Facts   CallView `json:"facts"`
+	Step    int      `json:"step,omitempty"`
+	Since   Time     `json:"since,omitempty"`
+	Entered Time     `json:"entered,omitempty"`
+	// AloneSince is since when nobody is there for the call, where that counts.
+	AloneSince Time   `json:"alone_since,omitempty"`
+	Seat       SeatID `json:"seat,omitempty"`
+	PlaceAt    Time   `json:"place_at,omitempty"`
+	PlaceSeq   uint64 `json:"place_seq,omitempty"`
+	Offer      uint64 `json:"offer,omitempty"`
+	OfferedAt  Time   `json:"offered_at,omitempty"`
+	RingingAt  Time   `json:"ringing_at,omitempty"`
+	HeldAt     Time   `json:"held_at,omitempty"`
+	Held       bool   `json:"held,omitempty"`
+	Answered   bool   `json:"answered,omitempty"`
+	Timer      Time   `json:"timer,omitempty"` // zero when off
 }
 
 // Snapshot returns everything that influences later decisions, as readable,
@@ -167,14 +169,14 @@ func (s *State) freezeAgents(w *wireState) map[*agent]int {
 
 func (q *queue) freeze() wireQueue {
 	return wireQueue{
-		QueuePolicy: QueuePolicy{ID: q.id, WrapUp: q.wrapUp, Strategy: q.strategy, Skill: q.skill, MinLevel: q.minLevel, RelaxAfter: q.relaxAfter},
+		QueuePolicy: QueuePolicy{ID: q.id, WrapUp: q.wrapUp, Strategy: q.strategy, Skill: q.skill, MinLevel: q.minLevel, RelaxAfter: q.relaxAfter, Limits: q.limits},
 		Removed:     q.removed, Totals: q.totals,
 	}
 }
 
 func (q *wireQueue) thaw() *queue {
 	return &queue{
-		id: q.ID, wrapUp: q.WrapUp, strategy: q.Strategy, skill: q.Skill, minLevel: q.MinLevel, relaxAfter: q.RelaxAfter,
+		id: q.ID, wrapUp: q.WrapUp, strategy: q.Strategy, skill: q.Skill, minLevel: q.MinLevel, relaxAfter: q.RelaxAfter, limits: q.Limits,
 		removed: q.Removed, totals: q.Totals,
 	}
 }
@@ -195,7 +197,7 @@ func (x *seat) freeze(agent int) wireSeat {
 
 func (c *call) freeze() wireCall {
 	w := wireCall{
-		Facts: c.facts, Step: c.step, Since: c.since, Entered: c.entered, PlaceAt: c.placeAt, PlaceSeq: c.placeSeq,
+		Facts: c.facts, Step: c.step, Since: c.since, Entered: c.entered, AloneSince: c.aloneSince, PlaceAt: c.placeAt, PlaceSeq: c.placeSeq,
 		Offer: c.offer, OfferedAt: c.offeredAt, RingingAt: c.ringingAt, HeldAt: c.heldAt, Held: c.held,
 		Answered: c.answered, Timer: c.timer.on(),
 	}
@@ -394,7 +396,7 @@ func (s *State) thawCall(v *wireCall) error {
 		return errors.New("is in a step or of a tier that does not exist")
 	}
 	c := &call{
-		facts: f, band: f.Tier.Band(), step: v.Step, since: v.Since, entered: v.Entered, placeAt: v.PlaceAt, placeSeq: v.PlaceSeq,
+		facts: f, band: f.Tier.Band(), step: v.Step, since: v.Since, entered: v.Entered, aloneSince: v.AloneSince, placeAt: v.PlaceAt, placeSeq: v.PlaceSeq,
 		offer: v.Offer, offeredAt: v.OfferedAt, ringingAt: v.RingingAt, heldAt: v.HeldAt, held: v.Held, answered: v.Answered,
 	}
 	c.timer = timer{id: string(f.ID), pos: -1, call: c}
@@ -458,6 +460,7 @@ func (s *State) thawLists(w *wireState) error {
 			s.teams[x.team] = append(s.teams[x.team], x)
 		}
 	}
+	s.recountPresent()
 	for i := range w.Calls {
 		c := s.calls[w.Calls[i].Facts.ID]
 		if c.facts.Phase != PhaseWaiting {
@@ -469,6 +472,6 @@ func (s *State) thawLists(w *wireState) error {
 		}
 	}
 	// Nothing is left to be matched: Snapshot comes after a whole Apply.
-	s.freed, s.callsDirty, s.decisions = nil, nil, nil
+	s.freed, s.callsDirty, s.turned, s.overdue, s.decisions = nil, nil, nil, nil, nil
 	return nil
 }

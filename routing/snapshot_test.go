@@ -20,12 +20,12 @@ var kept = map[reflect.Type]map[string]string{
 		"targets": "of the policy", "seatList": "the seats in order", "queueIDs": "the queues in order",
 		"idle": "the available seats", "states": "counts the seats", "byManager": "the waiting calls", "byTeam": "the waiting calls",
 		"favoured": "counts the waiting calls", "teams": "the seats", "deadlines": "the timers",
-		"everything": "false after each Apply", "freed": "empty after each Apply", "callsDirty": "empty after each Apply",
+		"everything": "false after each Apply", "freed": "empty after each Apply", "callsDirty": "empty after each Apply", "turned": "empty after each Apply", "overdue": "empty after each Apply",
 		"cursors": "scratch", "decisions": "given out", "audit": "for tests", "watch": "for explaining",
 	},
 	reflect.TypeFor[call](): {
 		"facts": "", "q": "", "step": "", "since": "", "seat": "", "placeAt": "", "placeSeq": "", "offer": "",
-		"offeredAt": "", "ringingAt": "", "heldAt": "", "held": "", "answered": "", "entered": "", "timer": "", "band": "of the tier",
+		"offeredAt": "", "ringingAt": "", "heldAt": "", "held": "", "answered": "", "entered": "", "aloneSince": "", "timer": "", "band": "of the tier",
 	},
 	reflect.TypeFor[seat](): {
 		"id": "", "person": "", "vip": "", "team": "", "queues": "", "languages": "", "node": "", "registered": "", "gone": "",
@@ -35,9 +35,9 @@ var kept = map[reflect.Type]map[string]string{
 	},
 	reflect.TypeFor[agent](): {"id": "", "status": "", "reason": "", "misses": "", "seat": ""},
 	reflect.TypeFor[queue](): {
-		"id": "", "wrapUp": "", "strategy": "", "skill": "", "minLevel": "", "relaxAfter": "", "removed": "", "totals": "",
+		"id": "", "wrapUp": "", "strategy": "", "skill": "", "minLevel": "", "relaxAfter": "", "limits": "", "removed": "", "totals": "",
 		"lines": "the waiting calls", "idleVIP": "the available seats", "idleOrdinary": "the available seats",
-		"waiting": "counts the calls", "onOffer": "counts the calls", "talking": "counts the calls",
+		"waiting": "counts the calls", "onOffer": "counts the calls", "talking": "counts the calls", "present": "counts the seats",
 	},
 	reflect.TypeFor[timer](): {"at": "", "id": "of its owner", "pos": "in the heap", "call": "its owner", "seat": "its owner"},
 }

@@ -38,6 +38,9 @@ type State struct {
 	freed      []*seat // seats that came free
 	callsDirty []*call // calls that came or widened their circle
 
+	turned  []*queue // that lost their last seat or found their first
+	overdue []*call  // whose time to wait is over
+
 	cursors   []cursor
 	decisions []Decision
 
@@ -55,7 +58,9 @@ type call struct {
 	since Time
 	// entered is when it came into q.
 	entered Time
-	seat    *seat // on offer, talking or wrapping up
+	// aloneSince is since when nobody is there for it, where that counts.
+	aloneSince Time
+	seat       *seat // on offer, talking or wrapping up
 
 	placeAt  Time
 	placeSeq uint64
@@ -117,12 +122,14 @@ type queue struct {
 	minLevel int
 	// relaxAfter is how long minLevel counts; zero is for ever.
 	relaxAfter Duration
+	limits     Limits
 	removed    bool // no longer in the policy, kept until its calls are over
 	// lines holds the calls that wait for everybody.
 	lines lines
 	// Idle seats that serve the queue, in the order of compareIdle.
 	idleVIP, idleOrdinary idleSeats
 
+	present                   int // seats that are present and could serve it
 	waiting, onOffer, talking uint64
 	totals                    QueueTotals
 }

@@ -141,7 +141,7 @@ func TestSnapshots(t *testing.T) {
 		t.Error(d)
 	}
 	want := []routing.QueueView{{
-		ID: "sales", OnOffer: 1, LongestWait: 4 * routing.Second, Totals: routing.QueueTotals{Entered: 3},
+		ID: "sales", OnOffer: 1, Present: 1, LongestWait: 4 * routing.Second, Totals: routing.QueueTotals{Entered: 3},
 		Waiting: []routing.TierCount{{Tier: routing.TierA1}, {Tier: routing.TierA2}, {Tier: routing.TierB1}, {Tier: routing.TierB2, Count: 2}, {Tier: routing.TierC}},
 	}}
 	if d := cmp.Diff(want, s.Queues()); d != "" {

@@ -189,6 +189,7 @@ const (
 	OutcomeIVR       Outcome = "ivr"       // ended before any queue
 	OutcomeRejected  Outcome = "rejected"  // never accepted
 	OutcomeCut       Outcome = "cut"       // our side ended it: node died, or drained before an agent answered
+	OutcomeShed      Outcome = "shed"      // its queue didn't take or keep it
 	OutcomeFailed    Outcome = "failed"    // a fault before an agent answered
 )
 

@@ -21,7 +21,10 @@ type CallView struct {
 	Language string     `json:"language,omitempty"`
 	Source   string     `json:"source,omitempty"`
 
+	// Queue is where the call waits, or waited last; Moves are its ways out of
+	// the queues before.
 	Queue QueueID `json:"queue,omitempty"`
+	Moves []Move  `json:"moves,omitempty"`
 	Step  Step    `json:"step,omitempty"` // since queued
 	// Seat and Agent are those who talk or talked; before that, see Offers, and
 	// SeatView.Call for the open offer.
@@ -102,6 +105,7 @@ type QueueView struct {
 	LongestWait  Duration    `json:"longest_wait"` // of those waiting or on offer
 	IdleVIP      int         `json:"idle_vip"`
 	IdleOrdinary int         `json:"idle_ordinary"`
+	Present      int         `json:"present"` // seats that are there for it, busy ones included
 	Totals       QueueTotals `json:"totals"`
 	// Removed says that the policy no longer holds the queue; it goes with its
 	// last call.
@@ -109,16 +113,21 @@ type QueueView struct {
 }
 
 // QueueTotals counts each entry into a queue once, and once how it left:
-// entered = answered + abandoned + cut + failed + waiting + on offer + talking.
+// entered = answered + abandoned + moved on + shed + cut + failed + waiting + on
+// offer + talking. A call that isn't let in has entered and left.
 type QueueTotals struct {
 	Entered   uint64 `json:"entered"`
 	Answered  uint64 `json:"answered"`
 	Abandoned uint64 `json:"abandoned"`
+	MovedOn   uint64 `json:"moved_on"` // into another queue
+	Shed      uint64 `json:"shed"`     // hung up by a limit of the queue
 	Cut       uint64 `json:"cut"`
 	Failed    uint64 `json:"failed"`
 }
 
-func (t *QueueTotals) exits() uint64 { return t.Answered + t.Abandoned + t.Cut + t.Failed }
+func (t *QueueTotals) exits() uint64 {
+	return t.Answered + t.Abandoned + t.MovedOn + t.Shed + t.Cut + t.Failed
+}
 
 func (t *QueueTotals) left(o Outcome) {
 	switch o {
@@ -126,6 +135,8 @@ func (t *QueueTotals) left(o Outcome) {
 		t.Answered++
 	case OutcomeAbandoned:
 		t.Abandoned++
+	case OutcomeShed:
+		t.Shed++
 	case OutcomeCut:
 		t.Cut++
 	default:
@@ -136,7 +147,7 @@ func (t *QueueTotals) left(o Outcome) {
 // view returns the call's facts at now; it shares nothing with the state.
 func (c *call) view(now Time) CallView {
 	v := c.facts
-	v.Offers = slices.Clone(v.Offers)
+	v.Offers, v.Moves = slices.Clone(v.Offers), slices.Clone(v.Moves)
 	if c.q != nil {
 		v.Step = steps[c.step]
 	}
@@ -216,7 +227,7 @@ func (s *State) Queues() []QueueView {
 	for i, q := range s.queueIDs {
 		v := QueueView{
 			ID: q.id, OnOffer: int(q.onOffer), Talking: int(q.talking),
-			IdleVIP: len(q.idleVIP), IdleOrdinary: len(q.idleOrdinary), Totals: q.totals, Removed: q.removed,
+			IdleVIP: len(q.idleVIP), IdleOrdinary: len(q.idleOrdinary), Present: q.present, Totals: q.totals, Removed: q.removed,
 		}
 		for _, t := range Tiers() {
 			v.Waiting = append(v.Waiting, TierCount{Tier: t})

@@ -239,6 +239,12 @@ func (c *call) wait() {
 					r.withdraw()
 					r = nil
 				}
+			case routing.Overflow:
+				if d.To == "" {
+					c.turnAway(d)
+					return
+				}
+				c.moveOn(d)
 			case routing.Disconnect:
 				c.cause = d.Cause
 				return
@@ -260,7 +266,43 @@ func (c *call) wait() {
 }
 
 func (c *call) playMusic() {
-	c.audio.Play(c.cfg.music[c.queue], media.PlayOptions{Loop: true})
+	c.play(c.cfg.music[c.queue], media.PlayOptions{Loop: true})
+}
+
+// play plays a clip, or nothing when a reload has brought a name that the call's
+// settings don't know.
+func (c *call) play(clip *media.Clip, opt media.PlayOptions) *media.Playback {
+	if clip == nil {
+		return c.audio.Play(nil, opt)
+	}
+	return c.audio.Play(clip, opt)
+}
+
+// moveOn lets the caller wait in the queue that routing chose.
+func (c *call) moveOn(d routing.Overflow) {
+	c.log.Info("call moved on", "from", d.From, "to", d.To, "cause", d.Cause)
+	other := c.cfg.music[d.To] != c.cfg.music[c.queue]
+	c.queue = d.To
+	if other {
+		c.playMusic()
+	}
+}
+
+// turnAway tells the caller, if there is anything to tell, that the queue doesn't
+// take or keep the call. For routing it is over already.
+func (c *call) turnAway(d routing.Overflow) {
+	c.cause = d.Cause
+	c.log.Info("call turned away", "queue", d.From, "cause", d.Cause, "prompt", d.Prompt)
+	if d.Prompt == "" {
+		return
+	}
+	said := c.play(c.cfg.prompts.Get(d.Prompt, c.language), media.PlayOptions{})
+	select {
+	case <-said.Done():
+	case <-c.a.Done():
+	case <-c.audio.Timeout():
+	case <-c.s.ctx.Done():
+	}
 }
 
 // close ends what is left of the call and reports its end.
