@@ -44,7 +44,7 @@ func staffCommand() *cobra.Command {
 	var s staffQuery
 	cmd := &cobra.Command{
 		Use:   "staff",
-		Short: "Seats needed for a load, by Erlang C or Erlang A",
+		Short: "Seats needed for a load, or for a day planned from past records",
 		Long: `Compute what so many seats make of a load, or the fewest seats that reach a goal.
 
 erlang-c assumes that nobody gives up; erlang-a that callers give up after an
