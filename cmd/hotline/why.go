@@ -70,13 +70,16 @@ func clock(t routing.Time) string { return time.UnixMicro(int64(t)).Format("15:0
 
 func why(ctx context.Context, w io.Writer, dir string, id routing.CallID) error {
 	s := &story{call: id}
-	state := routing.New()
+	state, from, err := journal.StateDir(dir, 0)
+	if err != nil {
+		return err
+	}
 	state.Watch(func(c routing.Choice) {
 		if c.Call.ID == id {
 			s.choice(c)
 		}
 	})
-	err := journal.ReadDir(dir, func(e routing.Entry) error {
+	err = journal.ReadDirFrom(dir, from, func(e routing.Entry) error {
 		s.event(e)
 		for _, d := range state.Apply(e) {
 			s.decision(state.Now(), d)

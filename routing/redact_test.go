@@ -1,0 +1,85 @@
+package routing
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// told says of each text of an event whether an export hides it.
+var told = map[string]bool{
+	"CallArrived.Number": true, "CallIdentified.Customer": true,
+
+	"CallArrived.Call": false, "CallArrived.DID": false, "CallArrived.Trunk": false,
+	"CallAnswered.Call": false, "CallEnded.Call": false, "CallEnded.Cause": false,
+	"CallIdentified.Call": false, "CallIdentified.Manager": false, "CallIdentified.Team": false,
+	"CallIdentified.Language": false, "CallIdentified.Source": false,
+	"CallQueued.Call": false, "CallQueued.Queue": false, "CallQueued.Language": false,
+	"SeatRegistered.Seat": false, "SeatUnregistered.Seat": false, "SeatFreed.Seat": false, "WrapUpEnded.Seat": false,
+	"AgentStatusChanged.Agent": false, "AgentStatusChanged.Status": false, "AgentStatusChanged.Reason": false,
+	"OfferRinging.Call": false, "OfferRinging.Seat": false, "OfferAnswered.Call": false, "OfferAnswered.Seat": false,
+	"OfferFailed.Call": false, "OfferFailed.Seat": false, "OfferFailed.Cause": false,
+	"TalkStarted.Call": false, "TalkStarted.Seat": false, "HoldChanged.Call": false,
+}
+
+// TestRedactKnowsEveryField fails when an event gets a new text: say in
+// redact.go and here whether it tells who called.
+func TestRedactKnowsEveryField(t *testing.T) {
+	mark := func(kind, value string) string { return "hidden " + kind + " " + value }
+	for kind, decode := range decoders {
+		ev, err := decode([]byte("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kind == (PolicyChanged{}).Kind() {
+			continue // it knows no callers
+		}
+		typ := reflect.TypeOf(ev)
+		filled := reflect.New(typ).Elem()
+		for i := range typ.NumField() {
+			switch f := typ.Field(i); f.Type.Kind() {
+			case reflect.String:
+				filled.Field(i).SetString("x")
+			case reflect.Bool, reflect.Uint64, reflect.Uint8, reflect.Int64, reflect.Int:
+			default:
+				if _, ok := told[typ.Name()+"."+f.Name]; !ok {
+					t.Errorf("%s.%s is new and no text: teach Redact and this test about it", typ.Name(), f.Name)
+				}
+			}
+		}
+		out := reflect.ValueOf(Redact(filled.Interface().(Event), mark))
+		for i := range typ.NumField() {
+			if typ.Field(i).Type.Kind() != reflect.String {
+				continue
+			}
+			name := typ.Name() + "." + typ.Field(i).Name
+			hide, ok := told[name]
+			if !ok {
+				t.Errorf("%s is new: does it tell who called? Say so here and in redact.go", name)
+			}
+			if got := strings.HasPrefix(out.Field(i).String(), "hidden "); ok && got != hide {
+				t.Errorf("%s: hidden %t, want %t", name, got, hide)
+			}
+		}
+	}
+}
+
+func TestRedactAState(t *testing.T) {
+	s := busyState(t)
+	f := s.Freeze()
+	f.Redact(func(kind, value string) string { return kind + "?" })
+	data, err := f.Encode()
+	if err != nil || strings.Contains(string(data), "138") || strings.Contains(string(data), `"k1"`) {
+		t.Errorf("error %v, %s", err, data)
+	}
+	if c, _ := s.Call("waiting"); c.Customer != "k1" {
+		t.Errorf("the state itself has customer %s", c.Customer)
+	}
+	back, err := Restore(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, _ := back.Call("waiting"); c.Customer != "customer?" || c.Number != "" {
+		t.Errorf("%+v", c)
+	}
+}
