@@ -95,6 +95,13 @@ func why(ctx context.Context, w io.Writer, dir string, id routing.CallID) error 
 	for _, l := range s.lines {
 		fmt.Fprintln(w, l)
 	}
+	gaps, err := journal.Gaps(dir)
+	if err != nil {
+		return err
+	}
+	for _, g := range gaps {
+		fmt.Fprintf(w, "\nThe journal has a gap: %d entries before entry %d could not be written. What is said of later calls may be wrong.\n", g.Lost, g.Before)
+	}
 	return s.whatIf(ctx, w, dir)
 }
 

@@ -401,22 +401,43 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-// BenchmarkAppend writes an event of middle length.
+// BenchmarkAppend writes an event of middle length, each handed to write(2) on
+// its own, synced in groups within 50 ms; from one goroutine, as routing does,
+// and from several.
 func BenchmarkAppend(b *testing.B) {
-	f, err := OpenFile(FileOptions{Dir: b.TempDir(), Logger: quiet()})
-	if err != nil {
-		b.Fatal(err)
-	}
 	e := routing.Entry{At: 1_790_000_000_000_000, Node: "n1", Event: routing.CallIdentified{Call: "c1", Customer: "k1", Tier: routing.TierB2, Manager: "mei", Team: "gov", Language: "zh", Source: "redis"}}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := f.Append(e); err != nil {
-			b.Fatal(err)
+	run := func(name string, loop func(b *testing.B, f *File)) {
+		b.Run(name, func(b *testing.B) {
+			f, err := OpenFile(FileOptions{Dir: b.TempDir(), Logger: quiet()})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			loop(b, f)
+			b.ReportMetric(float64(f.Stats().Appended)/b.Elapsed().Seconds(), "entries/s")
+			b.ReportMetric(float64(f.Stats().Syncs)/b.Elapsed().Seconds(), "syncs/s")
+			if err := f.Close(); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+	run("one writer", func(b *testing.B, f *File) {
+		for b.Loop() {
+			if _, err := f.Append(e); err != nil {
+				b.Fatal(err)
+			}
 		}
-	}
-	if err := f.Close(); err != nil {
-		b.Fatal(err)
-	}
+	})
+	run("many writers", func(b *testing.B, f *File) {
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if _, err := f.Append(e); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	})
 }
 
 // BenchmarkRead reads back ten thousand entries.

@@ -120,3 +120,24 @@ func verifySnapshot(dir string, seq uint64) SnapshotReport {
 	}
 	return SnapshotReport{Seq: seq, Bytes: int64(len(data)), Err: err}
 }
+
+// Gaps returns where in the journal in dir entries could not be written: what
+// they did is missing when the journal is replayed, up to the next snapshot. It
+// reads the first lines of the segments only.
+func Gaps(dir string) ([]Gap, error) {
+	firsts, err := segmentsThere(dir)
+	if err != nil {
+		return nil, err
+	}
+	var gaps []Gap
+	for _, first := range firsts {
+		x, err := scanFile(dir, first, first, nil)
+		if err != nil {
+			return nil, err
+		}
+		if x.lost > 0 {
+			gaps = append(gaps, Gap{Before: first, Lost: x.lost})
+		}
+	}
+	return gaps, nil
+}

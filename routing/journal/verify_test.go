@@ -103,3 +103,20 @@ func TestVerify(t *testing.T) {
 		t.Error("an empty directory is no journal")
 	}
 }
+
+func TestGaps(t *testing.T) {
+	dir := t.TempDir()
+	f := openDir(t, FileOptions{Dir: dir})
+	fill(t, f, 3)
+	f.mu.Lock()
+	f.seg.Close() // the next write fails
+	f.mu.Unlock()
+	if _, err := f.Append(tick(0)); err == nil {
+		t.Fatal("no error")
+	}
+	fill(t, f, 3)
+	gaps, err := Gaps(dir)
+	if err != nil || len(gaps) != 1 || gaps[0] != (Gap{Before: 4, Lost: 1}) {
+		t.Errorf("%+v, error %v", gaps, err)
+	}
+}
