@@ -1,5 +1,10 @@
 package routing
 
+import (
+	"reflect"
+	"strings"
+)
+
 // Redact returns ev without what tells who called: numbers of callers and ids of
 // customers become hide(kind, value), with the kind "number" or "customer". An
 // empty one stays empty. What hide gives must be equal for equal values and
@@ -18,12 +23,27 @@ func Redact(ev Event, hide func(kind, value string) string) Event {
 	}
 }
 
-// Redact does the same to a state.
+// Redact does the same to a state: to every Number and Customer in its lists.
 func (f *Frozen) Redact(hide func(kind, value string) string) {
-	for i := range f.wire.Calls {
-		facts := &f.wire.Calls[i].Facts
-		facts.Number = redact("number", facts.Number, hide)
-		facts.Customer = redact("customer", facts.Customer, hide)
+	wire := reflect.ValueOf(&f.wire).Elem()
+	for i := range wire.NumField() {
+		if list := wire.Field(i); list.Kind() == reflect.Slice {
+			for j := range list.Len() {
+				redactFields(list.Index(j), hide)
+			}
+		}
+	}
+}
+
+func redactFields(v reflect.Value, hide func(kind, value string) string) {
+	for i := range v.NumField() {
+		f := v.Field(i)
+		switch name := v.Type().Field(i).Name; {
+		case f.Kind() == reflect.Struct:
+			redactFields(f, hide)
+		case name == "Number" || name == "Customer":
+			f.SetString(redact(strings.ToLower(name), f.String(), hide))
+		}
 	}
 }
 

@@ -64,6 +64,51 @@ func TestRedactKnowsEveryField(t *testing.T) {
 	}
 }
 
+// fill puts a text into every text field, and one element into every list.
+func fill(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString("plain")
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0))
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i))
+		}
+	}
+}
+
+// wantHidden looks for fields by their names; it doesn't look into lists within
+// lists, whose names must not be of callers.
+func wantHidden(t *testing.T, path string, v reflect.Value) {
+	for i := range v.NumField() {
+		f, name := v.Field(i), v.Type().Field(i).Name
+		caller := strings.Contains(name, "Number") || strings.Contains(name, "Customer") || name == "ANI"
+		switch {
+		case f.Kind() == reflect.Slice && path == "":
+			wantHidden(t, name, f.Index(0))
+		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Struct:
+			for j := range f.Type().Elem().NumField() {
+				if n := f.Type().Elem().Field(j).Name; n == "Number" || n == "Customer" {
+					t.Errorf("%s.%s.%s is in a list that Redact shares with the state", path, name, n)
+				}
+			}
+		case f.Kind() == reflect.Struct:
+			wantHidden(t, path+"."+name, f)
+		case f.Kind() == reflect.String && (f.String() == "hidden") != caller:
+			t.Errorf("%s.%s is %s", path, name, f)
+		}
+	}
+}
+
+func TestRedactHidesAllOfASnapshot(t *testing.T) {
+	f := New().Freeze()
+	fill(reflect.ValueOf(&f.wire).Elem())
+	f.Redact(func(string, string) string { return "hidden" })
+	wantHidden(t, "", reflect.ValueOf(f.wire))
+}
+
 func TestRedactAState(t *testing.T) {
 	s := busyState(t)
 	f := s.Freeze()
