@@ -392,6 +392,10 @@ type Routing struct {
 	// UnreachableDelay is how long a seat rests after its phone couldn't be
 	// reached. 0s to 1h, default 10s.
 	UnreachableDelay time.Duration `yaml:"unreachable_delay" default:"10s" min:"0s" max:"1h"`
+	// ResumeWithin is how soon a caller who left a queue without an answer must
+	// call again, from the same number and for the same queue, to have the old
+	// place back. 0s to 1h, default 0s: never.
+	ResumeWithin time.Duration `yaml:"resume_within" default:"0s" min:"0s" max:"1h"`
 	// MaxMisses is how many unanswered calls in a row send an agent on a break;
 	// 0 never does. 0 to 100, default 3.
 	MaxMisses int `yaml:"max_misses" default:"3" min:"0" max:"100"`

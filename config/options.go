@@ -19,7 +19,7 @@ func (c *Config) Policy() routing.Policy {
 		ManagerTime: micro(r.ManagerTime), TeamTime: micro(r.TeamTime), RingTime: micro(r.RingTime),
 		RejectDelay: micro(r.RejectDelay), BusyDelay: micro(r.BusyDelay),
 		NoAnswerDelay: micro(r.NoAnswerDelay), UnreachableDelay: micro(r.UnreachableDelay),
-		MaxMisses: r.MaxMisses, OfferLease: micro(r.OfferLease),
+		ResumeWithin: micro(r.ResumeWithin), MaxMisses: r.MaxMisses, OfferLease: micro(r.OfferLease),
 	}
 	for _, t := range routing.Tiers() {
 		p.Tiers = append(p.Tiers, routing.TierPolicy{Tier: t, TargetMS: c.Tiers.Of(t).Target.Milliseconds()})

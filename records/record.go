@@ -63,8 +63,11 @@ type Record struct {
 	Answered   Time `json:"answered,omitzero"`
 	Identified Time `json:"identified,omitzero"`
 	Queued     Time `json:"queued,omitzero"`
-	Connected  Time `json:"connected,omitzero"`
-	Ended      Time `json:"ended,omitzero"`
+	// Place is the call's place in the line when that is older than Queued: the
+	// caller's last call left it.
+	Place     Time `json:"place,omitzero"`
+	Connected Time `json:"connected,omitzero"`
+	Ended     Time `json:"ended,omitzero"`
 
 	// QueueWait is from Queued to Connected, or to the end without a talk. Talk
 	// is without Hold.
@@ -124,7 +127,7 @@ func New(v routing.CallView, caller, agent Media) Record {
 		Language: v.Language, Source: v.Source,
 		Queue: string(v.Queue), Step: string(v.Step), Seat: string(v.Seat), Agent: string(v.Agent),
 		Arrived: at(v.Arrived), Answered: at(v.Answered), Identified: at(v.Identified),
-		Queued: at(v.Queued), Connected: at(v.Connected), Ended: at(v.Ended),
+		Queued: at(v.Queued), Place: at(v.Place), Connected: at(v.Connected), Ended: at(v.Ended),
 		QueueWait: Seconds(v.QueueWait), Talk: Seconds(v.Talk), Hold: Seconds(v.Hold), WrapUp: Seconds(v.WrapUp),
 		Rings:       v.Rings,
 		CallerMedia: caller.rounded(), AgentMedia: agent.rounded(),

@@ -97,6 +97,7 @@ func (s *State) callQueued(node string, ev CallQueued) {
 	}
 	s.places++
 	c.placeAt, c.placeSeq, c.facts.Queued = s.now, s.places, s.now
+	s.resume(c, q)
 	c.facts.Language = cmp.Or(ev.Language, c.facts.Language)
 	c.step, c.since = stepManager, s.now
 	s.enter(c, q)
@@ -191,6 +192,7 @@ func (s *State) endCall(c *call, cause string) {
 			f.QueueWait = s.now.Sub(f.Queued)
 		}
 		c.q.totals.left(f.Outcome)
+		s.remember(c)
 	}
 	f.Phase = PhaseWrapUp
 	s.emit(Ended{Call: c.view(s.now)})

@@ -14,6 +14,7 @@ import (
 //	(c) a call is on offer to, or connected to, exactly one seat;
 //	(d) per queue, each entry is counted once;
 //	(g) who waits where nobody is there is known;
+//	(h) no more callers who left are remembered than allowed;
 //
 // and that the lists which the match uses hold exactly the calls and seats they
 // should. That no call is passed by a later one (e) is a property of each
@@ -48,6 +49,9 @@ func (s *State) Check() error {
 			bad("(b) the offer of call %s has no lease", id)
 		}
 		live[c.q] = n
+	}
+	if n := len(s.leavers.order); n > maxLeavers || len(s.leavers.byKey) != n {
+		bad("(h) %d callers who left are remembered, %d by number", n, len(s.leavers.byKey))
 	}
 	s.checkSeats(bad)
 	s.checkQueues(live, filed, bad)

@@ -72,6 +72,14 @@ func (s *State) Hash() uint64 {
 	for _, x := range s.seatList {
 		h.seat(x)
 	}
+	h.num(uint64(len(s.leavers.order)))
+	for i := range s.leavers.order {
+		l := &s.leavers.order[i]
+		h.text(l.number)
+		h.text(string(l.queue))
+		h.time(l.at, l.placeAt)
+		h.num(l.placeSeq)
+	}
 	for _, id := range slices.Sorted(maps.Keys(s.calls)) {
 		h.call(s.calls[id])
 	}
@@ -84,7 +92,7 @@ func (h *hasher) policy(p *Policy) {
 	h.num(uint64(p.KeepIdle))
 	h.num(uint64(p.MaxMisses))
 	for _, d := range []Duration{p.ManagerTime, p.TeamTime, p.RingTime, p.RejectDelay, p.BusyDelay,
-		p.NoAnswerDelay, p.UnreachableDelay, p.OfferLease} {
+		p.NoAnswerDelay, p.UnreachableDelay, p.OfferLease, p.ResumeWithin} {
 		h.num(uint64(d))
 	}
 	for _, t := range p.Tiers {
@@ -137,7 +145,7 @@ func (h *hasher) call(c *call) {
 		string(f.Outcome), f.Cause} {
 		h.text(t)
 	}
-	h.time(f.Arrived, f.Answered, f.Identified, f.Queued, f.Connected, f.Ended,
+	h.time(f.Arrived, f.Answered, f.Identified, f.Queued, f.Place, f.Connected, f.Ended,
 		c.placeAt, c.since, c.entered, c.aloneSince, c.offeredAt, c.ringingAt, c.heldAt)
 	h.flags(c.held, c.answered, c.seat != nil, c.timer.pos >= 0)
 	for _, n := range []uint64{uint64(f.Tier), uint64(c.step), c.placeSeq, c.offer, uint64(f.Rings),

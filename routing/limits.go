@@ -223,7 +223,7 @@ func (s *State) setAlone(c *call) {
 	case c.q.limits.LeaveEmpty == 0 || !s.alone(c):
 		c.aloneSince = 0
 	case c.aloneSince == 0:
-		c.aloneSince = s.now
+		c.aloneSince = max(s.now, 1) // zero is not alone
 	}
 }
 

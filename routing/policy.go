@@ -49,6 +49,10 @@ type Policy struct {
 	BusyDelay        Duration `json:"busy_delay"`
 	NoAnswerDelay    Duration `json:"no_answer_delay"`
 	UnreachableDelay Duration `json:"unreachable_delay"`
+	// ResumeWithin is how soon the number of a caller who left a queue without an
+	// answer must call again, and ask for the same queue, to have the old place
+	// back. An anonymous caller never has; nor who was sent away by a limit.
+	ResumeWithin Duration `json:"resume_within,omitempty"`
 	// MaxMisses is how many unanswered offers in a row send the agent on a
 	// break; zero means never.
 	MaxMisses int `json:"max_misses"`
@@ -133,6 +137,7 @@ func (p *Policy) Validate() error {
 		{"manager_time", p.ManagerTime}, {"team_time", p.TeamTime}, {"ring_time", p.RingTime},
 		{"reject_delay", p.RejectDelay}, {"busy_delay", p.BusyDelay}, {"no_answer_delay", p.NoAnswerDelay},
 		{"unreachable_delay", p.UnreachableDelay}, {"offer_lease", p.OfferLease},
+		{"resume_within", p.ResumeWithin},
 	} {
 		if d.d < 0 || d.d > maxDuration {
 			bad("%s is %d µs; use 0 to one year", d.name, d.d)

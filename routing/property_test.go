@@ -20,6 +20,7 @@ func drawPolicy(t *rapid.T) Policy {
 		RejectDelay: some("reject"), BusyDelay: some("busy"), NoAnswerDelay: some("no answer"), UnreachableDelay: some("unreachable"),
 	}
 	p.Strategy = drawStrategy(t)
+	p.ResumeWithin = some("resume within")
 	p.Order = rapid.SampledFrom([]string{"", OrderStrict, OrderDeadline, OrderRatio}).Draw(t, "order")
 	for _, tier := range Tiers() {
 		p.Tiers = append(p.Tiers, TierPolicy{Tier: tier, TargetMS: int64(rapid.IntRange(1, 40).Draw(t, "target")) * 1000})
@@ -99,7 +100,7 @@ func drawEvent(t *rapid.T, s *State) Event {
 	case 0:
 		return Tick{}
 	case 1, 2:
-		return CallArrived{Call: id}
+		return CallArrived{Call: id, Number: rapid.SampledFrom([]string{"", "+861", "+862"}).Draw(t, "number")}
 	case 3:
 		return CallAnswered{Call: id}
 	case 4:

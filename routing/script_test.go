@@ -211,7 +211,7 @@ func (p *player) settings(opts map[string]string) {
 		fields := map[string]*routing.Duration{
 			"manager_time": &pol.ManagerTime, "team_time": &pol.TeamTime, "ring_time": &pol.RingTime,
 			"reject_delay": &pol.RejectDelay, "busy_delay": &pol.BusyDelay, "no_answer_delay": &pol.NoAnswerDelay,
-			"unreachable_delay": &pol.UnreachableDelay, "offer_lease": &pol.OfferLease,
+			"unreachable_delay": &pol.UnreachableDelay, "offer_lease": &pol.OfferLease, "resume_within": &pol.ResumeWithin,
 		}
 		switch f := fields[k]; {
 		case f != nil:
@@ -294,7 +294,13 @@ func (p *player) callEvents(id routing.CallID, what string, args []string) []rou
 	case "tier":
 		who := p.identified(id, append([]string{"tier"}, args...))
 		queue := routing.QueueID(args[len(args)-1])
-		return []routing.Event{routing.CallArrived{Call: id}, routing.CallAnswered{Call: id}, who, routing.CallQueued{Call: id, Queue: queue}}
+		number := ""
+		for i, a := range args {
+			if a == "number" {
+				number = args[i+1]
+			}
+		}
+		return []routing.Event{routing.CallArrived{Call: id, Number: number}, routing.CallAnswered{Call: id}, who, routing.CallQueued{Call: id, Queue: queue}}
 	case "rings":
 		return one(routing.OfferRinging{Call: id, Seat: o.Seat, Offer: o.Offer})
 	case "agent_answers":
@@ -331,7 +337,7 @@ func (p *player) identified(id routing.CallID, args []string) routing.CallIdenti
 			ev.Team = v
 		case "language":
 			ev.Language = v
-		case "queues":
+		case "queues", "number":
 		default:
 			p.fatalf("unknown fact %q", args[i])
 		}

@@ -34,6 +34,16 @@ type wireState struct {
 	Agents []wireAgent `json:"agents,omitempty"` // those of the policy by id, then the former ones
 	Seats  []wireSeat  `json:"seats,omitempty"`  // by id
 	Calls  []wireCall  `json:"calls,omitempty"`  // by id
+	// Leavers are the callers who left lately, by the time of leaving.
+	Leavers []wireLeaver `json:"leavers,omitempty"`
+}
+
+type wireLeaver struct {
+	Number   string  `json:"number"`
+	Queue    QueueID `json:"queue"`
+	At       Time    `json:"at"`
+	PlaceAt  Time    `json:"place_at"`
+	PlaceSeq uint64  `json:"place_seq"`
 }
 
 type wireQueue struct {
@@ -135,6 +145,10 @@ func (s *State) Freeze() *Frozen {
 	}
 	for _, id := range s.sortedCalls() {
 		w.Calls = append(w.Calls, s.calls[id].freeze())
+	}
+	for i := range s.leavers.order {
+		l := &s.leavers.order[i]
+		w.Leavers = append(w.Leavers, wireLeaver{l.number, l.queue, l.at, l.placeAt, l.placeSeq})
 	}
 	return &Frozen{w}
 }
@@ -245,7 +259,7 @@ func restore(data []byte) (*State, error) {
 	if w.Now < 0 || w.Now > maxTime {
 		return nil, fmt.Errorf("the time %d can't be", w.Now)
 	}
-	for _, step := range []func(*wireState) error{s.thawPolicy, s.thawQueues, s.thawSeats, s.thawCalls, s.thawLists} {
+	for _, step := range []func(*wireState) error{s.thawPolicy, s.thawQueues, s.thawSeats, s.thawCalls, s.thawLists, s.thawLeavers} {
 		if err := step(&w); err != nil {
 			return nil, err
 		}
@@ -374,6 +388,17 @@ func (s *State) thawTimer(t *timer, at Time) error {
 		return fmt.Errorf("has a deadline at %d, which can't be at %d", at, s.now)
 	}
 	s.deadlines.set(t, at)
+	return nil
+}
+
+func (s *State) thawLeavers(w *wireState) error {
+	for _, v := range w.Leavers {
+		key, n := leaverKey{v.Number, v.Queue}, len(s.leavers.order)
+		if _, twice := s.leavers.byKey[key]; twice || n > 0 && v.At < s.leavers.order[n-1].at {
+			return errors.New("callers who left are there twice or out of order")
+		}
+		s.leavers.add(leaver{key, v.At, v.PlaceAt, v.PlaceSeq})
+	}
 	return nil
 }
 

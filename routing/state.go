@@ -22,6 +22,7 @@ type State struct {
 	idle     []*seat            // by id: available seats
 	states   [categoryCount]int // seats by category
 	queueIDs []*queue           // by id
+	leavers  leavers
 
 	// Waiting calls that have a manager or a team.
 	byManager map[AgentID]lines
@@ -144,6 +145,7 @@ func New() *State {
 		byManager: map[AgentID]lines{},
 		byTeam:    map[string]lines{},
 		teams:     map[string][]*seat{},
+		leavers:   leavers{byKey: map[leaverKey]leaver{}},
 	}
 }
 

@@ -35,8 +35,11 @@ type CallView struct {
 	Answered   Time `json:"answered,omitempty"` // leg A, by the IVR
 	Identified Time `json:"identified,omitempty"`
 	Queued     Time `json:"queued,omitempty"`
-	Connected  Time `json:"connected,omitempty"` // caller and agent bridged
-	Ended      Time `json:"ended,omitempty"`
+	// Place is the call's place in the line when that is older than Queued: the
+	// caller's last call left it.
+	Place     Time `json:"place,omitempty"`
+	Connected Time `json:"connected,omitempty"` // caller and agent bridged
+	Ended     Time `json:"ended,omitempty"`
 
 	// QueueWait is from Queued to Connected, or to the end without a talk; in a
 	// snapshot of a call that still waits it is the wait so far.
