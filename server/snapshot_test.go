@@ -2,11 +2,14 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 
 	"hotline/routing"
+	"hotline/routing/journal"
 )
 
 // ticks lets n entries pass.
@@ -176,5 +179,63 @@ func TestSnapshotOfAnotherVersion(t *testing.T) {
 	delete(j.snaps, good)
 	if _, from, err := resume(j, slog.New(slog.DiscardHandler)); err != nil || from != 0 {
 		t.Errorf("without a good one: from %d, error %v", from, err)
+	}
+}
+
+// The process is killed at any moment, with a file whose old segments go: what
+// is on the disk then leads to the same state.
+func TestKilledWithATrimmedJournal(t *testing.T) {
+	dir := t.TempDir()
+	open := func(dir string) *journal.File {
+		f, err := journal.OpenFile(journal.FileOptions{Dir: dir, SegmentBytes: 1000, KeepSegments: 1, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Close() })
+		return f
+	}
+	f := open(dir)
+	c, _, err := newCore("n1", f, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.save.every = 10
+	go c.run()
+	defer c.close()
+	c.post(routing.PolicyChanged{Policy: onePolicy})
+	c.post(routing.SeatRegistered{Seat: "alice"})
+	for i := range 60 {
+		id := routing.CallID(fmt.Sprintf("c%d", i))
+		c.post(routing.CallArrived{Call: id, Number: "+8613800000000"})
+		c.post(routing.CallQueued{Call: id, Queue: "sales"})
+		if i%3 == 0 {
+			c.post(routing.CallEnded{Call: id, Cause: routing.CauseCallerHungUp})
+		}
+		if i%10 != 9 {
+			continue
+		}
+		var hash uint64
+		killed := t.TempDir()
+		if err := c.view(t.Context(), func(s *routing.State) {
+			hash = s.Hash()
+			if c.save.busy { // a copy isn't taken at one moment
+				c.saved(<-c.save.done)
+			}
+			if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
+				t.Error(err)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		back, _, err := newCore("n1", open(killed), slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back.state.Hash() != hash {
+			t.Fatalf("another state after call %d", i)
+		}
+	}
+	if st := f.Stats(); st.First == 1 || st.Snapshots < 2 {
+		t.Errorf("nothing was dropped: %+v", st)
 	}
 }
