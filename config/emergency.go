@@ -19,7 +19,7 @@ type Emergency struct {
 	// Announce are the prompts that every caller hears first. Default: none.
 	Announce []string `yaml:"announce"`
 	// OpenAllSeats lets every seat serve every queue and every tier, whatever its
-	// queues and whether it is a VIP seat. Default false.
+	// queues, its agent's skills and whether it is a VIP seat. Default false.
 	OpenAllSeats bool `yaml:"open_all_seats"`
 	// Shed are the tiers that are turned away after the announcement, from the
 	// bottom: C, then B2 ... Default: none.
@@ -44,8 +44,9 @@ func (c *Config) EmergencyPolicy(name string) routing.Policy {
 		return p
 	}
 	var all []routing.QueueID
-	for _, q := range p.Queues {
-		all = append(all, q.ID)
+	for i := range p.Queues {
+		all = append(all, p.Queues[i].ID)
+		p.Queues[i].MinLevel = 0
 	}
 	p.KeepIdle = 0
 	for i := range p.Seats {

@@ -1,0 +1,80 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"hotline/routing"
+)
+
+const limited = `
+sip: {listen: [{address: "127.0.0.1:5060"}]}
+trunks: [{name: t, addresses: [127.0.0.1], dids: [{number: "*", flow: main}]}]
+routing: {strategy: round_robin, resume_within: 5m}
+queues:
+  - name: loans
+    strategy: most_skilled
+    skill: loans
+    min_level: 6
+    relax_after: 30s
+    max_waiting: 9
+    when_full: {queue: desk}
+    max_wait: 2m
+    when_too_long: {hang_up: goodbye}
+    join_empty: false
+    leave_empty: 1m
+    when_empty: {hang_up: all-busy}
+  - name: desk
+agents: [{user: a, password: secret-a, queues: [loans, desk], skills: [{name: loans, level: 7}, {name: cards}]}]
+flows: {main: {start: q, steps: {q: {queue: loans}}}}
+`
+
+// TestPolicyOfQueues compares what a file says about queues and skills with what
+// routing is told.
+func TestPolicyOfQueues(t *testing.T) {
+	cfg, err := Parse("limited", []byte(limited))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := cfg.Policy()
+	if err := p.Validate(); err != nil {
+		t.Error(err)
+	}
+	want := routing.QueuePolicy{
+		ID: "loans", WrapUp: 10 * routing.Second, Strategy: routing.StrategyMostSkilled,
+		Skill: "loans", MinLevel: 6, RelaxAfter: 30 * routing.Second,
+		Limits: routing.Limits{
+			MaxWaiting: 9, WhenFull: routing.Exit{Queue: "desk"},
+			MaxWait: 2 * routing.Minute, WhenTooLong: routing.Exit{Prompt: "goodbye"},
+			RefuseEmpty: true, LeaveEmpty: routing.Minute, WhenEmpty: routing.Exit{Prompt: "all-busy"},
+		},
+	}
+	if p.Queues[0] != want {
+		t.Errorf("got  %+v\nwant %+v", p.Queues[0], want)
+	}
+	if desk := (routing.QueuePolicy{ID: "desk", WrapUp: 10 * routing.Second}); p.Queues[1] != desk {
+		t.Errorf("by default %+v", p.Queues[1])
+	}
+	skills := p.Seats[0].Skills
+	if len(skills) != 2 || skills[0] != (routing.Skill{Name: "loans", Level: 7}) || skills[1].Level != 5 {
+		t.Errorf("skills %+v", skills)
+	}
+	if p.Strategy != routing.StrategyRoundRobin || p.ResumeWithin != 5*routing.Minute {
+		t.Errorf("strategy %s, resume within %d", p.Strategy, p.ResumeWithin)
+	}
+}
+
+// TestEmergencyLiftsLevels: a seat that is open to all serves whatever its level.
+func TestEmergencyLiftsLevels(t *testing.T) {
+	cfg, err := Parse("limited", []byte(strings.Replace(limited, "agents:", "emergencies: [{name: flood, open_all_seats: true}]\nagents:", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := cfg.EmergencyPolicy("flood")
+	if p.Queues[0].MinLevel != 0 || p.Validate() != nil {
+		t.Errorf("queue %+v, %v", p.Queues[0], p.Validate())
+	}
+	if cfg.Policy().Queues[0].MinLevel != 6 {
+		t.Error("the normal policy has changed")
+	}
+}
