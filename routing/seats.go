@@ -92,7 +92,8 @@ func (s *State) removeSeat(x *seat) {
 	if i, ok := slices.BinarySearchFunc(s.seatList, x, compareSeats); ok && s.seatList[i] == x {
 		s.seatList = slices.Delete(s.seatList, i, i+1)
 	}
-	if x.person.seat == x {
+	// The policy may hold a new agent of the same name, at another seat.
+	if s.agents[x.person.id] == x.person && x.person.seat == x {
 		delete(s.agents, x.person.id)
 	}
 }

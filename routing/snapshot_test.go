@@ -402,3 +402,32 @@ func crowd(b *testing.B) *State {
 	}
 	return s
 }
+
+// An agent leaves the policy while talking and comes back to another seat: the
+// old seat goes without taking the new agent along.
+func TestAgentComesBackToAnotherSeat(t *testing.T) {
+	s := New()
+	do := func(ev Event) {
+		s.Apply(Entry{Seq: s.Seq() + 1, At: s.Now() + 1, Node: "n1", Event: ev})
+		if _, err := thawed(s); err != nil {
+			t.Fatalf("after %#v: %v", ev, err)
+		}
+	}
+	policy := func(seats ...SeatPolicy) PolicyChanged {
+		return PolicyChanged{Policy{RingTime: Minute, Queues: []QueuePolicy{{ID: "q"}}, Seats: seats}}
+	}
+	q := []QueueID{"q"}
+	do(policy(SeatPolicy{ID: "s1", Agent: "mei", Queues: q}))
+	do(SeatRegistered{Seat: "s1"})
+	do(CallArrived{Call: "c1"})
+	do(CallQueued{Call: "c1", Queue: "q"})
+	do(TalkStarted{Call: "c1", Seat: "s1", Offer: 1})
+	do(policy())
+	do(policy(SeatPolicy{ID: "s2", Agent: "mei", Queues: q}))
+	do(CallEnded{Call: "c1", Cause: CauseCallerHungUp})
+	do(SeatRegistered{Seat: "s2"})
+	do(AgentStatusChanged{Agent: "mei", Status: StatusBreak, Reason: "tea"})
+	if v, _ := s.Seat("s2"); v.Status != StatusBreak {
+		t.Errorf("mei is %s, want on a break", v.Status)
+	}
+}
