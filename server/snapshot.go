@@ -82,13 +82,18 @@ func (c *core) saveWhenDue(written bool) {
 	go func() { s.done <- keep(j, frozen, settle) }()
 }
 
-// keep writes a snapshot.
+// keep writes a snapshot that can be read back.
 func keep(j journal.Journal, frozen *routing.Frozen, settle func() error) error {
 	if err := settle(); err != nil {
 		return err
 	}
 	data, err := frozen.Encode()
 	if err != nil {
+		return err
+	}
+	// The journal drops entries that a snapshot stands for: one that could not be
+	// read back must not be among them.
+	if _, err := routing.Restore(data); err != nil {
 		return err
 	}
 	return j.WriteSnapshot(frozen.Seq(), data)

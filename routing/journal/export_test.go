@@ -91,7 +91,7 @@ func traffic(t *rapid.T, j Journal, s *routing.State, n int) {
 		}
 	}
 	if s.Seq() == 0 {
-		p := routing.Policy{RingTime: 15 * routing.Second, OfferLease: routing.Second, ManagerTime: 20 * routing.Second, Queues: []routing.QueuePolicy{{ID: "q", WrapUp: routing.Minute}}}
+		p := routing.Policy{RingTime: 15 * routing.Second, OfferLease: routing.Second, ManagerTime: 20 * routing.Second, ResumeWithin: routing.Hour, Queues: []routing.QueuePolicy{{ID: "q", WrapUp: routing.Minute}}}
 		for _, id := range []routing.SeatID{"s0", "s1", "s2"} {
 			p.Seats = append(p.Seats, routing.SeatPolicy{ID: id, Queues: []routing.QueueID{"q"}})
 		}
