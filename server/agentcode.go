@@ -62,7 +62,8 @@ func (s *Server) confirm(leg *sip.Leg, cfg *settings, prompt string) {
 		_ = leg.Reject(488, "Not Acceptable Here")
 		return
 	}
-	if leg.Answer(sdp) != nil {
+	if err := leg.Answer(sdp); err != nil {
+		s.log.Warn("agent's code not confirmed", "sip_call_id", leg.CallID(), "error", err)
 		return
 	}
 	limit := time.NewTimer(10 * time.Second)

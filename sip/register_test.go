@@ -397,3 +397,44 @@ func (s *syncBuffer) Write(p []byte) (int, error) {
 	return s.b.Write(p)
 }
 func (s *syncBuffer) String() string { s.mu.Lock(); defer s.mu.Unlock(); return s.b.String() }
+
+// The ACK of the 401 comes late, when the INVITE with credentials is being worked
+// on already: it must not be taken for that of the answer.
+func TestLateAckOfTheChallenge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		legs, pickUp := make(chan *Leg, 1), make(chan struct{})
+		srv := memStack(t, n, serverAddr, Options{Access: Access{Accounts: []Account{account(MD5)}}, Handlers: Handlers{Invite: func(l *Leg) {
+			legs <- l
+			<-pickUp
+			if err := l.Answer([]byte("v=0\r\n")); err != nil {
+				t.Errorf("answer: %v", err)
+			}
+		}}})
+		defer srv.Close()
+		p := &rawPeer{t: t, c: n.listen(agentAddr), from: "alice"}
+		const uri, contact = "sip:*1@10.0.0.1", "Contact: <sip:alice@10.0.0.3:5060>"
+		challenge := p.send("INVITE", uri, contact)
+		auth := answer(t, challenge, "INVITE", uri, "alice", "wonderland", 1)
+		ack := func(seq int) {
+			_, _ = p.c.WriteTo([]byte(fmt.Sprintf("ACK %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bKack%d\r\nFrom: <sip:alice@10.0.0.1>;tag=raw\r\nTo: %s\r\nCall-ID: raw\r\nCSeq: %d ACK\r\nContent-Length: 0\r\n\r\n",
+				uri, p.c.addr, seq, header(challenge, "To"), seq)), net.UDPAddrFromAddrPort(netip.MustParseAddrPort(serverAddr)))
+			synctest.Wait()
+		}
+		done := make(chan string)
+		go func() { done <- p.send("INVITE", uri, contact, auth) }()
+		l := <-legs
+		ack(1)
+		if isClosed(l.Confirmed()) {
+			t.Fatal("the ACK of the 401 confirmed the call")
+		}
+		close(pickUp)
+		if got := <-done; !strings.HasPrefix(p.status(got), "200") {
+			t.Fatalf("answer %s", p.status(got))
+		}
+		ack(2)
+		if !isClosed(l.Confirmed()) {
+			t.Error("the ACK of the 200 did not confirm the call")
+		}
+	})
+}

@@ -233,6 +233,14 @@ func (l *Leg) giveUp() {
 // carries the SDP we asked for hands it on; any other SDP in an ACK means nothing.
 func (l *Leg) acknowledge(ack *gosip.Request) {
 	l.mu.Lock()
+	// All answers to a call carry one To tag, so the ACK of a 401 to its first
+	// INVITE finds the leg of the second; only the CSeq tells them apart.
+	if l.callReq != nil && !isClosed(l.confirmed) {
+		if seq := ack.CSeq(); l.state == legEarly || seq == nil || seq.SeqNo != l.callReq.CSeq().SeqNo {
+			l.mu.Unlock()
+			return
+		}
+	}
 	owed := false
 	if c := l.change; c != nil {
 		if seq := ack.CSeq(); seq == nil || seq.SeqNo != c.seq {
