@@ -154,6 +154,12 @@ func (s *story) decision(at routing.Time, d routing.Decision) {
 		if d.Call == s.call {
 			s.say(at, "offer to %s withdrawn: %s", d.Seat, d.Cause)
 		}
+	case routing.Overflow:
+		if d.Call == s.call && d.To != "" {
+			s.say(at, "moved from queue %s to %s: %s; the place stays", d.From, d.To, d.Cause)
+		} else if d.Call == s.call {
+			s.say(at, "turned away from queue %s: %s", d.From, d.Cause)
+		}
 	case routing.Disconnect:
 		if d.Call == s.call {
 			s.say(at, "disconnected: %s", d.Cause)
@@ -191,7 +197,7 @@ func (s *story) choice(c routing.Choice) {
 		s.more("%d. %s, idle for %s", rank, x.Seat, span(x.Idle))
 	}
 	for _, rule := range []string{routing.ExcludedOffline, routing.ExcludedNotReady, routing.ExcludedBusy, routing.ExcludedResting,
-		routing.ExcludedQueue, routing.ExcludedLanguage, routing.ExcludedStep, routing.ExcludedReserved} {
+		routing.ExcludedQueue, routing.ExcludedLanguage, routing.ExcludedSkill, routing.ExcludedStep, routing.ExcludedReserved} {
 		if len(excluded[rule]) > 0 {
 			s.more("not %s: %s", strings.Join(excluded[rule], ", "), ruleText[rule])
 		}
@@ -209,7 +215,8 @@ var ruleText = map[string]string{
 	routing.ExcludedOffline: "no phone registered", routing.ExcludedNotReady: "agent on break or logged out",
 	routing.ExcludedBusy: "on offer, talking or in wrap-up", routing.ExcludedResting: "resting after a failed offer",
 	routing.ExcludedQueue: "neither serves the queue nor is manager or team", routing.ExcludedLanguage: "doesn't speak the caller's language",
-	routing.ExcludedStep: "the call had not reached that step", routing.ExcludedReserved: "VIP seat kept for A and B",
+	routing.ExcludedSkill: "below the level that the queue asks for",
+	routing.ExcludedStep:  "the call had not reached that step", routing.ExcludedReserved: "VIP seat kept for A and B",
 }
 
 // whatIf prints the changes that would have made a difference.

@@ -365,7 +365,9 @@ func (r *replication) ended(v *routing.CallView) {
 			r.out.classes[c.class].abandoned(float64(v.QueueWait) / second)
 			r.out.outcome(c.file, Outcome{Wait: float64(v.QueueWait) / second})
 		}
-		r.redial(c.class)
+		if v.Outcome == routing.OutcomeAbandoned { // one who was turned away knows why
+			r.redial(c.class)
+		}
 	}
 	c.live = false
 	delete(r.byID, v.ID)
