@@ -146,7 +146,11 @@ func (l *Leg) OnAnswer(f func(answer []byte)) {
 }
 
 // finish ends the leg for its owner, once; false when it was over already.
-func (l *Leg) finish(e End) bool {
+func (l *Leg) finish(e End) bool { return l.finishWith(e, func() {}) }
+
+// finishWith answers between deciding that the leg is over and letting the
+// transaction go.
+func (l *Leg) finishWith(e End, send func()) bool {
 	l.mu.Lock()
 	if l.state == legEnded {
 		l.mu.Unlock()
@@ -154,6 +158,7 @@ func (l *Leg) finish(e End) bool {
 	}
 	l.state, l.end = legEnded, e
 	l.mu.Unlock()
+	send()
 	close(l.done)
 	if !l.lingers() {
 		l.leave()

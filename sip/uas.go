@@ -295,22 +295,6 @@ func (l *Leg) Reject(code int, phrase string, headers ...string) error {
 	return nil
 }
 
-// finishWith answers between deciding that the leg is over and letting the
-// transaction go.
-func (l *Leg) finishWith(e End, send func()) bool {
-	l.mu.Lock()
-	if l.state == legEnded {
-		l.mu.Unlock()
-		return false
-	}
-	l.state, l.end = legEnded, e
-	l.mu.Unlock()
-	send()
-	close(l.done)
-	l.leave()
-	return true
-}
-
 // handleReinvite answers a change of the session (RFC 3261 14.2).
 func (s *Stack) handleReinvite(req *gosip.Request, tx gosip.ServerTransaction) {
 	l := s.inDialog(req, tx)
