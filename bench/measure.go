@@ -93,6 +93,14 @@ func signalling(_ context.Context, p *process, _, workers int, span time.Duratio
 
 // inIVR lets callers listen to prompts.
 func inIVR(ctx context.Context, p *process, calls, _ int, span time.Duration) error {
+	return whileUp(ctx, p, "2", calls, span,
+		"in the IVR: %.2f %% of a core per 100 callers who send too, %.0f KiB per call, %d of %d callers hear it\n")
+}
+
+// whileUp makes the calls to number, measures the server for span while they are
+// up, and prints: percent of a core per 100 calls, KiB per call, callers who hear
+// something, callers.
+func whileUp(ctx context.Context, p *process, number string, calls int, span time.Duration, format string) error {
 	idle, err := p.usage()
 	if err != nil {
 		return err
@@ -102,7 +110,7 @@ func inIVR(ctx context.Context, p *process, calls, _ int, span time.Duration) er
 		return err
 	}
 	defer phone.Close()
-	legs, err := dialAll(ctx, phone, "2", calls)
+	legs, err := dialAll(ctx, phone, number, calls)
 	if err != nil {
 		return err
 	}
@@ -110,12 +118,7 @@ func inIVR(ctx context.Context, p *process, calls, _ int, span time.Duration) er
 	if err != nil {
 		return err
 	}
-	var got uint64
-	for _, l := range legs {
-		got += l.Media.Stats().PacketsReceived
-	}
-	fmt.Printf("in the IVR: %.2f %% of a core per 100 callers who send too, %.0f KiB per call, %d of %d callers hear it\n",
-		percent(before, after, calls), float64(after.rss-idle.rss)/1024/float64(calls), heard(legs), calls)
+	fmt.Printf(format, percent(before, after, calls), float64(after.rss-idle.rss)/1024/float64(calls), heard(legs), calls)
 	hangUp(ctx, phone, legs)
 	return nil
 }
@@ -139,27 +142,8 @@ func bridged(ctx context.Context, p *process, calls, _ int, span time.Duration) 
 			return err
 		}
 	}
-	idle, err := p.usage()
-	if err != nil {
-		return err
-	}
-	phone, err := softphone.Open(softphone.Options{Server: "sip:" + p.addr.String(), Listen: loopback})
-	if err != nil {
-		return err
-	}
-	defer phone.Close()
-	legs, err := dialAll(ctx, phone, "3", calls)
-	if err != nil {
-		return err
-	}
-	before, after, err := over(p, span)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("bridged: %.2f %% of a core per 100 calls of two legs, %.0f KiB per call, %d of %d callers hear their agent\n",
-		percent(before, after, calls), float64(after.rss-idle.rss)/1024/float64(calls), heard(legs), calls)
-	hangUp(ctx, phone, legs)
-	return nil
+	return whileUp(ctx, p, "3", calls, span,
+		"bridged: %.2f %% of a core per 100 calls of two legs, %.0f KiB per call, %d of %d callers hear their agent\n")
 }
 
 // dialAll makes the calls, a few at once; each caller hums.
