@@ -9,6 +9,7 @@ import (
 
 	"github.com/nyaruka/phonenumbers"
 
+	"hotline/ivr"
 	"hotline/routing"
 )
 
@@ -95,7 +96,7 @@ func (c *checker) sip() {
 		}
 	}
 	if r := c.cfg.SIP.Register; r.MinExpires > r.MaxExpires && !c.bad["sip.register.min_expires"] {
-		c.wrong("sip.register.min_expires", fmt.Sprintf("use at most %s", short(r.MaxExpires)),
+		c.wrong("sip.register.min_expires", fmt.Sprintf("use at most %s", ivr.Span(r.MaxExpires)),
 			"min_expires is longer than max_expires")
 	}
 }

@@ -45,15 +45,3 @@ func (c *Config) setOwnDefaults() {
 		t.Target = target
 	}
 }
-
-// short writes a span as people do: "1m" for "1m0s".
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}

@@ -169,7 +169,7 @@ func (r *reader) duration(f field, lo, hi, def time.Duration) time.Duration {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < lo || d > hi {
-		r.problem(at, fmt.Sprintf("give it a time from %s to %s, such as %s", short(lo), short(hi), short(def)),
+		r.problem(at, fmt.Sprintf("give it a time from %s to %s, such as %s", Span(lo), Span(hi), Span(def)),
 			"%s is %q", f.name, text)
 		return def
 	}
@@ -206,8 +206,8 @@ func (r *reader) yesNo(f field, def bool) bool {
 	return ok && text == "true" || !ok && def
 }
 
-// short writes a time as people do: 1m, not 1m0s.
-func short(d time.Duration) string {
+// Span writes a time as people do in YAML: 1m, not 1m0s.
+func Span(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")

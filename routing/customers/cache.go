@@ -60,10 +60,3 @@ func (c *cache) put(number string, a answer) {
 	}
 	c.byNo[number] = c.order.PushFront(cached{number, a})
 }
-
-func (c *cache) clear() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.order.Init()
-	clear(c.byNo)
-}

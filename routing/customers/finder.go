@@ -292,9 +292,6 @@ func reasonOf(err error) string {
 	}
 }
 
-// Forget empties the cache, as after a reload of the home.
-func (f *Finder) Forget() { f.cache.clear() }
-
 // Close waits for the lookups under way; later calls of Find give what the cache
 // has. A home that holds connections is to be closed first.
 func (f *Finder) Close() {
