@@ -33,11 +33,12 @@ type bankCall struct {
 func bankCalls(t *testing.T) []bankCall {
 	t.Helper()
 	name := os.Getenv("HOTLINE_BANK_CALLS")
-	if name == "" {
+	named := name != ""
+	if !named {
 		name = filepath.Join("..", "..", "..", "shared", "data", "bank-calls-1999-10-first-half.tsv")
 	}
 	f, err := os.Open(name)
-	if os.IsNotExist(err) && os.Getenv("CI") == "" {
+	if os.IsNotExist(err) && !named {
 		t.Skipf("the bank's data is not at %s and may not be shipped; get it from the Technion's SEELab and set HOTLINE_BANK_CALLS", name)
 	}
 	if err != nil {
