@@ -14,11 +14,11 @@ import (
 // decision must come once, in order; those of a journal read back must not come at all.
 func (m *Metrics) Decision(d routing.Decision) {
 	switch d := d.(type) {
-	case routing.Connected:
+	case *routing.Connected:
 		m.connected(&d.Call)
-	case routing.Ended:
+	case *routing.Ended:
 		m.ended(&d.Call)
-	case routing.Closed:
+	case *routing.Closed:
 		m.closed(&d.Call)
 	}
 }

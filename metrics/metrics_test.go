@@ -63,7 +63,7 @@ func (d *desk) snapshot() metrics.Snapshot {
 func (d *desk) apply(ev routing.Event) {
 	d.t.Helper()
 	for _, dec := range d.state.Apply(routing.Entry{At: d.now, Node: node, Event: ev}) {
-		if o, ok := dec.(routing.Offer); ok {
+		if o, ok := dec.(*routing.Offer); ok {
 			d.offer = o.Offer
 		}
 		d.m.Decision(dec)
@@ -253,7 +253,7 @@ func TestLabelsAreBounded(t *testing.T) {
 	m.Lookup("elsewhere", time.Second)
 	m.Failure("timeout")
 	m.Failure("moon phase")
-	m.Decision(routing.Ended{Call: routing.CallView{Outcome: "unheard of", Offers: []routing.OfferView{{Outcome: "strange"}}}})
+	m.Decision(&routing.Ended{Call: routing.CallView{Outcome: "unheard of", Offers: []routing.OfferView{{Outcome: "strange"}}}})
 	compare(t, m, `
 # HELP hotline_sip_requests_total SIP requests by their final status; none: no answer came.
 # TYPE hotline_sip_requests_total counter

@@ -45,8 +45,8 @@ func arrive(s *routing.State, at routing.Time, i int, tier routing.Tier) []routi
 
 func offers(ds []routing.Decision) (out []routing.Offer) {
 	for _, d := range ds {
-		if o, ok := d.(routing.Offer); ok {
-			out = append(out, o)
+		if o, ok := d.(*routing.Offer); ok {
+			out = append(out, *o)
 		}
 	}
 	return out

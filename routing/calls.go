@@ -32,12 +32,29 @@ func (s *State) callArrived(node string, ev CallArrived) {
 		s.ignore("call_arrived: call %q exists already", ev.Call)
 		return
 	}
-	c := &call{band: TierC.Band(), facts: CallView{
-		ID: ev.Call, Node: node, Number: ev.Number, DID: ev.DID, Trunk: ev.Trunk,
-		Phase: PhaseArrived, Arrived: s.now,
-	}}
+	c := s.newCall()
+	f := &c.facts
+	f.ID, f.Node, f.Number, f.DID, f.Trunk = ev.Call, node, ev.Number, ev.DID, ev.Trunk
+	f.Phase, f.Arrived = PhaseArrived, s.now
+	c.band = TierC.Band()
 	c.timer = timer{id: string(ev.Call), pos: -1, call: c}
 	s.calls[ev.Call] = c
+}
+
+// maxSpare bounds how many closed calls are kept to be used again.
+const maxSpare = 1024
+
+// newCall returns an empty call: one that was closed before the present entry, if
+// there is one, with the room of its lists.
+func (s *State) newCall() *call {
+	n := len(s.spare)
+	if n == 0 {
+		return &call{}
+	}
+	c := s.spare[n-1]
+	s.spare[n-1], s.spare = nil, s.spare[:n-1]
+	*c = call{facts: CallView{Offers: c.facts.Offers[:0], Moves: c.facts.Moves[:0]}}
+	return c
 }
 
 func (s *State) callAnswered(node string, ev CallAnswered) {
@@ -91,7 +108,7 @@ func (s *State) callQueued(node string, ev CallQueued) {
 	}
 	q := s.queues[ev.Queue]
 	if q == nil {
-		s.emit(Disconnect{Call: c.facts.ID, Cause: CauseUnknownQueue})
+		emit(s, &s.arenas.disconnects, Disconnect{Call: c.facts.ID, Cause: CauseUnknownQueue})
 		s.endCall(c, CauseUnknownQueue)
 		return
 	}
@@ -134,7 +151,7 @@ func (s *State) callEnded(node string, ev CallEnded) {
 		cause = CauseFailed // a call that is gone must not stay because of a word
 	}
 	if c.facts.Phase == PhaseOnOffer {
-		s.emit(Withdraw{Call: ev.Call, Seat: c.seat.id, Offer: c.offer, Cause: WithdrawCallEnded})
+		emit(s, &s.arenas.withdrawals, Withdraw{Call: ev.Call, Seat: c.seat.id, Offer: c.offer, Cause: WithdrawCallEnded})
 	}
 	s.endCall(c, cause)
 }
@@ -195,7 +212,7 @@ func (s *State) endCall(c *call, cause string) {
 		s.remember(c)
 	}
 	f.Phase = PhaseWrapUp
-	s.emit(Ended{Call: c.view(s.now)})
+	emit(s, &s.arenas.ended, Ended{Call: c.shared(s.now)})
 	s.freeSeat(c, x, talked && cause != CauseSeatFreed)
 	if c.q != nil {
 		s.dropEmpty(c.q)
@@ -227,7 +244,10 @@ func (s *State) freeSeat(c *call, x *seat, talked bool) {
 func (s *State) closeCall(c *call) {
 	c.facts.Phase = PhaseClosed
 	delete(s.calls, c.facts.ID)
-	s.emit(Closed{Call: c.view(s.now)})
+	if len(s.spare)+len(s.closed) < maxSpare {
+		s.closed = append(s.closed, c)
+	}
+	emit(s, &s.arenas.closed, Closed{Call: c.shared(s.now)})
 }
 
 // nodeStarted ends what the old process of node held, at the last known time.

@@ -74,7 +74,7 @@ func (s *State) checkWaiting(c *call, bad func(string, ...any)) int {
 	if c.step < stepQueue {
 		return 0
 	}
-	if !slices.Contains(c.q.lines[c.facts.Tier], c) {
+	if !slices.Contains(c.q.lines[c.facts.Tier].list(), c) {
 		bad("(a) call %s is not in the line of queue %s", c.facts.ID, c.q.id)
 	}
 	return 1
@@ -119,7 +119,8 @@ func (s *State) checkQueues(live map[*queue][3]uint64, filed int, bad func(strin
 		if q.totals.Entered != q.totals.exits()+n[0]+n[1]+n[2] {
 			bad("(d) queue %s: %d entered, %d left, %v are there", q.id, q.totals.Entered, q.totals.exits(), n)
 		}
-		for _, line := range q.lines {
+		for t := range q.lines {
+			line := q.lines[t].list()
 			filed -= len(line)
 			if !slices.IsSortedFunc(line, comparePlaces) {
 				bad("(e) a line of queue %s is out of order", q.id)
@@ -144,8 +145,9 @@ func (s *State) checkQueues(live map[*queue][3]uint64, filed int, bad func(strin
 				}
 			}
 		}
-		if vip != len(q.idleVIP) || ordinary != len(q.idleOrdinary) || !slices.IsSortedFunc(q.idleVIP, q.compareIdle) || !slices.IsSortedFunc(q.idleOrdinary, q.compareIdle) {
-			bad("(a) queue %s counts %d VIP and %d ordinary idle seats but has %d and %d", q.id, len(q.idleVIP), len(q.idleOrdinary), vip, ordinary)
+		vips, others := q.idleVIP.list(), q.idleOrdinary.list()
+		if vip != len(vips) || ordinary != len(others) || !slices.IsSortedFunc(vips, q.compareIdle) || !slices.IsSortedFunc(others, q.compareIdle) {
+			bad("(a) queue %s counts %d VIP and %d ordinary idle seats but has %d and %d", q.id, len(vips), len(others), vip, ordinary)
 		}
 	}
 	if filed != 0 {

@@ -1,11 +1,57 @@
 package routing
 
 // Decision is an action to be carried out, or a fact for records and metrics.
-// Only the owner of a call carries out decisions on it.
+// Only the owner of a call carries out decisions on it. A decision is a pointer
+// into the state: it and all it holds are valid until the next Apply, and whoever
+// keeps it longer keeps its Clone.
 type Decision interface {
 	// Kind is the decision's name in logs, such as "offer".
 	Kind() string
+	// Clone returns a copy that shares nothing with the state.
+	Clone() Decision
 	decision()
+}
+
+// arena hands out places for decisions of one type, the same ones after each reset.
+type arena[T any] struct {
+	places []*T
+	used   int
+}
+
+// next returns a place; what it held before is still there.
+func (a *arena[T]) next() *T {
+	if a.used == len(a.places) {
+		a.places = append(a.places, new(T))
+	}
+	a.used++
+	return a.places[a.used-1]
+}
+
+// arenas are the places of all decisions of one Apply.
+type arenas struct {
+	offers       arena[Offer]
+	withdrawals  arena[Withdraw]
+	disconnects  arena[Disconnect]
+	overflows    arena[Overflow]
+	connected    arena[Connected]
+	ended        arena[Ended]
+	closed       arena[Closed]
+	seatsChanged arena[SeatChanged]
+}
+
+func (a *arenas) reset() {
+	a.offers.used, a.withdrawals.used, a.disconnects.used, a.overflows.used = 0, 0, 0, 0
+	a.connected.used, a.ended.used, a.closed.used, a.seatsChanged.used = 0, 0, 0, 0
+}
+
+// emit adds the decision v, put into a place of a, to the decisions of this Apply.
+func emit[T any, D interface {
+	*T
+	Decision
+}](s *State, a *arena[T], v T) {
+	d := a.next()
+	*d = v
+	s.decisions = append(s.decisions, D(d))
 }
 
 // Offer asks the owner of Call to ring Seat for RingTime and to report
@@ -117,35 +163,80 @@ type Excluded struct {
 	Resting  int `json:"resting,omitempty"`   // after a failed offer
 }
 
-func (Offer) decision()       {}
-func (Withdraw) decision()    {}
-func (Disconnect) decision()  {}
-func (Overflow) decision()    {}
-func (Connected) decision()   {}
-func (Ended) decision()       {}
-func (Closed) decision()      {}
-func (SeatChanged) decision() {}
+func (*Offer) decision()       {}
+func (*Withdraw) decision()    {}
+func (*Disconnect) decision()  {}
+func (*Overflow) decision()    {}
+func (*Connected) decision()   {}
+func (*Ended) decision()       {}
+func (*Closed) decision()      {}
+func (*SeatChanged) decision() {}
 
 // Kind implements Decision.
-func (Offer) Kind() string { return "offer" }
+func (*Offer) Kind() string { return "offer" }
 
 // Kind implements Decision.
-func (Withdraw) Kind() string { return "withdraw" }
+func (*Withdraw) Kind() string { return "withdraw" }
 
 // Kind implements Decision.
-func (Disconnect) Kind() string { return "disconnect" }
+func (*Disconnect) Kind() string { return "disconnect" }
 
 // Kind implements Decision.
-func (Overflow) Kind() string { return "overflow" }
+func (*Overflow) Kind() string { return "overflow" }
 
 // Kind implements Decision.
-func (Connected) Kind() string { return "connected" }
+func (*Connected) Kind() string { return "connected" }
 
 // Kind implements Decision.
-func (Ended) Kind() string { return "ended" }
+func (*Ended) Kind() string { return "ended" }
 
 // Kind implements Decision.
-func (Closed) Kind() string { return "closed" }
+func (*Closed) Kind() string { return "closed" }
 
 // Kind implements Decision.
-func (SeatChanged) Kind() string { return "seat_changed" }
+func (*SeatChanged) Kind() string { return "seat_changed" }
+
+// Clone implements Decision.
+func (d *Offer) Clone() Decision {
+	c := *d
+	return &c
+}
+
+// Clone implements Decision.
+func (d *Withdraw) Clone() Decision {
+	c := *d
+	return &c
+}
+
+// Clone implements Decision.
+func (d *Disconnect) Clone() Decision {
+	c := *d
+	return &c
+}
+
+// Clone implements Decision.
+func (d *Overflow) Clone() Decision {
+	c := *d
+	return &c
+}
+
+// Clone implements Decision.
+func (d *SeatChanged) Clone() Decision {
+	c := *d
+	return &c
+}
+
+// Clone implements Decision.
+func (d *Connected) Clone() Decision {
+	return &Connected{Call: d.Call.Clone()}
+}
+
+// Clone implements Decision.
+func (d *Ended) Clone() Decision {
+	return &Ended{Call: d.Call.Clone()}
+}
+
+// Clone implements Decision.
+func (d *Closed) Clone() Decision {
+	return &Closed{Call: d.Call.Clone()}
+}

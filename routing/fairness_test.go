@@ -47,8 +47,8 @@ func noSeatStarves(t *rapid.T, strategy string) {
 	for i := range rapid.IntRange(1, 80).Draw(t, "events") {
 		at := s.now.Add(Duration(rapid.IntRange(1, 9).Draw(t, "later")))
 		do := func(ev Event) {
-			for _, d := range s.Apply(Entry{At: at, Event: ev}) {
-				if o, ok := d.(Offer); ok && rapid.IntRange(0, 3).Draw(t, "talks") > 0 {
+			for _, d := range Clones(s.Apply(Entry{At: at, Event: ev})) {
+				if o, ok := d.(*Offer); ok && rapid.IntRange(0, 3).Draw(t, "talks") > 0 {
 					open = append(open, o.Call)
 					s.Apply(Entry{At: at, Event: TalkStarted{Call: o.Call, Seat: o.Seat, Offer: o.Offer}})
 				}

@@ -5,28 +5,20 @@ import (
 	"sort"
 )
 
-// idleSeats are available seats of a queue in the order of its compareIdle.
-type idleSeats []*seat
-
-// changeIdle adds x to q's idle seats of its kind or removes it. By most
-// strategies seats come at the end and are taken from the front, where it costs
-// nothing.
+// changeIdle adds x to q's idle seats of its kind or removes it. They are in the
+// order of compareIdle.
 func (q *queue) changeIdle(x *seat, add bool) {
 	l := q.idleLike(x.vip)
-	i, _ := slices.BinarySearchFunc(*l, x, q.compareIdle)
-	switch {
-	case add:
-		*l = slices.Insert(*l, i, x)
-	case i == 0:
-		(*l)[0] = nil
-		*l = (*l)[1:]
-	default:
-		*l = slices.Delete(*l, i, i+1)
+	i, _ := slices.BinarySearchFunc(l.list(), x, q.compareIdle)
+	if add {
+		l.insert(i, x)
+	} else {
+		l.remove(i)
 	}
 }
 
 // idleLike are the queue's idle seats of one kind.
-func (q *queue) idleLike(vip bool) *idleSeats {
+func (q *queue) idleLike(vip bool) *row[*seat] {
 	if vip {
 		return &q.idleVIP
 	}
@@ -99,8 +91,8 @@ func (s *State) seatsFor(c *call) pair {
 	}
 	preferred := c.band != BandC
 	for step := stepQueue; step <= c.step; step++ {
-		for _, l := range []*idleSeats{c.q.idleLike(preferred), c.q.idleLike(!preferred)} {
-			for _, x := range c.q.atStep(*l, step) {
+		for _, l := range [...]*row[*seat]{c.q.idleLike(preferred), c.q.idleLike(!preferred)} {
+			for _, x := range c.q.atStep(l.list(), step) {
 				if p.full() {
 					return p
 				}
@@ -115,7 +107,7 @@ func (s *State) seatsFor(c *call) pair {
 
 // atStep returns the part of l that a call reaches with this step: those at the
 // queue's level, or those below it.
-func (q *queue) atStep(l idleSeats, step int) idleSeats {
+func (q *queue) atStep(l []*seat, step int) []*seat {
 	fit := len(l)
 	if q.minLevel > 0 {
 		fit = sort.Search(len(l), func(i int) bool { return !q.fits(l[i]) })

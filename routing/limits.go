@@ -134,12 +134,12 @@ func (s *State) leave(c *call, cause string, exit Exit) {
 	if to := s.queues[exit.Queue]; to != nil && !to.removed {
 		from.totals.MovedOn++
 		c.facts.Moves = append(c.facts.Moves, Move{From: from.id, At: s.now, Cause: cause})
-		s.emit(Overflow{Call: c.facts.ID, From: from.id, To: to.id, Cause: cause})
+		emit(s, &s.arenas.overflows, Overflow{Call: c.facts.ID, From: from.id, To: to.id, Cause: cause})
 		s.enter(c, to)
 		s.dropEmpty(from)
 		return
 	}
-	s.emit(Overflow{Call: c.facts.ID, From: from.id, Prompt: exit.Prompt, Cause: cause})
+	emit(s, &s.arenas.overflows, Overflow{Call: c.facts.ID, From: from.id, Prompt: exit.Prompt, Cause: cause})
 	s.endCall(c, cause)
 }
 

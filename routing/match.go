@@ -62,7 +62,7 @@ func (s *State) reserved(c *call, x *seat) bool {
 	if !x.vip || c.band != BandC {
 		return false
 	}
-	return len(c.q.idleVIP) <= s.policy.KeepIdle || s.policy.Order != OrderStrict && s.wanted(x)
+	return c.q.idleVIP.len() <= s.policy.KeepIdle || s.policy.Order != OrderStrict && s.wanted(x)
 }
 
 // wanted says whether a waiting call of A or B could have x now.
@@ -70,12 +70,12 @@ func (s *State) wanted(x *seat) bool {
 	if !x.available {
 		return false
 	}
-	could := func(l lines) bool {
-		for t, calls := range l {
+	could := func(l *lines) bool {
+		for t := range l.tiers() {
 			if Tier(t).Band() == BandC {
 				continue
 			}
-			for _, c := range calls {
+			for _, c := range l[t].list() {
 				if c.circle(x) <= c.step && c.speaks(x) {
 					return true
 				}
@@ -83,11 +83,11 @@ func (s *State) wanted(x *seat) bool {
 		}
 		return false
 	}
-	if could(s.byManager[x.person.id]) || x.team != "" && could(s.byTeam[x.team]) {
+	if could(s.byManager.at(x.person.id)) || x.team != "" && could(s.byTeam.at(x.team)) {
 		return true
 	}
 	for _, q := range x.queues {
-		if could(q.lines) {
+		if could(&q.lines) {
 			return true
 		}
 	}
@@ -104,14 +104,10 @@ func (s *State) link(c *call) {
 	c.facts.Phase = PhaseWaiting
 	c.q.waiting++
 	if m := c.facts.Manager; m != "" {
-		l := s.byManager[m]
-		l.file(c)
-		s.byManager[m] = l
+		s.byManager.file(m, c)
 	}
 	if t := c.facts.Team; t != "" {
-		l := s.byTeam[t]
-		l.file(c)
-		s.byTeam[t] = l
+		s.byTeam.file(t, c)
 	}
 	s.favour(c, 1)
 	if c.step >= stepQueue {
@@ -125,18 +121,10 @@ func (s *State) unlink(c *call) {
 	c.q.waiting--
 	s.deadlines.stop(&c.timer)
 	if m := c.facts.Manager; m != "" {
-		l := s.byManager[m]
-		l.unfile(c)
-		if s.byManager[m] = l; l.empty() {
-			delete(s.byManager, m)
-		}
+		s.byManager.unfile(m, c)
 	}
 	if t := c.facts.Team; t != "" {
-		l := s.byTeam[t]
-		l.unfile(c)
-		if s.byTeam[t] = l; l.empty() {
-			delete(s.byTeam, t)
-		}
+		s.byTeam.unfile(t, c)
 	}
 	s.favour(c, -1)
 	if c.step >= stepQueue {
@@ -288,26 +276,24 @@ func (s *State) matchFirst() bool {
 
 // lookFrom adds the calls that the idle seat x could be for.
 func (s *State) lookFrom(x *seat) {
-	if len(s.byManager) > 0 {
-		s.look(s.byManager[x.person.id])
-	}
-	if x.team != "" && len(s.byTeam) > 0 {
-		s.look(s.byTeam[x.team])
+	s.look(s.byManager.at(x.person.id))
+	if x.team != "" {
+		s.look(s.byTeam.at(x.team))
 	}
 	for _, q := range x.queues {
-		s.lookAt(q, true, len(q.idleOrdinary) > 0 || len(q.idleVIP) > s.policy.KeepIdle)
+		s.lookAt(q, true, q.idleOrdinary.len() > 0 || q.idleVIP.len() > s.policy.KeepIdle)
 	}
 }
 
 func (s *State) lookAtAll() {
 	for _, x := range s.idle {
-		s.look(s.byManager[x.person.id])
+		s.look(s.byManager.at(x.person.id))
 		if x.team != "" {
-			s.look(s.byTeam[x.team])
+			s.look(s.byTeam.at(x.team))
 		}
 	}
 	for _, q := range s.queueIDs {
-		s.lookAt(q, len(q.idleVIP)+len(q.idleOrdinary) > 0, len(q.idleOrdinary) > 0 || len(q.idleVIP) > s.policy.KeepIdle)
+		s.lookAt(q, q.idleVIP.len()+q.idleOrdinary.len() > 0, q.idleOrdinary.len() > 0 || q.idleVIP.len() > s.policy.KeepIdle)
 	}
 }
 
@@ -336,18 +322,18 @@ type cursor struct{ rest []*call }
 
 // look adds the lists of l to those that nextCall walks along; idle seats of one
 // team share theirs.
-func (s *State) look(l lines) {
-	for _, list := range l {
-		s.lookOne(list)
+func (s *State) look(l *lines) {
+	for t := range l.tiers() {
+		s.lookOne(l[t].list())
 	}
 }
 
 // lookAt adds the line of a queue: the calls of A and B, and those of C, where
 // they can have a seat at all.
 func (s *State) lookAt(q *queue, vip, c bool) {
-	for t, list := range q.lines {
+	for t := range q.lines {
 		if Tier(t).Band() == BandC && c || Tier(t).Band() != BandC && vip {
-			s.lookOne(list)
+			s.lookOne(q.lines[t].list())
 		}
 	}
 }

@@ -20,7 +20,7 @@ func (s *State) makeOffer(c *call, x *seat, reasons Reasons) {
 	c.facts.Rings++
 	x.call = c
 	s.deadlines.set(&c.timer, s.now.Add(s.lease()))
-	s.emit(Offer{Call: c.facts.ID, Seat: x.id, Offer: c.offer, RingTime: s.policy.RingTime, Reasons: reasons})
+	emit(s, &s.arenas.offers, Offer{Call: c.facts.ID, Seat: x.id, Offer: c.offer, RingTime: s.policy.RingTime, Reasons: reasons})
 	s.update(x)
 	x.lastOffer = c.offer
 }
@@ -82,7 +82,7 @@ func (s *State) talkStarted(node string, ev TalkStarted) {
 	f.Seat, f.Agent = c.seat.id, c.seat.person.id
 	f.QueueWait = s.now.Sub(f.Queued)
 	s.update(c.seat)
-	s.emit(Connected{Call: c.view(s.now)})
+	emit(s, &s.arenas.connected, Connected{Call: c.shared(s.now)})
 }
 
 func (s *State) offerFailed(node string, ev OfferFailed) {
@@ -99,7 +99,7 @@ func (s *State) leaseOver(c *call) {
 	if c.answered {
 		cause, why = OfferFault, WithdrawNoTalk
 	}
-	s.emit(Withdraw{Call: c.facts.ID, Seat: c.seat.id, Offer: c.offer, Cause: why})
+	emit(s, &s.arenas.withdrawals, Withdraw{Call: c.facts.ID, Seat: c.seat.id, Offer: c.offer, Cause: why})
 	s.failOffer(c, cause)
 }
 

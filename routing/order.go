@@ -9,23 +9,31 @@ import (
 // lines are waiting calls by tier, each in the order of their places. Within a
 // tier that is the order of serving at any time and by any policy; between tiers
 // it depends on both.
-type lines [tierCount][]*call
+type lines [tierCount]row[*call]
 
 func (l *lines) file(c *call) {
-	list := l[c.facts.Tier]
-	i, _ := slices.BinarySearchFunc(list, c, comparePlaces)
-	l[c.facts.Tier] = slices.Insert(list, i, c)
+	r := &l[c.facts.Tier]
+	i, _ := slices.BinarySearchFunc(r.list(), c, comparePlaces)
+	r.insert(i, c)
 }
 
 func (l *lines) unfile(c *call) {
-	list := l[c.facts.Tier]
-	i, _ := slices.BinarySearchFunc(list, c, comparePlaces)
-	l[c.facts.Tier] = slices.Delete(list, i, i+1)
+	r := &l[c.facts.Tier]
+	i, _ := slices.BinarySearchFunc(r.list(), c, comparePlaces)
+	r.remove(i)
+}
+
+// tiers is the number of lists, none without lines.
+func (l *lines) tiers() int {
+	if l == nil {
+		return 0
+	}
+	return len(l)
 }
 
 func (l *lines) empty() bool {
-	for _, list := range l {
-		if len(list) > 0 {
+	for t := range l {
+		if l[t].len() > 0 {
 			return false
 		}
 	}

@@ -261,17 +261,17 @@ type lives struct {
 func (l *lives) follow(t *rapid.T, ds []Decision) {
 	for _, d := range ds {
 		switch d := d.(type) {
-		case Offer:
+		case *Offer:
 			if l.offers[d.Offer] {
 				t.Fatalf("offer %d was made twice", d.Offer)
 			}
 			l.offers[d.Offer] = true
-		case Ended:
+		case *Ended:
 			if l.ended[d.Call.ID] || d.Call.Outcome == "" || d.Call.Cause == "" {
 				t.Fatalf("call ended twice or without outcome: %+v", d.Call)
 			}
 			l.ended[d.Call.ID] = true
-		case Closed:
+		case *Closed:
 			l.closed++
 			if !l.ended[d.Call.ID] {
 				t.Fatalf("call %s is closed before it ended", d.Call.ID)
@@ -315,11 +315,11 @@ func TestTicksAreHarmless(t *testing.T) {
 			e := drawEntry(t, s, false)
 			for at, ok := s.NextDeadline(); ok && at <= e.At; at, ok = s.NextDeadline() {
 				for range rapid.IntRange(1, 2).Draw(t, "ticks") {
-					ds = append(ds, s.Apply(Entry{At: at, Node: "n1", Event: Tick{}})...)
+					ds = append(ds, Clones(s.Apply(Entry{At: at, Node: "n1", Event: Tick{}}))...)
 				}
 			}
-			ds = append(ds, s.Apply(e)...)
-			lazyDs = append(lazyDs, lazy.Apply(e)...)
+			ds = append(ds, Clones(s.Apply(e))...)
+			lazyDs = append(lazyDs, Clones(lazy.Apply(e))...)
 		}
 		if d := cmp.Diff(lazyDs, ds); d != "" {
 			t.Fatalf("ticks changed the decisions:\n%s", d)

@@ -37,12 +37,12 @@ func rule(c *call, x *seat) string {
 // runnerUp returns the call that x would get if c weren't there.
 func (s *State) runnerUp(c *call, x *seat) *call {
 	s.cursors = s.cursors[:0]
-	s.look(s.byManager[x.person.id])
+	s.look(s.byManager.at(x.person.id))
 	if x.team != "" {
-		s.look(s.byTeam[x.team])
+		s.look(s.byTeam.at(x.team))
 	}
 	for _, q := range x.queues {
-		s.lookAt(q, true, !x.vip || len(q.idleVIP) > s.policy.KeepIdle)
+		s.lookAt(q, true, !x.vip || q.idleVIP.len() > s.policy.KeepIdle)
 	}
 	for n := s.nextCall(); n != nil; n = s.nextCall() {
 		if n != c && s.admissible(n, x) {

@@ -49,8 +49,8 @@ func housePolicy(order string, n int) routing.Policy {
 func (h *house) apply(ev routing.Event) {
 	h.at += 100
 	for _, d := range h.s.Apply(routing.Entry{At: h.at, Node: "n", Event: ev}) {
-		if o, ok := d.(routing.Offer); ok {
-			h.offered = o
+		if o, ok := d.(*routing.Offer); ok {
+			h.offered = *o
 		}
 	}
 }

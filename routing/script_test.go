@@ -115,8 +115,8 @@ func (p *player) apply(at routing.Time, ev routing.Event) {
 	before, _ := p.s.Ignored()
 	ds := p.s.Apply(routing.Entry{Seq: p.seq, At: at, Node: p.node, Event: ev})
 	for _, d := range ds {
-		if o, ok := d.(routing.Offer); ok {
-			p.open[string(o.Call)] = o
+		if o, ok := d.(*routing.Offer); ok {
+			p.open[string(o.Call)] = *o
 		}
 		fmt.Fprintf(&p.out, "    %s %s\n", secs(routing.Duration(p.s.Now())), show(d))
 	}
@@ -396,7 +396,7 @@ func secs(d routing.Duration) string {
 // show writes a decision as an operator would tell it.
 func show(d routing.Decision) string {
 	switch d := d.(type) {
-	case routing.Offer:
+	case *routing.Offer:
 		r := d.Reasons
 		s := fmt.Sprintf("OFFER %d: %s to %s, rule %s, step %s, %s waited %s, seat idle %s", d.Offer, d.Call, d.Seat, r.Rule, r.Step, r.Tier, secs(r.Waited), secs(r.Idle))
 		if r.Strategy != routing.StrategyLongestIdle {
@@ -416,27 +416,27 @@ func show(d routing.Decision) string {
 			s += fmt.Sprintf(", excluded %s", counts)
 		}
 		return s
-	case routing.Withdraw:
+	case *routing.Withdraw:
 		return fmt.Sprintf("WITHDRAW %d: %s from %s, %s", d.Offer, d.Call, d.Seat, d.Cause)
-	case routing.Disconnect:
+	case *routing.Disconnect:
 		return fmt.Sprintf("DISCONNECT %s, %s", d.Call, d.Cause)
-	case routing.Overflow:
+	case *routing.Overflow:
 		if d.To != "" {
 			return fmt.Sprintf("OVERFLOW %s from %s to %s, %s", d.Call, d.From, d.To, d.Cause)
 		}
 		return fmt.Sprintf("OVERFLOW %s from %s, %s: hears %q", d.Call, d.From, d.Cause, d.Prompt)
-	case routing.Ended:
+	case *routing.Ended:
 		c := d.Call
 		s := fmt.Sprintf("ended %s %s, %s: %s, rings %d, waited %s, talk %s, hold %s", c.ID, c.Tier, c.Outcome, c.Cause, c.Rings, secs(c.QueueWait), secs(c.Talk), secs(c.Hold))
 		for _, o := range c.Offers {
 			s += fmt.Sprintf(", [%d %s %s after %s]", o.Offer, o.Seat, o.Outcome, secs(o.Took))
 		}
 		return s
-	case routing.Connected:
+	case *routing.Connected:
 		return fmt.Sprintf("connected %s to %s, waited %s", d.Call.ID, d.Call.Seat, secs(d.Call.QueueWait))
-	case routing.Closed:
+	case *routing.Closed:
 		return fmt.Sprintf("closed %s, wrap-up %s", d.Call.ID, secs(d.Call.WrapUp))
-	case routing.SeatChanged:
+	case *routing.SeatChanged:
 		return strings.TrimSpace(fmt.Sprintf("seat %s is %s, %s %s", d.Seat, d.State, d.Status, d.Reason))
 	}
 	return fmt.Sprintf("unknown decision %T", d)

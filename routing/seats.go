@@ -32,7 +32,7 @@ func (s *State) update(x *seat) {
 	if now != x.shown {
 		now.Since = s.now
 		x.shown = now
-		s.emit(now)
+		emit(s, &s.arenas.seatsChanged, now)
 	}
 	s.count(x)
 	was := x.present
@@ -72,16 +72,16 @@ func (s *State) setAvailable(x *seat, available bool) {
 
 // recheck looks again at the calls that may wait for x alone.
 func (s *State) recheck(x *seat) {
-	again := func(l lines) {
-		for _, list := range l {
-			for _, c := range list {
+	again := func(l *lines) {
+		for t := range l.tiers() {
+			for _, c := range l[t].list() {
 				s.advance(c)
 			}
 		}
 	}
-	again(s.byManager[x.person.id])
+	again(s.byManager.at(x.person.id))
 	if x.team != "" {
-		again(s.byTeam[x.team])
+		again(s.byTeam.at(x.team))
 	}
 }
 
@@ -203,11 +203,11 @@ func (s *State) seatFreed(ev SeatFreed) {
 	case x.wrap != nil:
 		s.endWrapUp(x)
 	case x.call != nil && x.call.facts.Phase == PhaseTalking:
-		s.emit(Disconnect{Call: x.call.facts.ID, Cause: CauseSeatFreed})
+		emit(s, &s.arenas.disconnects, Disconnect{Call: x.call.facts.ID, Cause: CauseSeatFreed})
 		s.endCall(x.call, CauseSeatFreed)
 	case x.call != nil:
 		c := x.call
-		s.emit(Withdraw{Call: c.facts.ID, Seat: x.id, Offer: c.offer, Cause: WithdrawSeatFreed})
+		emit(s, &s.arenas.withdrawals, Withdraw{Call: c.facts.ID, Seat: x.id, Offer: c.offer, Cause: WithdrawSeatFreed})
 		s.putBack(c, OfferWithdrawn, 0)
 	case x.resting:
 		s.endRest(x)

@@ -124,7 +124,7 @@ func (f *Frozen) Encode() ([]byte, error) {
 func (f *Frozen) Seq() uint64 { return f.wire.Seq }
 
 // Freeze copies the state, in a time that grows with calls and seats. What the
-// state never writes to again (its policy, offers that are over) is shared.
+// state never writes to again (its policy) is shared.
 func (s *State) Freeze() *Frozen {
 	w := wireState{
 		Version: snapshotVersion, Now: s.now, Seq: s.seq, Offers: s.offers, Places: s.places,
@@ -211,7 +211,7 @@ func (x *seat) freeze(agent int) wireSeat {
 
 func (c *call) freeze() wireCall {
 	w := wireCall{
-		Facts: c.facts, Step: c.step, Since: c.since, Entered: c.entered, AloneSince: c.aloneSince, PlaceAt: c.placeAt, PlaceSeq: c.placeSeq,
+		Facts: c.facts.Clone(), Step: c.step, Since: c.since, Entered: c.entered, AloneSince: c.aloneSince, PlaceAt: c.placeAt, PlaceSeq: c.placeSeq,
 		Offer: c.offer, OfferedAt: c.offeredAt, RingingAt: c.ringingAt, HeldAt: c.heldAt, Held: c.held,
 		Answered: c.answered, Timer: c.timer.on(),
 	}

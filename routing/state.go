@@ -25,8 +25,8 @@ type State struct {
 	leavers  leavers
 
 	// Waiting calls that have a manager or a team.
-	byManager map[AgentID]lines
-	byTeam    map[string]lines
+	byManager index[AgentID]
+	byTeam    index[string]
 	// favoured counts the C calls among those: they can have a VIP seat that the
 	// lines of the queues don't lead to.
 	favoured int
@@ -44,6 +44,9 @@ type State struct {
 
 	cursors   []cursor
 	decisions []Decision
+	arenas    arenas  // where the decisions lie
+	closed    []*call // by this Apply, used again after it
+	spare     []*call
 
 	// audit is called before each offer; for tests. watch explains it.
 	audit func(*call, *seat)
@@ -128,7 +131,7 @@ type queue struct {
 	// lines holds the calls that wait for everybody.
 	lines lines
 	// Idle seats that serve the queue, in the order of compareIdle.
-	idleVIP, idleOrdinary idleSeats
+	idleVIP, idleOrdinary row[*seat]
 
 	present                   int // seats that are present and could serve it
 	waiting, onOffer, talking uint64
@@ -142,8 +145,8 @@ func New() *State {
 		seats:     map[SeatID]*seat{},
 		agents:    map[AgentID]*agent{},
 		queues:    map[QueueID]*queue{},
-		byManager: map[AgentID]lines{},
-		byTeam:    map[string]lines{},
+		byManager: newIndex[AgentID](),
+		byTeam:    newIndex[string](),
 		teams:     map[string][]*seat{},
 		leavers:   leavers{byKey: map[leaverKey]leaver{}},
 	}
@@ -153,8 +156,10 @@ func New() *State {
 // slice is valid until the next Apply. An entry whose Seq isn't zero and not
 // above that of the last one was applied already and is ignored.
 func (s *State) Apply(e Entry) []Decision {
-	clear(s.decisions)
 	s.decisions = s.decisions[:0]
+	s.arenas.reset()
+	s.spare = append(s.spare, s.closed...)
+	s.closed = s.closed[:0]
 	if e.Seq != 0 && e.Seq <= s.seq {
 		s.ignore("entry %d was applied already", e.Seq)
 		return nil
@@ -223,5 +228,3 @@ func (s *State) ignore(format string, args ...any) {
 	s.ignored++
 	s.why = fmt.Sprintf(format, args...)
 }
-
-func (s *State) emit(d Decision) { s.decisions = append(s.decisions, d) }

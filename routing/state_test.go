@@ -21,7 +21,7 @@ func small() routing.Policy {
 
 func apply(s *routing.State, at routing.Time, events ...routing.Event) (ds []routing.Decision) {
 	for _, ev := range events {
-		ds = append(ds, s.Apply(routing.Entry{At: at, Node: "n1", Event: ev})...)
+		ds = append(ds, routing.Clones(s.Apply(routing.Entry{At: at, Node: "n1", Event: ev}))...)
 	}
 	return ds
 }
@@ -45,7 +45,7 @@ func TestNodeStartedMakesNothingUp(t *testing.T) {
 	if got, want := kinds(ds), "seat_changed ended seat_changed closed"; got != want {
 		t.Fatalf("got %s, want %s", got, want)
 	}
-	c := ds[1].(routing.Ended).Call
+	c := ds[1].(*routing.Ended).Call
 	if c.Outcome != routing.OutcomeCut || c.Ended != 1e6 || c.QueueWait != 0 {
 		t.Errorf("call ended %+v", c)
 	}

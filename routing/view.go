@@ -147,10 +147,28 @@ func (t *QueueTotals) left(o Outcome) {
 	}
 }
 
+// Clone returns a copy that shares nothing with v.
+func (v *CallView) Clone() CallView {
+	w := *v
+	w.Offers, w.Moves = slices.Clone(v.Offers), slices.Clone(v.Moves)
+	return w
+}
+
 // view returns the call's facts at now; it shares nothing with the state.
 func (c *call) view(now Time) CallView {
+	v := c.shared(now)
+	return v.Clone()
+}
+
+// shared is view with lists that belong to the state.
+func (c *call) shared(now Time) CallView {
 	v := c.facts
-	v.Offers, v.Moves = slices.Clone(v.Offers), slices.Clone(v.Moves)
+	if len(v.Offers) == 0 {
+		v.Offers = nil
+	}
+	if len(v.Moves) == 0 {
+		v.Moves = nil
+	}
 	if c.q != nil {
 		v.Step = steps[c.step]
 	}
@@ -230,7 +248,7 @@ func (s *State) Queues() []QueueView {
 	for i, q := range s.queueIDs {
 		v := QueueView{
 			ID: q.id, OnOffer: int(q.onOffer), Talking: int(q.talking),
-			IdleVIP: len(q.idleVIP), IdleOrdinary: len(q.idleOrdinary), Present: q.present, Totals: q.totals, Removed: q.removed,
+			IdleVIP: q.idleVIP.len(), IdleOrdinary: q.idleOrdinary.len(), Present: q.present, Totals: q.totals, Removed: q.removed,
 		}
 		for _, t := range Tiers() {
 			v.Waiting = append(v.Waiting, TierCount{Tier: t})

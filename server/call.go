@@ -231,21 +231,21 @@ func (c *call) wait() {
 			return
 		case d := <-c.decisions:
 			switch d := d.(type) {
-			case routing.Offer:
+			case *routing.Offer:
 				r.withdraw()
-				r = c.ring(d)
-			case routing.Withdraw:
+				r = c.ring(*d)
+			case *routing.Withdraw:
 				if r != nil && r.offer.Offer == d.Offer {
 					r.withdraw()
 					r = nil
 				}
-			case routing.Overflow:
+			case *routing.Overflow:
 				if d.To == "" {
 					c.turnAway(d)
 					return
 				}
 				c.moveOn(d)
-			case routing.Disconnect:
+			case *routing.Disconnect:
 				c.cause = d.Cause
 				return
 			}
@@ -279,7 +279,7 @@ func (c *call) play(clip *media.Clip, opt media.PlayOptions) *media.Playback {
 }
 
 // moveOn lets the caller wait in the queue that routing chose.
-func (c *call) moveOn(d routing.Overflow) {
+func (c *call) moveOn(d *routing.Overflow) {
 	c.log.Info("call moved on", "from", d.From, "to", d.To, "cause", d.Cause)
 	other := c.cfg.music[d.To] != c.cfg.music[c.queue]
 	c.queue = d.To
@@ -290,7 +290,7 @@ func (c *call) moveOn(d routing.Overflow) {
 
 // turnAway tells the caller, if there is anything to tell, that the queue doesn't
 // take or keep the call. For routing it is over already.
-func (c *call) turnAway(d routing.Overflow) {
+func (c *call) turnAway(d *routing.Overflow) {
 	c.cause = d.Cause
 	c.log.Info("call turned away", "queue", d.From, "cause", d.Cause, "prompt", d.Prompt)
 	if d.Prompt == "" {

@@ -67,8 +67,8 @@ func newCore(node string, j journal.Journal, log *slog.Logger) (*core, []routing
 	err = j.Read(from, func(e routing.Entry) error {
 		entries++
 		for _, d := range c.state.Apply(e) {
-			if cl, ok := d.(routing.Closed); ok {
-				closed = append(closed, cl.Call)
+			if cl, ok := d.(*routing.Closed); ok {
+				closed = append(closed, cl.Call.Clone())
 				if len(closed) > maxRecheck {
 					closed = closed[len(closed)-maxRecheck:]
 				}
@@ -155,13 +155,13 @@ func (c *core) apply(ev routing.Event) {
 func (c *core) deliver(d routing.Decision) {
 	var id routing.CallID
 	switch d := d.(type) {
-	case routing.Offer:
+	case *routing.Offer:
 		id = d.Call
-	case routing.Withdraw:
+	case *routing.Withdraw:
 		id = d.Call
-	case routing.Disconnect:
+	case *routing.Disconnect:
 		id = d.Call
-	case routing.Overflow:
+	case *routing.Overflow:
 		id = d.Call
 	default:
 		return
@@ -173,7 +173,7 @@ func (c *core) deliver(d routing.Decision) {
 		return // the call has just ended; its CallEnded is on the way
 	}
 	select {
-	case box <- d:
+	case box <- d.Clone():
 	default:
 		c.log.Error("owner of a call doesn't take its decisions", "call", id, "decision", d.Kind())
 	}

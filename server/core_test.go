@@ -147,7 +147,7 @@ func TestRoutingGoesOnWithoutItsJournal(t *testing.T) {
 	box := offerOne(t, c)
 	select {
 	case d := <-box:
-		if o, ok := d.(routing.Offer); !ok || o.Seat != "alice" {
+		if o, ok := d.(*routing.Offer); !ok || o.Seat != "alice" {
 			t.Errorf("decision %+v", d)
 		}
 	default:
@@ -223,7 +223,7 @@ func TestEndOfACallIsNotTakenForLost(t *testing.T) {
 	cause := ""
 	c.do(func() {
 		c.decided = func(d routing.Decision, _ uint64) {
-			if d, ok := d.(routing.Closed); ok {
+			if d, ok := d.(*routing.Closed); ok {
 				cause = d.Call.Cause
 			}
 		}
@@ -253,7 +253,7 @@ func TestFullMailboxDoesNotBlockRouting(t *testing.T) {
 	box := c.own("stuck")
 	c.do(func() {
 		for range 2 * mailboxSize {
-			c.deliver(routing.Offer{Call: "stuck"})
+			c.deliver(&routing.Offer{Call: "stuck"})
 		}
 	})
 	c.settle(t)

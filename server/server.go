@@ -186,9 +186,9 @@ func (s *Server) recordMissing(closed []routing.CallView) error {
 func (s *Server) decided(d routing.Decision, seq uint64) {
 	s.metrics.Decision(d)
 	switch d := d.(type) {
-	case routing.SeatChanged:
+	case *routing.SeatChanged:
 		s.log.Debug("seat changed", "seat", d.Seat, "state", d.State, "status", d.Status, "reason", d.Reason)
-	case routing.Closed:
+	case *routing.Closed:
 		s.log.Info("call closed", "call", d.Call.ID, "outcome", d.Call.Outcome, "cause", d.Call.Cause, "tier", d.Call.Tier,
 			"queue", d.Call.Queue, "agent", d.Call.Agent, "waited_ms", d.Call.QueueWait/routing.Millisecond,
 			"talk_ms", d.Call.Talk/routing.Millisecond, "wrap_up_ms", d.Call.WrapUp/routing.Millisecond)

@@ -200,7 +200,7 @@ func TestAgentHoldsAndResumes(t *testing.T) {
 		}}
 		next := h.core.decided
 		h.core.decided = func(d routing.Decision, seq uint64) {
-			if d, ok := d.(routing.Closed); ok {
+			if d, ok := d.(*routing.Closed); ok {
 				hold = d.Call.Hold
 			}
 			next(d, seq)
@@ -270,7 +270,7 @@ func TestOffersThatCannotBeginDoNotSpin(t *testing.T) {
 		next := h.core.decided
 		h.core.decided = func(d routing.Decision, seq uint64) {
 			next(d, seq)
-			if _, ok := d.(routing.Offer); ok {
+			if _, ok := d.(*routing.Offer); ok {
 				if at = append(at, time.Now()); len(at) == 2 {
 					close(twice)
 				}

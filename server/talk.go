@@ -229,7 +229,7 @@ func (c *call) talk(b *agentLeg) (over bool) {
 			c.cause = routing.CauseDrained
 			return true
 		case d := <-c.decisions:
-			if d, ok := d.(routing.Disconnect); ok {
+			if d, ok := d.(*routing.Disconnect); ok {
 				c.cause = d.Cause
 				return true
 			}

@@ -150,29 +150,29 @@ func orNone[T ~string](v T) string {
 // decision tells what routing decided about the call.
 func (s *story) decision(at routing.Time, d routing.Decision) {
 	switch d := d.(type) {
-	case routing.Withdraw:
+	case *routing.Withdraw:
 		if d.Call == s.call {
 			s.say(at, "offer to %s withdrawn: %s", d.Seat, d.Cause)
 		}
-	case routing.Overflow:
+	case *routing.Overflow:
 		if d.Call == s.call && d.To != "" {
 			s.say(at, "moved from queue %s to %s: %s; the place stays", d.From, d.To, d.Cause)
 		} else if d.Call == s.call {
 			s.say(at, "turned away from queue %s: %s", d.From, d.Cause)
 		}
-	case routing.Disconnect:
+	case *routing.Disconnect:
 		if d.Call == s.call {
 			s.say(at, "disconnected: %s", d.Cause)
 		}
-	case routing.Connected:
+	case *routing.Connected:
 		if d.Call.ID == s.call {
 			s.say(at, "talks to %s after %s in the queue", d.Call.Seat, span(d.Call.QueueWait))
 		}
-	case routing.Ended:
+	case *routing.Ended:
 		if d.Call.ID == s.call {
 			s.say(at, "ended: %s, %s; talk %s, hold %s", d.Call.Outcome, d.Call.Cause, span(d.Call.Talk), span(d.Call.Hold))
 		}
-	case routing.Closed:
+	case *routing.Closed:
 		if d.Call.ID == s.call && d.Call.WrapUp > 0 {
 			s.say(at, "wrap-up over after %s", span(d.Call.WrapUp))
 		}

@@ -35,14 +35,18 @@ func oneDay(t *testing.T) (dir string, policy routing.Policy) {
 			t.Fatal(err)
 		}
 		e.Seq = seq
+		var talks []routing.TalkStarted
 		for _, d := range s.Apply(e) {
-			if o, ok := d.(routing.Offer); ok {
-				talk := routing.Entry{At: e.At, Node: "n", Event: routing.TalkStarted{Call: o.Call, Seat: o.Seat, Offer: o.Offer}}
-				if talk.Seq, err = f.Append(talk); err != nil {
-					t.Fatal(err)
-				}
-				s.Apply(talk)
+			if o, ok := d.(*routing.Offer); ok {
+				talks = append(talks, routing.TalkStarted{Call: o.Call, Seat: o.Seat, Offer: o.Offer})
 			}
+		}
+		for _, ev := range talks {
+			talk := routing.Entry{At: e.At, Node: "n", Event: ev}
+			if talk.Seq, err = f.Append(talk); err != nil {
+				t.Fatal(err)
+			}
+			s.Apply(talk)
 		}
 	}
 	do(0, routing.PolicyChanged{Policy: policy})

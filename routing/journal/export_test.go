@@ -50,12 +50,12 @@ func anonymous(d routing.Decision) string {
 		return v
 	}
 	switch x := d.(type) {
-	case routing.Connected:
-		d = routing.Connected{Call: hide(x.Call)}
-	case routing.Ended:
-		d = routing.Ended{Call: hide(x.Call)}
-	case routing.Closed:
-		d = routing.Closed{Call: hide(x.Call)}
+	case *routing.Connected:
+		d = &routing.Connected{Call: hide(x.Call)}
+	case *routing.Ended:
+		d = &routing.Ended{Call: hide(x.Call)}
+	case *routing.Closed:
+		d = &routing.Closed{Call: hide(x.Call)}
 	}
 	return fmt.Sprintf("%s %+v", d.Kind(), d)
 }
@@ -85,8 +85,8 @@ func traffic(t *rapid.T, j Journal, s *routing.State, n int) {
 		}
 		e.Seq = seq
 		for _, d := range s.Apply(e) {
-			if o, ok := d.(routing.Offer); ok {
-				offers = append(offers, o)
+			if o, ok := d.(*routing.Offer); ok {
+				offers = append(offers, *o)
 			}
 		}
 	}

@@ -67,7 +67,7 @@ func FromJournal(read func(func(routing.Entry) error) error) (*Recorded, error) 
 			rec.Seats = append(rec.Seats, SeatEvent{At: e.At, Event: ev})
 		}
 		for _, d := range state.Apply(e) {
-			if ended, ok := d.(routing.Ended); ok {
+			if ended, ok := d.(*routing.Ended); ok {
 				rec.add(&ended.Call)
 			}
 		}

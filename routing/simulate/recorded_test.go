@@ -66,7 +66,11 @@ func TestReplayUnderTheSamePolicyGivesWhatWasRecorded(t *testing.T) {
 	feed := func(sec float64, ev routing.Event) []routing.Decision {
 		e := routing.Entry{Seq: uint64(len(entries) + 1), At: routing.Time(sec*second) + start, Node: "n", Event: ev}
 		entries = append(entries, e)
-		return append([]routing.Decision(nil), s.Apply(e)...)
+		var ds []routing.Decision
+		for _, d := range s.Apply(e) {
+			ds = append(ds, d.Clone())
+		}
+		return ds
 	}
 	feed(0, routing.PolicyChanged{Policy: policy})
 	feed(0, routing.SeatRegistered{Seat: "s0000"})
@@ -75,7 +79,7 @@ func TestReplayUnderTheSamePolicyGivesWhatWasRecorded(t *testing.T) {
 	// gives up.
 	talk := func(sec float64, ds []routing.Decision) {
 		for _, d := range ds {
-			if o, ok := d.(routing.Offer); ok {
+			if o, ok := d.(*routing.Offer); ok {
 				feed(sec, routing.TalkStarted{Call: o.Call, Seat: o.Seat, Offer: o.Offer})
 			}
 		}

@@ -71,7 +71,7 @@ type replication struct {
 	next    int    // in sc.Calls
 	file    int    // the one of them that is entering
 	out     *result
-	queue   []routing.Decision // decisions not yet looked at
+	queue   []deed // what was decided and isn't yet carried out
 	area    area
 	busy    map[routing.SeatID]bool
 }
@@ -298,37 +298,54 @@ func (r *replication) enter(class int, service, patience float64) {
 	r.apply(routing.CallQueued{Call: id, Queue: k.Queue})
 }
 
+// deed is what a replication does about one decision, which itself is gone with
+// the next Apply.
+type deed struct {
+	what    deedKind
+	call    routing.CallID
+	seat    routing.SeatID
+	offer   uint64
+	wait    float64 // s
+	outcome routing.Outcome
+}
+
+type deedKind uint8
+
+const (
+	ring deedKind = iota
+	unring
+	talk
+	leave
+)
+
 // apply feeds one event and follows what was decided, which may lead to further
 // events at the same instant.
 func (r *replication) apply(ev routing.Event) {
 	first := len(r.queue) == 0
-	r.queue = append(r.queue, r.state.Apply(routing.Entry{At: r.now, Node: node, Event: ev})...)
+	for _, d := range r.state.Apply(routing.Entry{At: r.now, Node: node, Event: ev}) {
+		r.decided(d)
+	}
 	if !first {
 		return // the outer call follows them
 	}
 	for i := 0; i < len(r.queue); i++ {
-		r.decided(r.queue[i])
+		r.follow(r.queue[i])
 	}
-	clear(r.queue)
 	r.queue = r.queue[:0]
 }
 
-// decided plays the part of the server, the agents and the records.
+// decided notes what is to be done about a decision.
 func (r *replication) decided(d routing.Decision) {
 	switch d := d.(type) {
-	case routing.Offer:
-		if r.sc.Ring == nil {
-			r.apply(routing.TalkStarted{Call: d.Call, Seat: d.Seat, Offer: d.Offer})
-			return
-		}
-		i := r.byID[d.Call]
-		r.calls[i].seat, r.calls[i].offer = d.Seat, d.Offer
-		r.push(event{at: r.now.Add(span(r.sc.Ring.Draw(r.ring))), kind: answers, call: i, gen: d.Offer})
-	case routing.Withdraw:
-		if i, ok := r.byID[d.Call]; ok {
-			r.calls[i].offer = 0
-		}
-	case routing.SeatChanged:
+	case *routing.Offer:
+		r.queue = append(r.queue, deed{what: ring, call: d.Call, seat: d.Seat, offer: d.Offer})
+	case *routing.Withdraw:
+		r.queue = append(r.queue, deed{what: unring, call: d.Call})
+	case *routing.Connected:
+		r.queue = append(r.queue, deed{what: talk, call: d.Call.ID, wait: float64(d.Call.QueueWait) / second})
+	case *routing.Ended:
+		r.queue = append(r.queue, deed{what: leave, call: d.Call.ID, wait: float64(d.Call.QueueWait) / second, outcome: d.Call.Outcome})
+	case *routing.SeatChanged:
 		busy := d.State != routing.SeatIdle && d.State != routing.SeatOffline && d.State != routing.SeatGone
 		if busy != r.busy[d.Seat] {
 			r.busy[d.Seat] = busy
@@ -338,39 +355,53 @@ func (r *replication) decided(d routing.Decision) {
 				r.area.busy--
 			}
 		}
-	case routing.Connected:
-		i := r.byID[d.Call.ID]
-		c := &r.calls[i]
-		c.talking, c.offer = true, 0
-		r.area.wait--
-		if c.counted {
-			r.out.classes[c.class].answered(float64(d.Call.QueueWait) / second)
-			r.out.outcome(c.file, Outcome{Answered: true, Wait: float64(d.Call.QueueWait) / second})
-		}
-		r.push(event{at: r.now.Add(span(c.service)), kind: leaves, call: i, gen: c.gen})
-	case routing.Ended:
-		r.ended(&d.Call)
 	}
 }
 
-func (r *replication) ended(v *routing.CallView) {
-	i, ok := r.byID[v.ID]
-	if !ok {
+// follow plays the part of the server, the agents and the records.
+func (r *replication) follow(d deed) {
+	i, known := r.byID[d.call]
+	if !known {
 		return
 	}
+	c := &r.calls[i]
+	switch d.what {
+	case ring:
+		if r.sc.Ring == nil {
+			r.apply(routing.TalkStarted{Call: d.call, Seat: d.seat, Offer: d.offer})
+			return
+		}
+		c.seat, c.offer = d.seat, d.offer
+		r.push(event{at: r.now.Add(span(r.sc.Ring.Draw(r.ring))), kind: answers, call: i, gen: d.offer})
+	case unring:
+		c.offer = 0
+	case talk:
+		c.talking, c.offer = true, 0
+		r.area.wait--
+		if c.counted {
+			r.out.classes[c.class].answered(d.wait)
+			r.out.outcome(c.file, Outcome{Answered: true, Wait: d.wait})
+		}
+		r.push(event{at: r.now.Add(span(c.service)), kind: leaves, call: i, gen: c.gen})
+	case leave:
+		r.ended(i, d)
+	}
+}
+
+func (r *replication) ended(i int, d deed) {
 	c := &r.calls[i]
 	if !c.talking {
 		r.area.wait--
 		if c.counted {
-			r.out.classes[c.class].abandoned(float64(v.QueueWait) / second)
-			r.out.outcome(c.file, Outcome{Wait: float64(v.QueueWait) / second})
+			r.out.classes[c.class].abandoned(d.wait)
+			r.out.outcome(c.file, Outcome{Wait: d.wait})
 		}
-		if v.Outcome == routing.OutcomeAbandoned { // one who was turned away knows why
+		if d.outcome == routing.OutcomeAbandoned { // one who was turned away knows why
 			r.redial(c.class)
 		}
 	}
 	c.live = false
-	delete(r.byID, v.ID)
+	delete(r.byID, d.call)
 	r.free = append(r.free, i)
 }
 
