@@ -90,7 +90,7 @@ type Record struct {
 type Move struct {
 	From string `json:"from"`
 	At   Time   `json:"at"`
-	// Cause is "queue_full", "nobody_there" or "waited_too_long".
+	// Cause is "queue_full", "nobody_there", "waited_too_long" or "overflow".
 	Cause string `json:"cause"`
 }
 

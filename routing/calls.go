@@ -92,7 +92,7 @@ func (s *State) callIdentified(node string, ev CallIdentified) {
 	f.Language, f.Source, f.Identified = cmp.Or(ev.Language, f.Language), ev.Source, s.now
 	c.band = f.Tier.Band()
 	if waiting {
-		c.step, c.since = stepManager, c.facts.Queued
+		c.reach = reach{since: c.facts.Queued}
 		s.link(c)
 	}
 }
@@ -116,7 +116,7 @@ func (s *State) callQueued(node string, ev CallQueued) {
 	c.placeAt, c.placeSeq, c.facts.Queued = s.now, s.places, s.now
 	s.resume(c, q)
 	c.facts.Language = cmp.Or(ev.Language, c.facts.Language)
-	c.step, c.since = stepManager, s.now
+	c.reach = reach{since: s.now}
 	s.enter(c, q)
 }
 
@@ -162,7 +162,7 @@ func (c *call) outcome(cause string) Outcome {
 	switch {
 	case cause == CauseNodeStarted:
 		return OutcomeCut
-	case cause == CauseQueueFull || cause == CauseNobodyThere || cause == CauseWaitedTooLong:
+	case cause == CauseQueueFull || cause == CauseNobodyThere || cause == CauseWaitedTooLong || cause == CauseOverflow:
 		return OutcomeShed
 	case talked:
 		return OutcomeAnswered

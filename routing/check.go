@@ -65,13 +65,28 @@ func (s *State) checkWaiting(c *call, bad func(string, ...any)) int {
 			bad("(a) call %s waits and seat %s is idle, and they are admissible", c.facts.ID, x.id)
 		}
 	}
-	if at, ok := s.wakeAt(c); ok && (c.timer.pos < 0 || c.timer.at > at) {
-		bad("(a) call %s waits in step %s of queue %s without a deadline", c.facts.ID, steps[c.step], c.q.id)
+	r, wake, ok := s.read(c)
+	if r != c.reach || r.leave > 0 {
+		bad("(a) call %s has read the plan of queue %s as far as %+v, not %+v", c.facts.ID, c.q.id, c.reach, r)
+	}
+	if at, _, _, leaves := c.leavesAt(); leaves && (!ok || at < wake) {
+		wake, ok = at, true
+	}
+	if ok && (c.timer.pos < 0 || c.timer.at > wake) {
+		bad("(a) call %s waits in step %s of queue %s without a deadline", c.facts.ID, c.facts.Step, c.q.id)
 	}
 	if (c.aloneSince != 0) != (c.q.limits.LeaveEmpty > 0 && s.alone(c)) {
 		bad("(g) call %s is alone since %d, %d seats are there", c.facts.ID, c.aloneSince, c.q.present)
 	}
-	if c.step < stepQueue {
+	if c.q.members[c.member] != c {
+		bad("(d) call %s is not among those who wait in queue %s", c.facts.ID, c.q.id)
+	}
+	for i := range c.q.plan {
+		if q := c.q.source(i); c.q.plan[i].Of != "" && q != nil && c.reach.opened&(1<<i) != 0 && !slices.Contains(q.guests[c.facts.Tier].list(), c) {
+			bad("(a) call %s is no guest of queue %s", c.facts.ID, q.id)
+		}
+	}
+	if !c.inLine {
 		return 0
 	}
 	if !slices.Contains(c.q.lines[c.facts.Tier].list(), c) {
@@ -122,18 +137,24 @@ func (s *State) checkQueues(live map[*queue][3]uint64, filed int, bad func(strin
 		for t := range q.lines {
 			line := q.lines[t].list()
 			filed -= len(line)
-			if !slices.IsSortedFunc(line, comparePlaces) {
+			if !inOrder(line) || !inOrder(q.guests[t].list()) {
 				bad("(e) a line of queue %s is out of order", q.id)
 			}
 		}
-		present := 0
+		present, vipPresent := 0, 0
 		for _, x := range s.seatList {
 			if x.present && slices.Contains(x.queues, q) && q.couldServe(x) {
 				present++
+				if x.vip {
+					vipPresent++
+				}
 			}
 		}
-		if present != q.present {
-			bad("(g) queue %s counts %d present seats but has %d", q.id, q.present, present)
+		if present != q.present || vipPresent != q.presentVIP {
+			bad("(g) queue %s counts %d present seats, %d VIP, but has %d and %d", q.id, q.present, q.presentVIP, present, vipPresent)
+		}
+		if len(q.members) != int(q.waiting) {
+			bad("(d) queue %s counts %d waiting but has %d", q.id, q.waiting, len(q.members))
 		}
 		var vip, ordinary int
 		for _, x := range s.idle {
@@ -153,4 +174,14 @@ func (s *State) checkQueues(live map[*queue][3]uint64, filed int, bad func(strin
 	if filed != 0 {
 		bad("(a) %d calls stand in lines where they do not wait", -filed)
 	}
+}
+
+// inOrder says that each call of the line comes after the one before, none twice.
+func inOrder(line []*call) bool {
+	for i := 1; i < len(line); i++ {
+		if comparePlaces(line[i-1], line[i]) >= 0 {
+			return false
+		}
+	}
+	return true
 }

@@ -82,5 +82,6 @@ var decoders = map[string]func([]byte) (Event, error){
 	HoldChanged{}.Kind():        decodeAs[HoldChanged],
 	WrapUpEnded{}.Kind():        decodeAs[WrapUpEnded],
 	SeatFreed{}.Kind():          decodeAs[SeatFreed],
+	Estimated{}.Kind():          decodeAs[Estimated],
 	Tick{}.Kind():               decodeAs[Tick],
 }

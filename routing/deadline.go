@@ -5,27 +5,38 @@ import (
 	"container/heap"
 )
 
-// timer is the one deadline that a call or a seat can have at a time.
+// timer is the one deadline that a call, a seat or a queue can have at a time.
 type timer struct {
-	at   Time
-	id   string
-	pos  int // in the heap, -1 when off
-	call *call
-	seat *seat
+	at  Time
+	id  string
+	pos int // in the heap, -1 when off
+	// One of these has it.
+	call  *call
+	seat  *seat
+	queue *queue
 }
 
-// deadlines is a heap of timers by (deadline, id); a seat before a call of the
-// same name.
+// rank orders the owners of timers of one name.
+func (t *timer) rank() int {
+	switch {
+	case t.seat != nil:
+		return 0
+	case t.call != nil:
+		return 1
+	default:
+		return 2
+	}
+}
+
+// deadlines is a heap of timers by (deadline, id); a seat before a call before a
+// queue of the same name.
 type deadlines []*timer
 
 func (d deadlines) Len() int { return len(d) }
 
 func (d deadlines) Less(i, j int) bool {
 	a, b := d[i], d[j]
-	if c := cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)); c != 0 {
-		return c < 0
-	}
-	return a.seat != nil && b.seat == nil
+	return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id), cmp.Compare(a.rank(), b.rank())) < 0
 }
 
 func (d deadlines) Swap(i, j int) {
@@ -95,6 +106,9 @@ func (s *State) fire(t *timer) {
 	case t.seat != nil:
 		t.seat.resting = false
 		s.update(t.seat)
+	case t.queue != nil:
+		s.weigh(t.queue)
+		s.armHours(t.queue)
 	case t.call.facts.Phase == PhaseOnOffer:
 		s.leaseOver(t.call)
 	default:

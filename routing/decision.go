@@ -1,5 +1,7 @@
 package routing
 
+import "slices"
+
 // Decision is an action to be carried out, or a fact for records and metrics.
 // Only the owner of a call carries out decisions on it. A decision is a pointer
 // into the state: it and all it holds are valid until the next Apply, and whoever
@@ -89,7 +91,7 @@ type Overflow struct {
 	From   QueueID `json:"from"`
 	To     QueueID `json:"to,omitempty"`
 	Prompt string  `json:"prompt,omitempty"`
-	Cause  string  `json:"cause"` // "queue_full", "nobody_there" or "waited_too_long"
+	Cause  string  `json:"cause"` // "queue_full", "nobody_there", "waited_too_long" or "overflow"
 }
 
 // Connected says that caller and agent talk: the wait is over and known.
@@ -120,10 +122,16 @@ type SeatChanged struct {
 	Since  Time      `json:"since"`
 }
 
+// PolicyApplied says that another policy than before is in force from now on, and
+// what is different; see Policy.Changes. The first policy isn't told.
+type PolicyApplied struct {
+	Changes []string `json:"changes"`
+}
+
 // Reasons is why this call was offered to this seat.
 type Reasons struct {
 	// Rule is what made the seat the first choice: "manager", "team",
-	// "skill_relaxed", "vip_seat" or "queue".
+	// "skill_relaxed", "vip_seat", "queue" or "other_queue".
 	Rule  string `json:"rule"`
 	Order string `json:"order"`
 	Step  Step   `json:"step"`
@@ -153,6 +161,7 @@ const (
 	RuleRelaxed = "skill_relaxed"
 	RuleVIPSeat = "vip_seat"
 	RuleQueue   = "queue"
+	RuleOther   = "other_queue"
 )
 
 // Excluded counts seats by the first rule that keeps every call from them.
@@ -163,14 +172,15 @@ type Excluded struct {
 	Resting  int `json:"resting,omitempty"`   // after a failed offer
 }
 
-func (*Offer) decision()       {}
-func (*Withdraw) decision()    {}
-func (*Disconnect) decision()  {}
-func (*Overflow) decision()    {}
-func (*Connected) decision()   {}
-func (*Ended) decision()       {}
-func (*Closed) decision()      {}
-func (*SeatChanged) decision() {}
+func (*Offer) decision()         {}
+func (*Withdraw) decision()      {}
+func (*Disconnect) decision()    {}
+func (*Overflow) decision()      {}
+func (*Connected) decision()     {}
+func (*Ended) decision()         {}
+func (*Closed) decision()        {}
+func (*SeatChanged) decision()   {}
+func (*PolicyApplied) decision() {}
 
 // Kind implements Decision.
 func (*Offer) Kind() string { return "offer" }
@@ -195,6 +205,9 @@ func (*Closed) Kind() string { return "closed" }
 
 // Kind implements Decision.
 func (*SeatChanged) Kind() string { return "seat_changed" }
+
+// Kind implements Decision.
+func (*PolicyApplied) Kind() string { return "policy_applied" }
 
 // Clone implements Decision.
 func (d *Offer) Clone() Decision {
@@ -240,3 +253,6 @@ func (d *Ended) Clone() Decision {
 func (d *Closed) Clone() Decision {
 	return &Closed{Call: d.Call.Clone()}
 }
+
+// Clone implements Decision.
+func (d *PolicyApplied) Clone() Decision { return &PolicyApplied{slices.Clone(d.Changes)} }

@@ -148,6 +148,21 @@ type SeatFreed struct {
 	Seat SeatID `json:"seat"`
 }
 
+// Estimated is what callers who come now have to expect in a queue, found by
+// simulating forward from the state; conditions and announcements read it.
+type Estimated struct {
+	Queue QueueID        `json:"queue"`
+	Tiers []TierEstimate `json:"tiers"`
+}
+
+// TierEstimate is what one tier has to expect: half of the callers are answered
+// within P50, four of five within P80.
+type TierEstimate struct {
+	Tier Tier     `json:"tier"`
+	P50  Duration `json:"p50"`
+	P80  Duration `json:"p80"`
+}
+
 // Tick only brings the time.
 type Tick struct{}
 
@@ -168,6 +183,7 @@ func (TalkStarted) event()        {}
 func (HoldChanged) event()        {}
 func (WrapUpEnded) event()        {}
 func (SeatFreed) event()          {}
+func (Estimated) event()          {}
 func (Tick) event()               {}
 
 // Kind implements Event.
@@ -220,6 +236,9 @@ func (WrapUpEnded) Kind() string { return "wrap_up_ended" }
 
 // Kind implements Event.
 func (SeatFreed) Kind() string { return "seat_freed" }
+
+// Kind implements Event.
+func (Estimated) Kind() string { return "estimated" }
 
 // Kind implements Event.
 func (Tick) Kind() string { return "tick" }

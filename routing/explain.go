@@ -108,16 +108,22 @@ func (s *State) whyNot(c *call, x *seat) string {
 	case restingSeat:
 		return ExcludedResting
 	}
-	switch circle := c.circle(x); {
-	case circle == stepNever:
+	step := c.circle(x)
+	later := false
+	for i := range c.q.plan {
+		later = later || c.rings(i, x)
+	}
+	short := slices.Contains(x.queues, c.q) && !c.q.fits(x)
+	switch {
+	case step == never && !later && !short:
 		return ExcludedQueue
 	case !c.speaks(x):
 		return ExcludedLanguage
-	case circle > c.step && circle == stepRelaxed:
+	case step == never && short:
 		return ExcludedSkill
-	case circle > c.step:
+	case step == never:
 		return ExcludedStep
-	case s.reserved(c, x):
+	case s.reserved(c, x, step):
 		return ExcludedReserved
 	}
 	return ""

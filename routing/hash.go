@@ -64,6 +64,11 @@ func (s *State) Hash() uint64 {
 		h.num(uint64(q.minLevel))
 		h.time(Time(q.wrapUp), Time(q.relaxAfter))
 		h.limits(&q.limits)
+		h.plan(q.own)
+		h.time(q.estimatedAt)
+		for _, e := range q.estimates {
+			h.time(Time(e.p50), Time(e.p80))
+		}
 		t := &q.totals
 		for _, n := range []uint64{t.Entered, t.Answered, t.Abandoned, t.MovedOn, t.Shed, t.Cut, t.Failed} {
 			h.num(n)
@@ -91,6 +96,7 @@ func (h *hasher) policy(p *Policy) {
 	h.text(p.Strategy)
 	h.num(uint64(p.KeepIdle))
 	h.num(uint64(p.MaxMisses))
+	h.num(uint64(p.UTCOffset))
 	for _, d := range []Duration{p.ManagerTime, p.TeamTime, p.RingTime, p.RejectDelay, p.BusyDelay,
 		p.NoAnswerDelay, p.UnreachableDelay, p.OfferLease, p.ResumeWithin} {
 		h.num(uint64(d))
@@ -108,6 +114,32 @@ func (h *hasher) limits(l *Limits) {
 	for _, e := range l.exits() {
 		h.text(string(e.Queue))
 		h.text(e.Prompt)
+	}
+}
+
+func (h *hasher) plan(plan []PlanStep) {
+	h.num(uint64(len(plan)))
+	for i := range plan {
+		st := &plan[i]
+		h.text(string(st.Ring))
+		h.text(string(st.Of))
+		h.time(Time(st.For), Time(st.After), Time(st.When.ExpectedWait))
+		h.flags(st.Leave != nil)
+		if st.Leave != nil {
+			h.text(string(st.Leave.Queue))
+			h.text(st.Leave.Prompt)
+		}
+		h.num(uint64(st.When.Waiting))
+		h.num(uint64(st.When.WaitingPerSeat))
+		h.num(uint64(len(st.When.Tiers)))
+		for _, t := range st.When.Tiers {
+			h.num(uint64(t))
+		}
+		h.num(uint64(len(st.When.Hours)))
+		for _, w := range st.When.Hours {
+			h.num(uint64(w.From))
+			h.num(uint64(w.To))
+		}
 	}
 }
 
@@ -146,9 +178,9 @@ func (h *hasher) call(c *call) {
 		h.text(t)
 	}
 	h.time(f.Arrived, f.Answered, f.Identified, f.Queued, f.Place, f.Connected, f.Ended,
-		c.placeAt, c.since, c.entered, c.aloneSince, c.offeredAt, c.ringingAt, c.heldAt)
+		c.placeAt, c.reach.since, c.entered, c.aloneSince, c.offeredAt, c.ringingAt, c.heldAt)
 	h.flags(c.held, c.answered, c.seat != nil, c.timer.pos >= 0)
-	for _, n := range []uint64{uint64(f.Tier), uint64(c.step), c.placeSeq, c.offer, uint64(f.Rings),
+	for _, n := range []uint64{uint64(f.Tier), uint64(c.reach.opened), uint64(c.reach.passed), uint64(c.reach.done), uint64(c.reach.leave), c.placeSeq, c.offer, uint64(f.Rings),
 		uint64(f.QueueWait), uint64(f.Talk), uint64(f.Hold)} {
 		h.num(n)
 	}

@@ -77,53 +77,71 @@ func (p *pair) add(x *seat) {
 }
 
 // seatsFor finds the best two seats that the waiting call may be offered to, in
-// the order of compareSeatsFor: the manager, the team, the seats of the queue.
+// the order of compareSeatsFor: step by step of its plan.
 func (s *State) seatsFor(c *call) pair {
 	var p pair
-	if m := s.agents[c.facts.Manager]; c.facts.Manager != "" && m != nil && s.admissible(c, m.seat) {
-		p.add(m.seat)
-	}
-	if c.facts.Team != "" && c.step >= stepTeam {
-		s.addTeam(c, &p)
-	}
-	if c.step < stepQueue {
-		return p
-	}
-	preferred := c.band != BandC
-	for step := stepQueue; step <= c.step; step++ {
-		for _, l := range [...]*row[*seat]{c.q.idleLike(preferred), c.q.idleLike(!preferred)} {
-			for _, x := range c.q.atStep(l.list(), step) {
-				if p.full() {
-					return p
-				}
-				if c.circle(x) == step && s.admissible(c, x) {
-					p.add(x)
-				}
+	for i := range c.q.plan {
+		if c.reach.opened&(1<<i) == 0 {
+			continue
+		}
+		switch c.q.plan[i].Ring {
+		case StepManager:
+			if m := s.agents[c.facts.Manager]; c.facts.Manager != "" && m != nil && c.circle(m.seat) == i && s.admissible(c, m.seat) {
+				p.add(m.seat)
 			}
+		case StepTeam:
+			if c.facts.Team != "" {
+				s.addTeam(c, i, &p)
+			}
+		default:
+			s.addIdle(c, i, &p)
+		}
+		if p.full() {
+			return p
 		}
 	}
 	return p
 }
 
-// atStep returns the part of l that a call reaches with this step: those at the
-// queue's level, or those below it.
-func (q *queue) atStep(l []*seat, step int) []*seat {
-	fit := len(l)
-	if q.minLevel > 0 {
-		fit = sort.Search(len(l), func(i int) bool { return !q.fits(l[i]) })
+// addIdle adds seats that step i rings as seats of a queue.
+func (s *State) addIdle(c *call, i int, p *pair) {
+	q := c.q.source(i)
+	if q == nil {
+		return
 	}
-	if step == stepQueue {
-		return l[:fit]
+	ring, preferred := c.q.plan[i].Ring, c.band != BandC
+	for k, l := range [...]*row[*seat]{q.idleLike(preferred), q.idleLike(!preferred)} {
+		if ring == StepVIP && (k == 0) != preferred {
+			continue
+		}
+		list := l.list()
+		if ring != StepRelaxed {
+			list = q.fit(list)
+		}
+		for _, x := range list {
+			if c.circle(x) == i && s.admissible(c, x) {
+				if p.add(x); p.full() {
+					return
+				}
+			}
+		}
 	}
-	return l[fit:]
 }
 
-// addTeam adds the best two of the team.
-func (s *State) addTeam(c *call, p *pair) {
+// fit returns the part of l that has the level which q asks for: the first.
+func (q *queue) fit(l []*seat) []*seat {
+	if q.minLevel == 0 {
+		return l
+	}
+	return l[:sort.Search(len(l), func(i int) bool { return !q.fits(l[i]) })]
+}
+
+// addTeam adds the best two of the team, whom step i rings.
+func (s *State) addTeam(c *call, i int, p *pair) {
 	var t pair
 	for _, x := range s.teams[c.facts.Team] {
 		switch {
-		case c.circle(x) != stepTeam || !s.admissible(c, x):
+		case c.circle(x) != i || !s.admissible(c, x):
 		case t.best == nil || compareSeatsFor(c, x, t.best) < 0:
 			t.best, t.second = x, t.best
 		case t.second == nil || compareSeatsFor(c, x, t.second) < 0:

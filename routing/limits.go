@@ -1,5 +1,7 @@
 package routing
 
+import "slices"
+
 // Exit is where a call goes that its queue doesn't take or keep: into Queue, with
 // its old place, or, when that is empty, it hears Prompt and is hung up; without
 // a Prompt it is hung up at once.
@@ -21,6 +23,7 @@ const (
 	CauseQueueFull     = "queue_full"
 	CauseNobodyThere   = "nobody_there"
 	CauseWaitedTooLong = "waited_too_long"
+	CauseOverflow      = "overflow" // a step of the queue's plan said so
 )
 
 // Limits are what a queue bears. Zero values switch them off.
@@ -43,6 +46,12 @@ type Limits struct {
 
 func (l *Limits) exits() [3]Exit { return [3]Exit{l.WhenFull, l.WhenTooLong, l.WhenEmpty} }
 
+// ways are all the queue's exits, those of its plan included.
+func (q *QueuePolicy) ways() []Exit {
+	all := q.exits()
+	return append(all[:], q.leaves()...)
+}
+
 func (q *QueuePolicy) validateLimits(bad func(string, ...any)) {
 	if q.MaxWaiting < 0 {
 		bad("max_waiting of queue %q is %d; use 0 (no limit) or more", q.ID, q.MaxWaiting)
@@ -61,7 +70,7 @@ func (q *QueuePolicy) validateLimits(bad func(string, ...any)) {
 // a call must come to an end.
 func (p *Policy) validateExits(queues map[QueueID]bool, bad func(string, ...any)) {
 	for i := range p.Queues {
-		for _, e := range p.Queues[i].exits() {
+		for _, e := range p.Queues[i].ways() {
 			if e.Queue != "" && !queues[e.Queue] {
 				bad("an exit of queue %q leads to queue %q, which does not exist", p.Queues[i].ID, e.Queue)
 			}
@@ -77,7 +86,7 @@ func (p *Policy) validateExits(queues map[QueueID]bool, bad func(string, ...any)
 func (p *Policy) ExitCircle() []QueueID {
 	next := map[QueueID][]QueueID{}
 	for i := range p.Queues {
-		for _, e := range p.Queues[i].exits() {
+		for _, e := range p.Queues[i].ways() {
 			if e.Queue != "" {
 				next[p.Queues[i].ID] = append(next[p.Queues[i].ID], e.Queue)
 			}
@@ -115,8 +124,8 @@ func (p *Policy) ExitCircle() []QueueID {
 // lead in no circle.
 func (s *State) enter(c *call, q *queue) {
 	c.q, c.entered, c.aloneSince = q, s.now, 0
-	c.facts.Queue = q.id
-	c.step = min(c.step, stepQueue) // the level of another queue isn't relaxed yet
+	c.facts.Queue, c.facts.Step = q.id, ""
+	c.reach = reach{since: c.reach.since, done: c.reach.done}
 	q.totals.Entered++
 	switch {
 	case q.limits.RefuseEmpty && s.alone(c):
@@ -144,7 +153,9 @@ func (s *State) leave(c *call, cause string, exit Exit) {
 }
 
 // couldServe says whether x can ever be rung with calls of q, as a seat of q.
-func (q *queue) couldServe(x *seat) bool { return q.fits(x) || q.relaxes() }
+func (q *queue) couldServe(x *seat) bool {
+	return q.fits(x) || slices.ContainsFunc(q.plan, func(st PlanStep) bool { return st.Ring == StepRelaxed })
+}
 
 // alone says that nobody is there for c.
 func (s *State) alone(c *call) bool {
@@ -158,54 +169,50 @@ func (s *State) countPresent(x *seat) {
 		if !q.couldServe(x) {
 			continue
 		}
-		first := q.present == 0
+		was, wasVIP := q.present, q.presentVIP
+		n := -1
 		if x.present {
-			q.present++
-		} else {
-			q.present--
+			n = 1
 		}
-		if q.limits.LeaveEmpty > 0 && (first || q.present == 0) {
-			s.turned = append(s.turned, q)
+		q.present += n
+		if x.vip {
+			q.presentVIP += n
 		}
+		turned := was*q.present == 0 || wasVIP*q.presentVIP == 0 && x.vip
+		if turned && (q.limits.LeaveEmpty > 0 || q.waits || !q.guests.empty()) {
+			s.turn(q)
+		}
+		s.weigh(q)
 	}
 }
 
 // recountPresent counts anew after a change of the policy.
 func (s *State) recountPresent() {
 	for _, q := range s.queueIDs {
-		q.present = 0
+		q.present, q.presentVIP = 0, 0
 	}
 	for _, x := range s.seatList {
 		for _, q := range x.queues {
 			if x.present && q.couldServe(x) {
 				q.present++
+				if x.vip {
+					q.presentVIP++
+				}
 			}
 		}
 	}
-}
-
-// recheckTurned starts or ends the time to leave in queues where the last seat
-// went or the first came.
-func (s *State) recheckTurned() {
-	if len(s.turned) == 0 {
-		return
+	for _, q := range s.queueIDs {
+		s.weigh(q)
 	}
-	for _, c := range s.waitingCalls() {
-		for _, q := range s.turned {
-			if c.q == q {
-				s.advance(c)
-				break
-			}
-		}
-	}
-	clear(s.turned)
-	s.turned = s.turned[:0]
 }
 
 // leavesAt is when the waiting call c leaves its queue by a rule; ok is false when
 // none says so.
 func (c *call) leavesAt() (at Time, cause string, exit Exit, ok bool) {
 	l := &c.q.limits
+	if i := c.reach.leave; i > 0 {
+		return 0, CauseOverflow, *c.q.plan[i-1].Leave, true
+	}
 	if l.MaxWait > 0 {
 		at, cause, exit, ok = c.entered.Add(l.MaxWait), CauseWaitedTooLong, l.WhenTooLong, true
 	}
@@ -233,6 +240,7 @@ func (s *State) leaveOverdue() bool {
 	if len(s.overdue) == 0 {
 		return false
 	}
+	slices.SortFunc(s.overdue, comparePlaces)
 	for i := 0; i < len(s.overdue); i++ {
 		c := s.overdue[i]
 		if c.facts.Phase != PhaseWaiting {

@@ -5,20 +5,9 @@ import (
 	"slices"
 )
 
-// The steps as numbers, so that they compare.
-const (
-	stepManager = iota
-	stepTeam
-	stepQueue
-	stepRelaxed
-	stepNever
-)
-
-var steps = [...]Step{StepManager, StepTeam, StepQueue, StepRelaxed}
-
-// compareSeatsFor is the order in which seats are rung for c: manager, team,
-// the queue's seats of the level it asks for, those below it; then VIP seats for A
-// and B but ordinary ones for C; then the queue's strategy, longest idle, id.
+// compareSeatsFor is the order in which seats are rung for c: by the first open
+// step that rings them; then VIP seats for A and B but ordinary ones for C; then the
+// strategy of the queue that they are rung for, longest idle, id.
 func compareSeatsFor(c *call, a, b *seat) int {
 	wrong := func(x *seat) int {
 		if x.vip == (c.band == BandC) {
@@ -26,43 +15,28 @@ func compareSeatsFor(c *call, a, b *seat) int {
 		}
 		return 0
 	}
-	return cmp.Or(
-		cmp.Compare(c.circle(a), c.circle(b)),
-		cmp.Compare(wrong(a), wrong(b)),
-		c.q.compareIdle(a, b),
-	)
-}
-
-// circle returns the first step of c whose candidates hold x. The manager and
-// the team take their customer's call whichever queue it is in.
-func (c *call) circle(x *seat) int {
-	switch {
-	case c.facts.Manager != "" && x.person.id == c.facts.Manager:
-		return stepManager
-	case c.facts.Team != "" && x.team == c.facts.Team:
-		return stepTeam
-	case !slices.Contains(x.queues, c.q):
-		return stepNever
-	case c.q.fits(x):
-		return stepQueue
-	default:
-		return stepRelaxed
+	at := c.circle(a)
+	q := c.q
+	if at != never {
+		q = cmp.Or(c.q.source(at), q)
 	}
+	return cmp.Or(cmp.Compare(at, c.circle(b)), cmp.Compare(wrong(a), wrong(b)), q.compareIdle(a, b))
 }
 
 func (c *call) speaks(x *seat) bool {
 	return c.facts.Language == "" || len(x.languages) == 0 || slices.Contains(x.languages, c.facts.Language)
 }
 
-// reserved says that c may not have x because x is a VIP seat and c is C: too
-// few VIP seats are idle, or a call of A or B could have x. In the strict order
-// the latter needs no look: those calls come first, and after each match none of
-// them is left.
-func (s *State) reserved(c *call, x *seat) bool {
+// reserved says that c may not have x, which its step rings, because x is a VIP seat
+// and c is C: too few VIP seats are idle, or a call of A or B could have x. In the
+// strict order the latter needs no look: those calls come first, and after each match
+// none of them is left.
+func (s *State) reserved(c *call, x *seat, step int) bool {
 	if !x.vip || c.band != BandC {
 		return false
 	}
-	return c.q.idleVIP.len() <= s.policy.KeepIdle || s.policy.Order != OrderStrict && s.wanted(x)
+	q := cmp.Or(c.q.source(step), c.q)
+	return q.idleVIP.len() <= s.policy.KeepIdle || s.policy.Order != OrderStrict && s.wanted(x)
 }
 
 // wanted says whether a waiting call of A or B could have x now.
@@ -76,7 +50,7 @@ func (s *State) wanted(x *seat) bool {
 				continue
 			}
 			for _, c := range l[t].list() {
-				if c.circle(x) <= c.step && c.speaks(x) {
+				if c.circle(x) != never && c.speaks(x) {
 					return true
 				}
 			}
@@ -87,7 +61,7 @@ func (s *State) wanted(x *seat) bool {
 		return true
 	}
 	for _, q := range x.queues {
-		if could(&q.lines) {
+		if could(&q.lines) || could(&q.guests) {
 			return true
 		}
 	}
@@ -96,13 +70,19 @@ func (s *State) wanted(x *seat) bool {
 
 // admissible says whether the waiting call c may be offered to x now.
 func (s *State) admissible(c *call, x *seat) bool {
-	return x.available && c.circle(x) <= c.step && c.speaks(x) && !s.reserved(c, x)
+	if !x.available {
+		return false
+	}
+	step := c.circle(x)
+	return step != never && c.speaks(x) && !s.reserved(c, x, step)
 }
 
-// link files a waiting call where match finds it and starts its step.
+// link files a waiting call where match finds it and reads its plan on.
 func (s *State) link(c *call) {
 	c.facts.Phase = PhaseWaiting
 	c.q.waiting++
+	c.member = len(c.q.members)
+	c.q.members = append(c.q.members, c)
 	if m := c.facts.Manager; m != "" {
 		s.byManager.file(m, c)
 	}
@@ -110,15 +90,19 @@ func (s *State) link(c *call) {
 		s.byTeam.file(t, c)
 	}
 	s.favour(c, 1)
-	if c.step >= stepQueue {
-		c.q.lines.file(c)
-	}
+	s.weigh(c.q)
+	s.open(c, 0, c.reach.opened)
 	s.callsDirty = append(s.callsDirty, c)
 	s.advance(c)
 }
 
 func (s *State) unlink(c *call) {
-	c.q.waiting--
+	q, last := c.q, len(c.q.members)-1
+	q.waiting--
+	q.members[c.member] = q.members[last]
+	q.members[c.member].member = c.member
+	q.members[last] = nil
+	q.members = q.members[:last]
 	s.deadlines.stop(&c.timer)
 	if m := c.facts.Manager; m != "" {
 		s.byManager.unfile(m, c)
@@ -127,65 +111,13 @@ func (s *State) unlink(c *call) {
 		s.byTeam.unfile(t, c)
 	}
 	s.favour(c, -1)
-	if c.step >= stepQueue {
-		c.q.lines.unfile(c)
-	}
+	s.shut(c)
+	s.weigh(q)
 }
 
 func (s *State) favour(c *call, n int) {
 	if c.band == BandC && (c.facts.Manager != "" || c.facts.Team != "") {
 		s.favoured += n
-	}
-}
-
-// advance moves the waiting call to the step it has reached: a step ends with
-// its time, or at once when nobody is present to wait for. It never goes back.
-func (s *State) advance(c *call) {
-	for ; c.widens() && s.stepEnd(c) <= s.now; c.since = s.now {
-		c.step++
-		s.callsDirty = append(s.callsDirty, c)
-		if c.step == stepQueue {
-			c.q.lines.file(c)
-		}
-	}
-	s.setAlone(c)
-	switch at, ok := s.wakeAt(c); {
-	case !ok:
-		s.deadlines.stop(&c.timer)
-	case at <= s.now:
-		s.overdue = append(s.overdue, c)
-	default:
-		s.deadlines.set(&c.timer, at)
-	}
-}
-
-// wakeAt is when the waiting call c widens its circle or leaves its queue.
-func (s *State) wakeAt(c *call) (at Time, ok bool) {
-	at, _, _, ok = c.leavesAt()
-	if c.widens() {
-		if end := s.stepEnd(c); !ok || end < at {
-			at, ok = end, true
-		}
-	}
-	return at, ok
-}
-
-// widens says whether c has a step before it.
-func (c *call) widens() bool {
-	return c.step < stepQueue || c.step == stepQueue && c.q.relaxes()
-}
-
-// stepEnd is when c's step ends, a time gone by when there is nothing to wait for.
-func (s *State) stepEnd(c *call) Time {
-	switch {
-	case c.step == stepManager && s.managerPresent(c):
-		return c.since.Add(s.policy.ManagerTime)
-	case c.step == stepTeam && s.teamPresent(c):
-		return c.since.Add(s.policy.TeamTime)
-	case c.step == stepQueue:
-		return c.entered.Add(c.q.relaxAfter)
-	default:
-		return c.since
 	}
 }
 
@@ -211,9 +143,10 @@ func (s *State) teamPresent(c *call) bool {
 // match makes offers until no admissible pair is left, and takes those out of
 // their queues whose time to wait is over and who still have no seat.
 func (s *State) match() {
-	s.recheckTurned()
+	s.readTurned()
 	s.offerAll()
 	for s.leaveOverdue() {
+		s.readTurned()
 		s.offerAll()
 	}
 }
@@ -328,12 +261,13 @@ func (s *State) look(l *lines) {
 	}
 }
 
-// lookAt adds the line of a queue: the calls of A and B, and those of C, where
+// lookAt adds the line of a queue and its guests: the calls of A and B, and those of C, where
 // they can have a seat at all.
 func (s *State) lookAt(q *queue, vip, c bool) {
 	for t := range q.lines {
 		if Tier(t).Band() == BandC && c || Tier(t).Band() != BandC && vip {
 			s.lookOne(q.lines[t].list())
+			s.lookOne(q.guests[t].list())
 		}
 	}
 }

@@ -58,9 +58,12 @@ type Policy struct {
 	MaxMisses int `json:"max_misses"`
 	// OfferLease is how long beyond RingTime the owner of a call may be silent
 	// about an offer, and how long the bridge may take after the answer.
-	OfferLease Duration      `json:"offer_lease"`
-	Queues     []QueuePolicy `json:"queues,omitempty"`
-	Seats      []SeatPolicy  `json:"seats,omitempty"`
+	OfferLease Duration `json:"offer_lease"`
+	// UTCOffset is the local time zone's in minutes, for the hours of plans. A change
+	// (summer time) is a new policy.
+	UTCOffset int           `json:"utc_offset,omitempty"`
+	Queues    []QueuePolicy `json:"queues,omitempty"`
+	Seats     []SeatPolicy  `json:"seats,omitempty"`
 }
 
 // TierPolicy is what is configured about one tier.
@@ -85,6 +88,10 @@ type QueuePolicy struct {
 	Skill      string   `json:"skill,omitempty"`
 	MinLevel   int      `json:"min_level,omitempty"`
 	RelaxAfter Duration `json:"relax_after,omitempty"`
+	// Plan says step by step who is rung for the queue's calls and when they leave it.
+	// Empty means the manager for ManagerTime, the team for TeamTime, then the queue,
+	// and after RelaxAfter those below the level.
+	Plan []PlanStep `json:"plan,omitempty"`
 	Limits
 }
 
@@ -144,7 +151,11 @@ func (p *Policy) Validate() error {
 		}
 	}
 	p.validateTiers(bad)
+	if p.UTCOffset < -24*60 || p.UTCOffset > 24*60 {
+		bad("utc_offset is %d; use minutes within a day", p.UTCOffset)
+	}
 	queues := p.validateQueues(bad)
+	p.validateSources(queues, bad)
 	p.validateExits(queues, bad)
 	p.validateSeats(queues, bad)
 	return errors.Join(errs...)
@@ -182,6 +193,7 @@ func (p *Policy) validateQueues(bad func(string, ...any)) map[QueueID]bool {
 		}
 		q.validateSkill(bad)
 		q.validateLimits(bad)
+		q.validatePlan(bad)
 	}
 	return seen
 }

@@ -32,6 +32,9 @@ func drawPolicy(t *rapid.T) Policy {
 			before = append(before, o.ID)
 		}
 		drawLimits(t, &q, before, some)
+		if rapid.Bool().Draw(t, "planned") {
+			q.Plan, q.RelaxAfter = drawPlan(t, before, some), 0
+		}
 		p.Queues = append(p.Queues, q)
 	}
 	for i := range rapid.IntRange(0, 5).Draw(t, "seats") {
@@ -65,6 +68,53 @@ func drawQueue(t *rapid.T, id QueueID, some func(string) Duration) QueuePolicy {
 	return q
 }
 
+// drawPlan makes a plan of any steps, sensible or not.
+func drawPlan(t *rapid.T, to []QueueID, some func(string) Duration) (plan []PlanStep) {
+	for range rapid.IntRange(1, 6).Draw(t, "steps") {
+		var st PlanStep
+		if rapid.IntRange(0, 2).Draw(t, "timed") == 0 {
+			st.After = some("after")
+		}
+		if rapid.IntRange(0, 1).Draw(t, "conditional") == 0 {
+			st.When = drawCondition(t, some)
+		}
+		if rapid.IntRange(0, 4).Draw(t, "leaves") == 0 {
+			st.Leave = &Exit{Prompt: "all-busy"}
+			if len(to) > 0 && rapid.Bool().Draw(t, "moves on") {
+				st.Leave = &Exit{Queue: rapid.SampledFrom(to).Draw(t, "exit")}
+			}
+			plan = append(plan, st)
+			continue
+		}
+		st.Ring = rapid.SampledFrom([]Step{StepManager, StepTeam, StepVIP, StepQueue, StepQueue, StepRelaxed}).Draw(t, "rings")
+		if st.Ring == StepQueue && len(to) > 0 && rapid.Bool().Draw(t, "other") {
+			st.Of = rapid.SampledFrom(to).Draw(t, "of")
+		}
+		if rapid.Bool().Draw(t, "alone") {
+			st.For = some("for")
+		}
+		plan = append(plan, st)
+	}
+	return plan
+}
+
+func drawCondition(t *rapid.T, some func(string) Duration) (w Condition) {
+	switch rapid.IntRange(0, 4).Draw(t, "condition") {
+	case 0:
+		w.Tiers = []Tier{rapid.SampledFrom(Tiers()).Draw(t, "tier")}
+	case 1:
+		w.Waiting = rapid.IntRange(1, 3).Draw(t, "waiting")
+	case 2:
+		w.WaitingPerSeat = rapid.IntRange(1, 3000).Draw(t, "waiting per seat")
+	case 3:
+		w.ExpectedWait = some("expected wait") + Second
+	default: // the journals of these tests begin on a Thursday at 0:00
+		minute := func(name string) int { return 3*24*60 + rapid.IntRange(-1, 8).Draw(t, name) }
+		w.Hours = []Window{{minute("from"), minute("to")}}
+	}
+	return w
+}
+
 func drawLimits(t *rapid.T, q *QueuePolicy, to []QueueID, some func(string) Duration) {
 	exit := func() Exit {
 		if len(to) > 0 && rapid.Bool().Draw(t, "moves on") {
@@ -96,7 +146,7 @@ func drawEvent(t *rapid.T, s *State) Event {
 		seatID, offer = c.seat.id, c.offer
 	}
 	agentID := AgentID(rapid.SampledFrom([]string{"s", "p"}).Draw(t, "who") + string(seatID[1:]))
-	switch rapid.IntRange(0, 17).Draw(t, "kind") {
+	switch rapid.IntRange(0, 18).Draw(t, "kind") {
 	case 0:
 		return Tick{}
 	case 1, 2:
@@ -127,6 +177,13 @@ func drawEvent(t *rapid.T, s *State) Event {
 		return TalkStarted{Call: id, Seat: seatID, Offer: offer}
 	case 16:
 		return HoldChanged{Call: id, Held: rapid.Bool().Draw(t, "held")}
+	case 17:
+		ev := Estimated{Queue: rapid.SampledFrom([]QueueID{"q0", "q1", "q2"}).Draw(t, "queue")}
+		for _, tier := range Tiers() {
+			p50 := Duration(rapid.IntRange(0, 40).Draw(t, "p50")) * Second
+			ev.Tiers = append(ev.Tiers, TierEstimate{tier, p50, 2 * p50})
+		}
+		return ev
 	default:
 		if rapid.Bool().Draw(t, "free") {
 			return SeatFreed{Seat: seatID}
@@ -210,11 +267,11 @@ func auditOffer(t *rapid.T, s *State, c *call, x *seat) {
 			t.Fatalf("(e) call %s %s is passed by %s %s for seat %s", w.facts.ID, w.facts.Tier, c.facts.ID, c.facts.Tier, x.id)
 		}
 	}
-	idle := 0
+	idle, served := 0, c.q.source(c.circle(x))
 	for _, y := range s.seatList {
 		if y.vip && y.available {
 			for _, q := range y.queues {
-				if q == c.q {
+				if q == served {
 					idle++
 				}
 			}
@@ -223,7 +280,7 @@ func auditOffer(t *rapid.T, s *State, c *call, x *seat) {
 	if x.vip && c.band == BandC && idle <= s.policy.KeepIdle {
 		t.Fatalf("C call %s gets VIP seat %s though only %d are idle", c.facts.ID, x.id, idle)
 	}
-	if p := s.agents[c.facts.Manager]; p != nil && c.step == stepManager && p.seat != x {
+	if p := s.agents[c.facts.Manager]; p != nil && c.facts.Step == StepManager && p.seat != x {
 		t.Fatalf("call %s is in the manager's step but goes to %s", c.facts.ID, x.id)
 	}
 }

@@ -5,7 +5,7 @@ package routing
 // must be over.
 func (s *State) reasons(c *call, x, second *seat) Reasons {
 	r := Reasons{
-		Rule: rule(c, x), Order: s.policy.Order, Step: steps[c.step], Tier: c.facts.Tier,
+		Rule: rule(c, x), Order: s.policy.Order, Step: c.facts.Step, Tier: c.facts.Tier,
 		Waited: s.now.Sub(c.facts.Queued), Target: s.policy.target(c.facts.Tier), Idle: s.now.Sub(x.idleSince),
 		Strategy: c.q.strategy, Level: x.level(c.q.skill),
 		Excluded: s.excluded(),
@@ -20,13 +20,15 @@ func (s *State) reasons(c *call, x, second *seat) Reasons {
 }
 
 func rule(c *call, x *seat) string {
-	switch circle := c.circle(x); {
-	case circle == stepManager:
+	switch st := &c.q.plan[c.circle(x)]; {
+	case st.Ring == StepManager:
 		return RuleManager
-	case circle == stepTeam:
+	case st.Ring == StepTeam:
 		return RuleTeam
-	case circle == stepRelaxed:
+	case st.Ring == StepRelaxed && !c.q.fits(x):
 		return RuleRelaxed
+	case st.Of != "":
+		return RuleOther
 	case x.vip:
 		return RuleVIPSeat
 	default:

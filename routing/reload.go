@@ -17,6 +17,11 @@ func (s *State) policyChanged(ev PolicyChanged) {
 	for _, c := range waiting {
 		s.unlink(c)
 	}
+	if next := ev.Policy.clone(); s.policy.RingTime > 0 { // there was one
+		if c := next.Changes(&s.policy); len(c) > 0 {
+			s.decisions = append(s.decisions, &PolicyApplied{c})
+		}
+	}
 	s.policy = ev.Policy.clone()
 	for _, t := range Tiers() {
 		s.targets[t] = s.policy.target(t)
@@ -39,6 +44,9 @@ func (p *Policy) clone() Policy {
 	q.Order = cmp.Or(q.Order, OrderStrict)
 	q.Tiers = slices.Clone(p.Tiers)
 	q.Queues = slices.Clone(p.Queues)
+	for i := range q.Queues {
+		q.Queues[i].Plan = clonePlan(q.Queues[i].Plan)
+	}
 	q.Seats = slices.Clone(p.Seats)
 	for i := range q.Seats {
 		q.Seats[i].Queues = slices.Clone(q.Seats[i].Queues)
@@ -65,15 +73,25 @@ func (s *State) changeQueues() {
 	for _, p := range s.policy.Queues {
 		q := s.queues[p.ID]
 		if q == nil {
-			q = &queue{id: p.ID}
+			q = newQueue(p.ID)
 			s.queues[p.ID] = q
 			s.queueIDs = append(s.queueIDs, q)
 		}
 		q.removed, q.wrapUp = false, p.WrapUp
 		q.strategy = cmp.Or(p.Strategy, s.policy.Strategy, StrategyLongestIdle)
 		q.skill, q.minLevel, q.relaxAfter, q.limits = p.Skill, p.MinLevel, p.RelaxAfter, p.Limits
+		q.own = p.Plan
 	}
 	slices.SortFunc(s.queueIDs, compareQueues)
+	for _, q := range s.queueIDs { // those that are removed, too: the policy's times count
+		s.setPlan(q)
+	}
+}
+
+func newQueue(id QueueID) *queue {
+	q := &queue{id: id}
+	q.timer = timer{id: string(id), pos: -1, queue: q}
+	return q
 }
 
 func compareQueues(a, b *queue) int { return cmp.Compare(a.id, b.id) }
@@ -148,6 +166,14 @@ func (s *State) dropEmpty(q *queue) {
 		return
 	}
 	delete(s.queues, q.id)
+	s.deadlines.stop(&q.timer)
+	for _, o := range s.queueIDs {
+		for i := range o.of {
+			if o.of[i] == q {
+				o.of[i] = nil
+			}
+		}
+	}
 	s.queueIDs = slices.DeleteFunc(s.queueIDs, func(o *queue) bool { return o == q })
 	for _, x := range s.seatList {
 		x.queues = slices.DeleteFunc(x.queues, func(o *queue) bool { return o == q })

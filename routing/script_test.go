@@ -152,6 +152,9 @@ func (p *player) statement(w []string) {
 			x.Queues = append(x.Queues, routing.QueueID(q))
 		}
 		p.policy.Seats = append(p.policy.Seats, x)
+	case "step": // of the plan of the queue before
+		q := &p.policy.Queues[len(p.policy.Queues)-1]
+		q.Plan = append(q.Plan, p.step(opts))
 	case "nothing": // start the next policy from scratch, settings excepted
 		p.policy.Queues, p.policy.Seats = nil, nil
 	default:
@@ -193,6 +196,41 @@ func (p *player) queue(id string, opts map[string]string) routing.QueuePolicy {
 		}
 	}
 	return q
+}
+
+func (p *player) step(opts map[string]string) (st routing.PlanStep) {
+	p.t.Helper()
+	for k, v := range opts {
+		switch k {
+		case "ring":
+			st.Ring = routing.Step(v)
+		case "of":
+			st.Of = routing.QueueID(v)
+		case "for":
+			st.For = p.span(v)
+		case "after":
+			st.After = p.span(v)
+		case "leave":
+			e := exit(v)
+			st.Leave = &e
+		case "tiers":
+			for _, name := range list(v) {
+				st.When.Tiers = append(st.When.Tiers, *tierOf(name))
+			}
+		case "waiting":
+			st.When.Waiting = p.num(v)
+		case "waiting_per_seat": // in thousandths
+			st.When.WaitingPerSeat = p.num(v)
+		case "expected_wait":
+			st.When.ExpectedWait = p.span(v)
+		case "hours": // minutes of the week
+			from, to, _ := strings.Cut(v, "-")
+			st.When.Hours = append(st.When.Hours, routing.Window{From: p.num(from), To: p.num(to)})
+		default:
+			p.fatalf("unknown setting %q of a step", k)
+		}
+	}
+	return st
 }
 
 // exit reads "queue:operator" or "prompt:all-busy".
@@ -262,6 +300,12 @@ func (p *player) events(w []string) []routing.Event {
 		}
 	case "agent":
 		return []routing.Event{routing.AgentStatusChanged{Agent: routing.AgentID(w[1]), Status: routing.Status(w[2]), Reason: strings.Join(w[3:], " ")}}
+	case "queue": // queue sales expects A1 20s 40s
+		ev := routing.Estimated{Queue: routing.QueueID(w[1])}
+		for i := 3; i+2 < len(w); i += 3 {
+			ev.Tiers = append(ev.Tiers, routing.TierEstimate{Tier: *tierOf(w[i]), P50: p.span(w[i+1]), P80: p.span(w[i+2])})
+		}
+		return []routing.Event{ev}
 	case "node":
 		p.node = w[1]
 		return []routing.Event{routing.NodeStarted{}}
@@ -418,6 +462,8 @@ func show(d routing.Decision) string {
 		return s
 	case *routing.Withdraw:
 		return fmt.Sprintf("WITHDRAW %d: %s from %s, %s", d.Offer, d.Call, d.Seat, d.Cause)
+	case *routing.PolicyApplied:
+		return "POLICY " + strings.Join(d.Changes, "; ")
 	case *routing.Disconnect:
 		return fmt.Sprintf("DISCONNECT %s, %s", d.Call, d.Cause)
 	case *routing.Overflow:

@@ -3,7 +3,6 @@ package routing
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 )
@@ -11,7 +10,7 @@ import (
 // snapshotVersion is raised when what is written means something else than
 // before; Restore then reads the older versions too. A new field that is zero
 // in an old snapshot needs no new version.
-const snapshotVersion = 1
+const snapshotVersion = 2
 
 // Frozen is everything in a State that influences what comes after, as it was
 // at one moment. It doesn't change with the State, so that another goroutine
@@ -47,9 +46,11 @@ type wireLeaver struct {
 }
 
 type wireQueue struct {
-	QueuePolicy             // as it counts for the queue
-	Removed     bool        `json:"removed,omitempty"`
-	Totals      QueueTotals `json:"totals"`
+	QueuePolicy                // as it counts for the queue
+	Removed     bool           `json:"removed,omitempty"`
+	Totals      QueueTotals    `json:"totals"`
+	Estimates   []TierEstimate `json:"estimates,omitempty"`
+	EstimatedAt Time           `json:"estimated_at,omitempty"`
 }
 
 type wireAgent struct {
@@ -89,10 +90,16 @@ type wireSeat struct {
 }
 
 type wireCall struct {
-	Facts   CallView `json:"facts"`
-	Step    int      `json:"step,omitempty"`
-	Since   Time     `json:"since,omitempty"`
-	Entered Time     `json:"entered,omitempty"`
+	Facts CallView `json:"facts"`
+	// Step is in version 1 only: how many of the steps manager, team, queue, relaxed
+	// were behind the call.
+	Step    int    `json:"step,omitempty"`
+	Opened  uint16 `json:"opened,omitempty"` // bits are steps of the queue's plan
+	Passed  uint16 `json:"passed,omitempty"`
+	Done    uint8  `json:"done,omitempty"`
+	Leave   uint8  `json:"leave,omitempty"`
+	Since   Time   `json:"since,omitempty"`
+	Entered Time   `json:"entered,omitempty"`
 	// AloneSince is since when nobody is there for the call, where that counts.
 	AloneSince Time   `json:"alone_since,omitempty"`
 	Seat       SeatID `json:"seat,omitempty"`
@@ -183,16 +190,31 @@ func (s *State) freezeAgents(w *wireState) map[*agent]int {
 
 func (q *queue) freeze() wireQueue {
 	return wireQueue{
-		QueuePolicy: QueuePolicy{ID: q.id, WrapUp: q.wrapUp, Strategy: q.strategy, Skill: q.skill, MinLevel: q.minLevel, RelaxAfter: q.relaxAfter, Limits: q.limits},
-		Removed:     q.removed, Totals: q.totals,
+		QueuePolicy: QueuePolicy{ID: q.id, WrapUp: q.wrapUp, Strategy: q.strategy, Skill: q.skill, MinLevel: q.minLevel, RelaxAfter: q.relaxAfter, Plan: q.own, Limits: q.limits},
+		Removed:     q.removed, Totals: q.totals, Estimates: q.wireEstimates(), EstimatedAt: q.estimatedAt,
 	}
 }
 
-func (q *wireQueue) thaw() *queue {
-	return &queue{
-		id: q.ID, wrapUp: q.WrapUp, strategy: q.Strategy, skill: q.Skill, minLevel: q.MinLevel, relaxAfter: q.RelaxAfter, limits: q.Limits,
-		removed: q.Removed, totals: q.Totals,
+func (q *queue) wireEstimates() (out []TierEstimate) {
+	for _, t := range Tiers() {
+		if e := q.estimates[t]; e != (estimate{}) {
+			out = append(out, TierEstimate{t, e.p50, e.p80})
+		}
 	}
+	return out
+}
+
+func (w *wireQueue) thaw() *queue {
+	q := newQueue(w.ID)
+	q.wrapUp, q.strategy, q.skill, q.minLevel = w.WrapUp, w.Strategy, w.Skill, w.MinLevel
+	q.relaxAfter, q.own, q.limits = w.RelaxAfter, w.Plan, w.Limits
+	q.removed, q.totals, q.estimatedAt = w.Removed, w.Totals, w.EstimatedAt
+	for _, e := range w.Estimates {
+		if e.Tier < tierCount {
+			q.estimates[e.Tier] = estimate{e.P50, e.P80}
+		}
+	}
+	return q
 }
 
 func (x *seat) freeze(agent int) wireSeat {
@@ -211,7 +233,7 @@ func (x *seat) freeze(agent int) wireSeat {
 
 func (c *call) freeze() wireCall {
 	w := wireCall{
-		Facts: c.facts.Clone(), Step: c.step, Since: c.since, Entered: c.entered, AloneSince: c.aloneSince, PlaceAt: c.placeAt, PlaceSeq: c.placeSeq,
+		Facts: c.facts.Clone(), Opened: c.reach.opened, Passed: c.reach.passed, Done: c.reach.done, Leave: c.reach.leave, Since: c.reach.since, Entered: c.entered, AloneSince: c.aloneSince, PlaceAt: c.placeAt, PlaceSeq: c.placeSeq,
 		Offer: c.offer, OfferedAt: c.offeredAt, RingingAt: c.ringingAt, HeldAt: c.heldAt, Held: c.held,
 		Answered: c.answered, Timer: c.timer.on(),
 	}
@@ -227,276 +249,4 @@ func (t *timer) on() Time {
 		return 0
 	}
 	return t.at
-}
-
-// Restore returns the state that Snapshot or Freeze saw: fed with the entries
-// after it, it decides what the original would have decided. A snapshot that is
-// not whole, of another version, or of a state that can't be, is an error.
-func Restore(data []byte) (*State, error) {
-	s, err := restore(data)
-	if err != nil {
-		return nil, fmt.Errorf("restore routing from a snapshot: %w", err)
-	}
-	return s, nil
-}
-
-func restore(data []byte) (*State, error) {
-	var head struct {
-		Version int `json:"version"`
-	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return nil, err
-	}
-	if head.Version != snapshotVersion {
-		return nil, fmt.Errorf("it has version %d, this program reads version %d", head.Version, snapshotVersion)
-	}
-	var w wireState
-	if err := strict(data, &w); err != nil {
-		return nil, fmt.Errorf("%w; was it written by a newer version?", err)
-	}
-	s := New()
-	s.now, s.seq, s.offers, s.places, s.ignored, s.why = w.Now, w.Seq, w.Offers, w.Places, w.Ignored, w.Why
-	if w.Now < 0 || w.Now > maxTime {
-		return nil, fmt.Errorf("the time %d can't be", w.Now)
-	}
-	for _, step := range []func(*wireState) error{s.thawPolicy, s.thawQueues, s.thawSeats, s.thawCalls, s.thawLists, s.thawLeavers} {
-		if err := step(&w); err != nil {
-			return nil, err
-		}
-	}
-	if err := s.Check(); err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
-func (s *State) thawPolicy(w *wireState) error {
-	if w.Policy == nil {
-		return nil
-	}
-	if err := w.Policy.Validate(); err != nil {
-		return fmt.Errorf("its policy: %w", err)
-	}
-	s.policy = w.Policy.clone()
-	for _, t := range Tiers() {
-		s.targets[t] = s.policy.target(t)
-	}
-	return nil
-}
-
-func (s *State) thawQueues(w *wireState) error {
-	var p Policy
-	for i := range w.Queues {
-		p.Queues = append(p.Queues, w.Queues[i].QueuePolicy)
-		q := w.Queues[i].thaw()
-		s.queues[q.id] = q
-		s.queueIDs = append(s.queueIDs, q)
-	}
-	var wrong error
-	p.validateQueues(func(format string, args ...any) { wrong = fmt.Errorf(format, args...) })
-	if wrong != nil {
-		return wrong
-	}
-	slices.SortFunc(s.queueIDs, compareQueues)
-	for _, p := range s.policy.Queues {
-		if q := s.queues[p.ID]; q == nil || q.removed {
-			return fmt.Errorf("queue %q of its policy is missing", p.ID)
-		}
-	}
-	return nil
-}
-
-func (s *State) thawSeats(w *wireState) error {
-	people := make([]*agent, len(w.Agents))
-	for i, v := range w.Agents {
-		switch v.Status {
-		case StatusReady, StatusBreak, StatusLoggedOut:
-		default:
-			return fmt.Errorf("agent %q has the status %q, which does not exist", v.ID, v.Status)
-		}
-		people[i] = &agent{id: v.ID, status: v.Status, reason: v.Reason, misses: v.Misses}
-		if !v.Former {
-			if s.agents[v.ID] != nil {
-				return fmt.Errorf("agent %q is there twice", v.ID)
-			}
-			s.agents[v.ID] = people[i]
-		}
-	}
-	for i := range w.Seats {
-		if err := s.thawSeat(&w.Seats[i], people); err != nil {
-			return fmt.Errorf("seat %q %w", w.Seats[i].ID, err)
-		}
-	}
-	slices.SortFunc(s.seatList, compareSeats)
-	for i, v := range w.Agents {
-		x := s.seats[v.Seat]
-		switch {
-		case x != nil && x.person == people[i]:
-			people[i].seat = x
-		case !v.Former || v.Seat != "":
-			return fmt.Errorf("agent %q isn't at the seat %q", v.ID, v.Seat)
-		default:
-			// It is compared with seats that exist only.
-			people[i].seat = &seat{person: people[i], gone: true}
-		}
-	}
-	for i := range s.policy.Seats {
-		p := &s.policy.Seats[i]
-		if x := s.seats[p.ID]; x == nil || x.gone || s.agents[p.agent()] != x.person {
-			return fmt.Errorf("seat %q of its policy is missing", p.ID)
-		}
-	}
-	return nil
-}
-
-func (s *State) thawSeat(v *wireSeat, people []*agent) error {
-	if v.ID == "" || s.seats[v.ID] != nil {
-		return errors.New("has no name or is there twice")
-	}
-	if v.Agent < 0 || v.Agent >= len(people) {
-		return errors.New("has an agent who is not there")
-	}
-	x := &seat{
-		id: v.ID, person: people[v.Agent], vip: v.VIP, team: v.Team, languages: v.Languages, skills: v.Skills, busy: v.Busy, lastOffer: v.LastOffer,
-		node: v.Node, registered: v.Registered, gone: v.Gone, resting: v.Resting, restUntil: v.RestUntil, idleSince: v.IdleSince,
-		shown: SeatChanged{Seat: v.ID, Agent: v.ShownAgent, State: v.ShownState, Status: v.ShownStatus, Reason: v.ShownReason, Since: v.ShownSince},
-	}
-	for _, id := range v.Queues {
-		q := s.queues[id]
-		if q == nil || slices.Contains(x.queues, q) {
-			return fmt.Errorf("serves queue %q, which is not there, or twice", id)
-		}
-		x.queues = append(x.queues, q)
-	}
-	slices.SortFunc(x.queues, compareQueues)
-	x.timer = timer{id: string(x.id), pos: -1, seat: x}
-	if err := s.thawTimer(&x.timer, v.Timer); err != nil {
-		return err
-	}
-	s.seats[x.id] = x
-	s.seatList = append(s.seatList, x)
-	return nil
-}
-
-func (s *State) thawTimer(t *timer, at Time) error {
-	if at == 0 {
-		return nil
-	}
-	// Twice: a deadline is never more than a policy's longest span away, but
-	// spans add up.
-	if at <= s.now || at > s.now.Add(2*maxDuration) {
-		return fmt.Errorf("has a deadline at %d, which can't be at %d", at, s.now)
-	}
-	s.deadlines.set(t, at)
-	return nil
-}
-
-func (s *State) thawLeavers(w *wireState) error {
-	for _, v := range w.Leavers {
-		key, n := leaverKey{v.Number, v.Queue}, len(s.leavers.order)
-		if _, twice := s.leavers.byKey[key]; twice || n > 0 && v.At < s.leavers.order[n-1].at {
-			return errors.New("callers who left are there twice or out of order")
-		}
-		s.leavers.add(leaver{key, v.At, v.PlaceAt, v.PlaceSeq})
-	}
-	return nil
-}
-
-func (s *State) thawCalls(w *wireState) error {
-	for i := range w.Calls {
-		v := &w.Calls[i]
-		if err := s.thawCall(v); err != nil {
-			return fmt.Errorf("call %q %w", v.Facts.ID, err)
-		}
-	}
-	return nil
-}
-
-func (s *State) thawCall(v *wireCall) error {
-	f := v.Facts
-	if f.ID == "" || s.calls[f.ID] != nil {
-		return errors.New("has no name or is there twice")
-	}
-	if v.Step < 0 || v.Step >= len(steps) || f.Tier >= tierCount {
-		return errors.New("is in a step or of a tier that does not exist")
-	}
-	c := &call{
-		facts: f, band: f.Tier.Band(), step: v.Step, since: v.Since, entered: v.Entered, aloneSince: v.AloneSince, placeAt: v.PlaceAt, placeSeq: v.PlaceSeq,
-		offer: v.Offer, offeredAt: v.OfferedAt, ringingAt: v.RingingAt, heldAt: v.HeldAt, held: v.Held, answered: v.Answered,
-	}
-	c.timer = timer{id: string(f.ID), pos: -1, call: c}
-	if err := s.thawTimer(&c.timer, v.Timer); err != nil {
-		return err
-	}
-	if f.Queue != "" {
-		c.q = s.queues[f.Queue]
-	}
-	if c.q == nil && f.Queue != "" && f.Phase == PhaseWrapUp {
-		c.q = &queue{id: f.Queue, removed: true} // it went with its last call, this one
-	}
-	if c.q == nil && (f.Queue != "" || f.Phase != PhaseArrived && f.Phase != PhaseIVR) {
-		return fmt.Errorf("is %s in queue %q, which is not there", f.Phase, f.Queue)
-	}
-	switch f.Phase {
-	case PhaseArrived, PhaseIVR, PhaseWaiting:
-		if v.Seat != "" {
-			return fmt.Errorf("is %s and has a seat", f.Phase)
-		}
-	case PhaseOnOffer, PhaseTalking, PhaseWrapUp:
-		if err := s.thawReservation(c, v.Seat); err != nil {
-			return err
-		}
-	default:
-		return fmt.Errorf("is in the phase %q, which does not exist", f.Phase)
-	}
-	s.calls[f.ID] = c
-	return nil
-}
-
-// thawReservation gives the call the seat that it is on offer to, talks to, or
-// keeps in wrap-up.
-func (s *State) thawReservation(c *call, id SeatID) error {
-	x := s.seats[id]
-	if x == nil || x.call != nil || x.wrap != nil {
-		return fmt.Errorf("is %s at seat %q, which is not there or has another call", c.facts.Phase, id)
-	}
-	c.seat = x
-	switch c.facts.Phase {
-	case PhaseWrapUp:
-		x.wrap = c
-		return nil
-	case PhaseTalking:
-		c.q.talking++
-	default:
-		c.q.onOffer++
-	}
-	x.call = c
-	return nil
-}
-
-// thawLists rebuilds what follows from the rest: the idle seats, the teams and
-// the lines of waiting calls.
-func (s *State) thawLists(w *wireState) error {
-	for _, x := range s.seatList {
-		x.present = x.registered && !x.gone && x.person.status == StatusReady
-		s.count(x)
-		s.setAvailable(x, x.present && x.call == nil && x.wrap == nil && !x.resting)
-		if x.team != "" && !x.gone {
-			s.teams[x.team] = append(s.teams[x.team], x)
-		}
-	}
-	s.recountPresent()
-	for i := range w.Calls {
-		c := s.calls[w.Calls[i].Facts.ID]
-		if c.facts.Phase != PhaseWaiting {
-			continue
-		}
-		s.link(c)
-		if c.step != w.Calls[i].Step || c.since != w.Calls[i].Since || c.timer.on() != w.Calls[i].Timer {
-			return fmt.Errorf("call %q waits in a step that is over", c.facts.ID)
-		}
-	}
-	// Nothing is left to be matched: Snapshot comes after a whole Apply.
-	s.freed, s.callsDirty, s.turned, s.overdue, s.decisions = nil, nil, nil, nil, nil
-	return nil
 }

@@ -39,7 +39,7 @@ type State struct {
 	freed      []*seat // seats that came free
 	callsDirty []*call // calls that came or widened their circle
 
-	turned  []*queue // that lost their last seat or found their first
+	turned  []*queue // whose calls are to be read again
 	overdue []*call  // whose time to wait is over
 
 	cursors   []cursor
@@ -58,8 +58,10 @@ type call struct {
 	facts CallView // what doesn't depend on the time
 	q     *queue   // since CallQueued
 	band  Band
-	step  int // index in steps
-	since Time
+	reach reach
+	// member is its index in q.members while it waits; inLine says that q.lines has it.
+	member int
+	inLine bool
 	// entered is when it came into q.
 	entered Time
 	// aloneSince is since when nobody is there for it, where that counts.
@@ -124,16 +126,30 @@ type queue struct {
 	strategy string
 	skill    string
 	minLevel int
-	// relaxAfter is how long minLevel counts; zero is for ever.
+	// relaxAfter makes a step of the plan, which is the policy's unless own is given.
 	relaxAfter Duration
 	limits     Limits
-	removed    bool // no longer in the policy, kept until its calls are over
+	own, plan  []PlanStep
+	of         []*queue // whose seats the steps of plan ring, nil for its own
+	// holds says which steps' conditions hold that are the same for all calls. weighs
+	// says that there are such, waits that a step waits for seats of a queue.
+	holds         []bool
+	weighs, waits bool
+	timer         timer // when an hour of the plan begins or ends
+	estimates     [tierCount]estimate
+	estimatedAt   Time
+	removed       bool // no longer in the policy, kept until its calls are over
 	// lines holds the calls that wait for everybody.
 	lines lines
+	// guests are calls of other queues that have come to a step which rings this
+	// one's seats.
+	guests  lines
+	members []*call // all that wait in the queue, in no order
 	// Idle seats that serve the queue, in the order of compareIdle.
 	idleVIP, idleOrdinary row[*seat]
 
-	present                   int // seats that are present and could serve it
+	// present counts the seats that are present and could serve it.
+	present, presentVIP       int
 	waiting, onOffer, talking uint64
 	totals                    QueueTotals
 }
@@ -209,6 +225,8 @@ func (s *State) apply(e Entry) {
 		s.wrapUpEnded(ev)
 	case SeatFreed:
 		s.seatFreed(ev)
+	case Estimated:
+		s.estimated(ev)
 	default:
 		s.ignore("entry %d has no event that routing knows", e.Seq)
 	}

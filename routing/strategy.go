@@ -40,9 +40,6 @@ func (x *seat) level(skill string) int {
 // fits says whether x has the level that q asks for.
 func (q *queue) fits(x *seat) bool { return q.minLevel == 0 || x.level(q.skill) >= q.minLevel }
 
-// relaxes says whether q's level stops counting after some waiting.
-func (q *queue) relaxes() bool { return q.minLevel > 0 && q.relaxAfter > 0 }
-
 // compareIdle is the order in which q's idle seats are rung, those below its level
 // last. What it depends on doesn't change while a seat is idle.
 func (q *queue) compareIdle(a, b *seat) int {

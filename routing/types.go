@@ -3,6 +3,7 @@ package routing
 import (
 	"fmt"
 	"math"
+	"strings"
 )
 
 // Time is a point in time in microseconds since the Unix epoch. It comes from
@@ -20,6 +21,28 @@ const (
 	Minute               = 60 * Second
 	Hour                 = 60 * Minute
 )
+
+// String writes a span as "1h30m", "20s" or "1.5s".
+func (d Duration) String() string {
+	if d < 0 {
+		return "-" + (-d).String()
+	}
+	var b strings.Builder
+	for _, u := range []struct {
+		d    Duration
+		name string
+	}{{Hour, "h"}, {Minute, "m"}} {
+		if d >= u.d {
+			fmt.Fprintf(&b, "%d%s", d/u.d, u.name)
+			d %= u.d
+		}
+	}
+	if d > 0 || b.Len() == 0 {
+		part := strings.TrimRight(fmt.Sprintf(".%06d", d%Second), "0")
+		fmt.Fprintf(&b, "%d%ss", d/Second, strings.TrimSuffix(part, "."))
+	}
+	return b.String()
+}
 
 // maxTime is the latest time an entry can have: far enough from the end of
 // int64 that adding any valid duration doesn't overflow.
@@ -168,15 +191,18 @@ const (
 	PhaseClosed  Phase = "closed"
 )
 
-// Step is how far the circle of candidates for a call has widened.
+// Step is how far the circle of candidates for a call has widened: whom the step
+// rings that opened last.
 type Step string
 
-// The steps in order; each keeps the candidates of the ones before.
+// The steps; each keeps the candidates of the ones before.
 const (
 	StepManager Step = "manager"
 	StepTeam    Step = "team"
-	StepQueue   Step = "queue"
-	StepRelaxed Step = "relaxed" // seats below the level that the queue asks for, too
+	StepVIP     Step = "vip"         // the queue's VIP seats
+	StepQueue   Step = "queue"       // all seats of the queue
+	StepRelaxed Step = "relaxed"     // those below the level that the queue asks for, too
+	StepOther   Step = "other_queue" // the seats of another queue
 )
 
 // Outcome is how a call went, one of a fixed set for counting.

@@ -169,9 +169,6 @@ func (c *call) shared(now Time) CallView {
 	if len(v.Moves) == 0 {
 		v.Moves = nil
 	}
-	if c.q != nil {
-		v.Step = steps[c.step]
-	}
 	if v.Phase == PhaseWaiting || v.Phase == PhaseOnOffer {
 		v.QueueWait = now.Sub(v.Queued)
 	}

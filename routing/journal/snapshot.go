@@ -17,7 +17,7 @@ import (
 // A snapshot is a file beside the segments:
 //
 //	hotline-snapshot 1 seq=20 bytes=512 crc=5d1b8c3e
-//	{"version":1,...}
+//	{"version":2,...}
 //
 // The first line has the format's version, the last entry that the state has
 // seen, and the length and CRC-32C of what follows up to the end of the file.
