@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
+	_ "time/tzdata" // a bare machine knows no time zones
 
 	"github.com/nyaruka/phonenumbers"
 
@@ -209,9 +211,13 @@ func (c *checker) queues() {
 		}
 		c.skill(i, &q, whole)
 		c.exits(i, &q)
+		c.plan(i, &q)
 	}
 	if !c.bad["queues"] {
 		c.exitCircle()
+	}
+	if _, err := time.LoadLocation(c.cfg.Routing.TimeZone); err != nil && !c.bad["routing.time_zone"] {
+		c.wrong("routing.time_zone", "use a name such as Asia/Shanghai, or Local", "time zone %s doesn't exist", quote(c.cfg.Routing.TimeZone))
 	}
 }
 

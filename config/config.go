@@ -295,6 +295,10 @@ type Queue struct {
 	// RelaxAfter is how long a caller waits for that level; then any agent of the
 	// queue is rung. 0s to 24h, default 0s: for ever.
 	RelaxAfter time.Duration `yaml:"relax_after" default:"0s" min:"0s" max:"24h"`
+	// Plan says step by step who is rung and when callers leave. Default: the
+	// manager for routing.manager_time, the team for routing.team_time, then the
+	// queue, and after relax_after those below the level.
+	Plan []Step `yaml:"plan"`
 	// MaxWaiting is how many callers may wait here; one more isn't let in. 0 to
 	// 100000, default 0: any number.
 	MaxWaiting int `yaml:"max_waiting" default:"0" min:"0" max:"100000"`
@@ -402,6 +406,12 @@ type Routing struct {
 	// OfferLease is how long a seat stays reserved when a server says nothing
 	// more about a call on offer. 1s to 10m, default 10s.
 	OfferLease time.Duration `yaml:"offer_lease" default:"10s" min:"1s" max:"10m"`
+	// TimeZone of the hours in plans, such as "Asia/Shanghai". Default "Local", that
+	// of the machine.
+	TimeZone string `yaml:"time_zone" default:"Local"`
+	// EstimateEvery is how often the wait to be expected is estimated, for
+	// announcements, conditions and metrics. 0s to 5m, default 10s; 0s never.
+	EstimateEvery time.Duration `yaml:"estimate_every" default:"10s" min:"0s" max:"5m"`
 }
 
 // FeatureCodes are what agents dial to say what they do: digits, * and #.

@@ -63,6 +63,10 @@ func (d *decoder) value(node ast.Node, v reflect.Value, path string, tag reflect
 		d.scalar(node, v, path, tag)
 	case v.Kind() == reflect.Struct:
 		d.structure(node, v, path)
+	case v.Kind() == reflect.Pointer: // to a struct: nil when it isn't there
+		v.Set(reflect.New(v.Type().Elem()))
+		setDefaults(v.Elem())
+		d.structure(node, v.Elem(), path)
 	case v.Kind() == reflect.Slice:
 		d.list(node, v, path, tag)
 	default:
@@ -79,6 +83,13 @@ func unsupported(node ast.Node) string {
 		return "a tag"
 	}
 	return ""
+}
+
+// notYet are fields that are known by name, and what they would do.
+var notYet = map[reflect.Type]map[string]string{
+	reflect.TypeFor[Exit](): {
+		"callback": "call callers back", "voicemail": "take a message", "trunk": "pass callers on to a trunk",
+	},
 }
 
 // pairs are the keys and values of a mapping.
@@ -106,6 +117,10 @@ func (d *decoder) structure(node ast.Node, v reflect.Value, path string) {
 		key := keyName(pair)
 		index, known := fieldIndex(v.Type(), key)
 		if !known {
+			if what, planned := notYet[v.Type()][key]; planned {
+				d.broken(path, start(pair.Key), "use queue or hang_up", "this version can't %s yet", what)
+				continue
+			}
 			d.problem(start(pair.Key), didYouMean(key, fieldNames(v.Type())), "%s is no field of %s",
 				quote(key), title(path))
 			continue

@@ -46,7 +46,12 @@ func (c *Config) EmergencyPolicy(name string) routing.Policy {
 	var all []routing.QueueID
 	for i := range p.Queues {
 		all = append(all, p.Queues[i].ID)
-		p.Queues[i].MinLevel = 0
+		q := &p.Queues[i]
+		q.MinLevel = 0
+		if len(q.Plan) > 0 { // everybody at once; who would leave, leaves
+			q.Plan = slices.DeleteFunc(q.Plan, func(st routing.PlanStep) bool { return st.Leave == nil })
+			q.Plan = append([]routing.PlanStep{{Ring: routing.StepQueue}}, q.Plan...)
+		}
 	}
 	p.KeepIdle = 0
 	for i := range p.Seats {

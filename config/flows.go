@@ -33,6 +33,12 @@ func (c *checker) sounds() {
 					c.wrong(at, didYouMean(e.HangUp, prompts.Names()), "prompt %s doesn't exist", quote(e.HangUp))
 				}
 			}
+			for k, st := range q.Plan {
+				at := index(index("queues", i, "plan"), k, "leave.hang_up")
+				if st.Leave != nil && st.Leave.HangUp != "" && !c.bad[at] && !prompts.Has(st.Leave.HangUp) {
+					c.wrong(at, didYouMean(st.Leave.HangUp, prompts.Names()), "prompt %s doesn't exist", quote(st.Leave.HangUp))
+				}
+			}
 		}
 	}
 	if c.flows == nil {

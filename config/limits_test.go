@@ -1,6 +1,7 @@
 package config
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
@@ -49,10 +50,10 @@ func TestPolicyOfQueues(t *testing.T) {
 			RefuseEmpty: true, LeaveEmpty: routing.Minute, WhenEmpty: routing.Exit{Prompt: "all-busy"},
 		},
 	}
-	if p.Queues[0] != want {
+	if !reflect.DeepEqual(p.Queues[0], want) {
 		t.Errorf("got  %+v\nwant %+v", p.Queues[0], want)
 	}
-	if desk := (routing.QueuePolicy{ID: "desk", WrapUp: 10 * routing.Second}); p.Queues[1] != desk {
+	if desk := (routing.QueuePolicy{ID: "desk", WrapUp: 10 * routing.Second}); !reflect.DeepEqual(p.Queues[1], desk) {
 		t.Errorf("by default %+v", p.Queues[1])
 	}
 	skills := p.Seats[0].Skills

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"time"
 
 	"hotline/media"
@@ -11,7 +12,8 @@ import (
 // micro turns a span into routing's unit.
 func micro(d time.Duration) routing.Duration { return routing.Duration(d.Microseconds()) }
 
-// Policy is what routing needs to know. Each agent has one seat of the same name.
+// Policy is what routing needs to know now: see NextPolicy. Each agent has one seat
+// of the same name.
 func (c *Config) Policy() routing.Policy {
 	r := c.Routing
 	p := routing.Policy{
@@ -20,6 +22,9 @@ func (c *Config) Policy() routing.Policy {
 		RejectDelay: micro(r.RejectDelay), BusyDelay: micro(r.BusyDelay),
 		NoAnswerDelay: micro(r.NoAnswerDelay), UnreachableDelay: micro(r.UnreachableDelay),
 		ResumeWithin: micro(r.ResumeWithin), MaxMisses: r.MaxMisses, OfferLease: micro(r.OfferLease),
+	}
+	if c.plansHours() {
+		p.UTCOffset = c.Routing.offset(time.Now())
 	}
 	for _, t := range routing.Tiers() {
 		p.Tiers = append(p.Tiers, routing.TierPolicy{Tier: t, TargetMS: c.Tiers.Of(t).Target.Milliseconds()})
@@ -44,7 +49,7 @@ func (c *Config) Policy() routing.Policy {
 }
 
 func (q *Queue) policy() routing.QueuePolicy {
-	return routing.QueuePolicy{
+	p := routing.QueuePolicy{
 		ID: routing.QueueID(q.Name), WrapUp: micro(q.WrapUp), Strategy: q.Strategy,
 		Skill: q.Skill, MinLevel: q.MinLevel, RelaxAfter: micro(q.RelaxAfter),
 		Limits: routing.Limits{
@@ -53,6 +58,38 @@ func (q *Queue) policy() routing.QueuePolicy {
 			RefuseEmpty: !q.JoinEmpty, LeaveEmpty: micro(q.LeaveEmpty), WhenEmpty: q.WhenEmpty.exit(),
 		},
 	}
+	for i := range q.Plan {
+		p.Plan = append(p.Plan, q.Plan[i].policy())
+	}
+	return p
+}
+
+// plansHours says whether the policy depends on the time zone.
+func (c *Config) plansHours() bool {
+	return slices.ContainsFunc(c.Queues, func(q Queue) bool {
+		return slices.ContainsFunc(q.Plan, func(st Step) bool { return len(st.When.Hours) > 0 })
+	})
+}
+
+// offset is the time zone's from UTC at t, in minutes.
+func (r *Routing) offset(t time.Time) int {
+	zone, err := time.LoadLocation(r.TimeZone)
+	if err != nil {
+		zone = time.Local // check has refused it
+	}
+	_, seconds := t.In(zone).Zone()
+	return seconds / 60
+}
+
+// NextPolicy is when Policy gives another one though the config is the same: the
+// clocks of the time zone change. It is false when that never happens.
+func (c *Config) NextPolicy(t time.Time) (time.Time, bool) {
+	zone, err := time.LoadLocation(c.Routing.TimeZone)
+	if err != nil || !c.plansHours() {
+		return time.Time{}, false
+	}
+	_, end := t.In(zone).ZoneBounds()
+	return end, !end.IsZero()
 }
 
 func (e Exit) exit() routing.Exit {

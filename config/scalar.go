@@ -35,6 +35,7 @@ var readers = map[reflect.Type]func(string) (any, error){
 	durationType:                      func(s string) (any, error) { return readDuration(s) },
 	reflect.TypeFor[float64]():        func(s string) (any, error) { return readNumber(s) },
 	reflect.TypeFor[Times]():          func(s string) (any, error) { return readTimes(s) },
+	reflect.TypeFor[Hours]():          func(s string) (any, error) { return readHours(s) },
 	reflect.TypeFor[Size]():           func(s string) (any, error) { return readSize(s) },
 	reflect.TypeFor[Ports]():          func(s string) (any, error) { return readPorts(s) },
 	reflect.TypeFor[netip.Addr]():     func(s string) (any, error) { return readAddr(s) },
@@ -50,6 +51,7 @@ var examples = map[string]string{
 	"time.Duration":  "write a number and a unit, such as 500ms, 15s, 5m or 1h",
 	"float64":        "write a number, such as 120 or 0.5",
 	"config.Times":   "write constant 5s, exponential 180s, lognormal 180s 1.2 (mean, squared coefficient of variation), erlang 2 180s, empirical 60s 90s ..., or never",
+	"config.Hours":   `write "Mon-Fri 09:00-18:00", "Sat 22:00-06:00" or "Sun"`,
 	"config.Size":    "write a number and a unit, such as 512KiB, 64MiB or 1GiB",
 	"config.Ports":   `write the first and the last port, such as "20000-29999"`,
 	"netip.Addr":     "write an IP address, such as 192.0.2.10",
@@ -91,7 +93,7 @@ func (d *decoder) scalar(node ast.Node, v reflect.Value, path string, tag reflec
 			shown = ""
 		}
 		hint := examples[v.Type().String()]
-		if v.Kind() == reflect.String {
+		if v.Kind() == reflect.String && readers[v.Type()] == nil {
 			hint = `put it in quotes: "` + text + `"`
 			if shown == "" {
 				hint = "put it in quotes"

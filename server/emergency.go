@@ -40,7 +40,7 @@ func (s *Server) SetEmergency(name string) error {
 		s.log.Error("emergency not kept over a restart", "file", file, "error", err)
 	}
 	s.emergency.Store(name)
-	s.core.post(routing.PolicyChanged{Policy: cfg.EmergencyPolicy(name)})
+	s.postPolicy(cfg, name)
 	s.log.Warn("emergency switched", "emergency", name, "on", name != "")
 	return nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"time"
 
 	"hotline/config"
 	"hotline/routing"
@@ -31,9 +32,26 @@ func (s *Server) Reload(cfg *config.Config) (restart []string, err error) {
 	if _, still := cfg.Emergency(s.Emergency()); !still {
 		s.emergency.Store("")
 	}
-	s.core.post(routing.PolicyChanged{Policy: cfg.EmergencyPolicy(s.Emergency())})
+	s.postPolicy(cfg, s.Emergency())
 	s.sip.SetAccess(cfg.SIPAccess())
 	s.settings.Store(set)
 	s.log.Info("config reloaded", "needs_restart", restart)
 	return restart, nil
+}
+
+// postPolicy gives routing the config's policy as it is now; the caller holds
+// reloadMu once the server is open.
+func (s *Server) postPolicy(cfg *config.Config, emergency string) {
+	s.nextPolicy, _ = cfg.NextPolicy(time.Now())
+	s.core.post(routing.PolicyChanged{Policy: cfg.EmergencyPolicy(emergency)})
+}
+
+// followClock gives routing the policy anew when the clocks of its time zone have
+// changed.
+func (s *Server) followClock() {
+	s.reloadMu.Lock()
+	defer s.reloadMu.Unlock()
+	if !s.nextPolicy.IsZero() && !time.Now().Before(s.nextPolicy) {
+		s.postPolicy(s.settings.Load().Config, s.Emergency())
+	}
 }

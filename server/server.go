@@ -73,7 +73,9 @@ type Server struct {
 	// goroutine owns them.
 	figures map[routing.CallID]figures
 
-	reloadMu   sync.Mutex
+	reloadMu sync.Mutex
+	// nextPolicy is when the clocks change; zero is never. Guarded by reloadMu.
+	nextPolicy time.Time
 	background sync.WaitGroup
 	quit       chan struct{}
 	closeOnce  sync.Once
@@ -155,7 +157,7 @@ func (s *Server) openCore(cfg *config.Config) error {
 	go c.run()
 	c.post(routing.NodeStarted{})
 	s.emergency.Store(keptEmergency(cfg))
-	c.post(routing.PolicyChanged{Policy: cfg.EmergencyPolicy(s.Emergency())})
+	s.postPolicy(cfg, s.Emergency())
 	return nil
 }
 
@@ -186,6 +188,8 @@ func (s *Server) recordMissing(closed []routing.CallView) error {
 func (s *Server) decided(d routing.Decision, seq uint64) {
 	s.metrics.Decision(d)
 	switch d := d.(type) {
+	case *routing.PolicyApplied:
+		s.log.Info("policy changed", "seq", seq, "changes", d.Changes)
 	case *routing.SeatChanged:
 		s.log.Debug("seat changed", "seat", d.Seat, "state", d.State, "status", d.Status, "reason", d.Reason)
 	case *routing.Closed:
@@ -288,6 +292,7 @@ func (s *Server) reconcileLoop() {
 		select {
 		case <-t.C:
 			s.core.do(s.core.reconcile)
+			s.followClock()
 		case <-s.quit:
 			return
 		}

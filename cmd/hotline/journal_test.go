@@ -32,7 +32,7 @@ func TestJournalExport(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(data), `{"format":"hotline-journal-export","version":1,"redacted":"hmac-sha256","from":1}`) {
 		t.Errorf("%s, error %v", data, err)
 	}
-	if said, err := journalSays(t, "export", "--redact", "--journal", dir, "--from", "5"); err != nil || !strings.Contains(said, `{"state":{"version":1,`) || !strings.Contains(said, `{"seq":5,`) || strings.Contains(said, `{"seq":4,`) {
+	if said, err := journalSays(t, "export", "--redact", "--journal", dir, "--from", "5"); err != nil || !strings.Contains(said, `{"state":{"version":2,`) || !strings.Contains(said, `{"seq":5,`) || strings.Contains(said, `{"seq":4,`) {
 		t.Errorf("from 5: %s, error %v", said, err)
 	}
 	for want, args := range map[string][]string{

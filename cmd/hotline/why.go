@@ -160,6 +160,8 @@ func (s *story) decision(at routing.Time, d routing.Decision) {
 		} else if d.Call == s.call {
 			s.say(at, "turned away from queue %s: %s", d.From, d.Cause)
 		}
+	case *routing.PolicyApplied:
+		s.say(at, "policy changed: %s", strings.Join(d.Changes, "; "))
 	case *routing.Disconnect:
 		if d.Call == s.call {
 			s.say(at, "disconnected: %s", d.Cause)
