@@ -20,21 +20,8 @@ import (
 	"hotline/routing/staffing"
 )
 
-// roster is a day planned from past call records.
-type roster struct {
-	Date     string             `json:"date"`
-	Interval string             `json:"interval"`
-	Calls    float64            `json:"calls"`
-	Trend    float64            `json:"trend"`
-	Patience float64            `json:"patience_s"` // 0: nobody gave up
-	Needs    []staffing.Need    `json:"intervals"`
-	Shifts   []staffing.Shift   `json:"shifts"`
-	Hours    float64            `json:"agent_hours"`
-	Tiers    []simulate.Figures `json:"tiers,omitempty"`
-}
-
 // plan makes the roster that staff --records asks for.
-func (s *staffQuery) plan(ctx context.Context) (*roster, error) {
+func (s *staffQuery) plan(ctx context.Context) (*staffing.Roster, error) {
 	calls, err := readHistory(s.records)
 	if err != nil {
 		return nil, err
@@ -53,7 +40,7 @@ func (s *staffQuery) plan(ctx context.Context) (*roster, error) {
 			return nil, fmt.Errorf("--date %q: write it as 2026-11-23", s.date)
 		}
 	}
-	goal, err := percent(s.goal)
+	share, err := percent(s.goal)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +48,8 @@ func (s *staffQuery) plan(ctx context.Context) (*roster, error) {
 	if s.patience > 0 {
 		patience = s.patience.Seconds()
 	}
-	needs, err := staffing.Plan(h.Forecast(day, holidays), s.interval, patience, staffing.Goal{Target: s.target.Seconds(), Share: goal})
+	goal := staffing.Goal{Target: s.target.Seconds(), Share: share}
+	needs, err := staffing.Plan(h.Forecast(day, holidays), s.interval, patience, goal)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +57,8 @@ func (s *staffQuery) plan(ctx context.Context) (*roster, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &roster{Date: day.Format(time.DateOnly), Interval: s.interval.String(), Trend: h.Trend(), Needs: needs, Shifts: shifts}
+	staffing.Expect(needs, s.interval, patience, goal)
+	r := &staffing.Roster{Date: day.Format(time.DateOnly), Interval: s.interval.String(), Trend: h.Trend(), Goal: goal, Needs: needs, Shifts: shifts}
 	if !math.IsInf(patience, 1) {
 		r.Patience = patience
 	}
@@ -199,7 +188,7 @@ func (s *staffQuery) tiers(ctx context.Context, past []staffing.Call, needs []st
 	return rep.Tiers, nil
 }
 
-func (r *roster) print(w io.Writer) {
+func printRoster(w io.Writer, r *staffing.Roster) {
 	fmt.Fprintf(w, "%s: %.0f calls expected (trend %+.0f %%)\n\n", r.Date, r.Calls, 100*(r.Trend-1))
 	fmt.Fprintf(w, "%-6s %7s %6s %6s %8s %6s %9s %9s\n", "from", "calls", "AHT", "seats", "staffed", "level", "one less", "one more")
 	for _, n := range r.Needs {

@@ -11,9 +11,10 @@ import (
 	"time"
 )
 
-// A fortnight of records, written as the server writes them: 30 calls an hour
-// from 9 to 12 each day.
-func TestRosterFromCallRecords(t *testing.T) {
+// fortnight is a directory of records, written as the server writes them: 30 calls
+// an hour from 9 to 12 each day.
+func fortnight(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
 	start := time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)
 	for day := range 14 {
@@ -38,6 +39,11 @@ func TestRosterFromCallRecords(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	return dir
+}
+
+func TestRosterFromCallRecords(t *testing.T) {
+	dir := fortnight(t)
 	s := staffQuery{records: dir, date: "2026-11-17", goal: "80%", target: 20 * time.Second, interval: time.Hour, shift: 3 * time.Hour, config: "../../config.example.yaml"}
 	r, err := s.plan(context.Background())
 	if err != nil {
@@ -54,7 +60,7 @@ func TestRosterFromCallRecords(t *testing.T) {
 		t.Errorf("tiers %+v", r.Tiers)
 	}
 	var out bytes.Buffer
-	r.print(&out)
+	printRoster(&out, r)
 	for _, want := range []string{"90 calls expected", "10:00", "shifts, 9 agent hours", "A1"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &out)

@@ -68,10 +68,8 @@ func (s *simulating) run(ctx context.Context, file string, out, progress io.Writ
 		}
 		reports = append(reports, simulate.Named{Name: c, Report: rep})
 	}
-	if s.page != "" {
-		if err := writePage(s.page, reports); err != nil {
-			return err
-		}
+	if err := writePage(s.page, func(w io.Writer) error { return simulate.WritePage(w, reports) }); err != nil {
+		return err
 	}
 	if s.json {
 		if len(reports) == 1 {
@@ -106,12 +104,16 @@ func (s *simulating) simulate(ctx context.Context, sc *config.Scenario, file str
 	return simulate.Run(ctx, sim, show)
 }
 
-func writePage(name string, reports []simulate.Named) error {
+// writePage writes the file that --html names, if it names one.
+func writePage(name string, write func(io.Writer) error) error {
+	if name == "" {
+		return nil
+	}
 	f, err := os.Create(name)
 	if err != nil {
 		return fmt.Errorf("--html: %w", err)
 	}
-	return errors.Join(simulate.WritePage(f, reports), f.Close())
+	return errors.Join(write(f), f.Close())
 }
 
 func printReport(w io.Writer, r simulate.Named) {

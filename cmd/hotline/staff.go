@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hotline/routing/erlang"
+	"hotline/routing/staffing"
 )
 
 // staffQuery is what `hotline staff` is asked.
@@ -20,7 +22,7 @@ type staffQuery struct {
 	perHour               float64
 	aht, patience, target time.Duration
 	seats                 int
-	goal                  string
+	goal, page            string
 	json                  bool
 
 	records, date, holidays, config string
@@ -38,6 +40,9 @@ type staffed struct {
 	Target       float64             `json:"target_s"`
 	ServiceLevel erlang.ServiceLevel `json:"service_level"`
 	Occupancy    float64             `json:"occupancy"`
+
+	load erlang.Load
+	goal float64 // 0 when the seats were given
 }
 
 func staffCommand() *cobra.Command {
@@ -57,28 +62,21 @@ With --records the day of --date is planned from past call records: a forecast b
 weekday and time of day, with the trend of the last week and holidays as Sundays;
 the seats of each interval by Erlang A with the patience seen in the records; what
 one seat less or more would mean; and shifts that cover it. With --config the
-tiers are simulated with those shifts.`,
+tiers are simulated with those shifts.
+
+With --html the answer is written as one page with plots, too, which needs no
+network: of the day, calls, seats needed, seats given by the shifts and service
+level against the goal; of a load, service level and share that has to wait by
+number of seats.`,
 		Example: `  hotline staff --model erlang-c --per-hour 200 --aht 180s --seats 12 --target 20s
   hotline staff --model erlang-a --per-hour 200 --aht 180s --patience 120s --target 20s --goal 80%
-  hotline staff --records data/records --date 2026-11-23 --goal 80% --shift 8h --config config.yaml`,
+  hotline staff --records data/records --date 2026-11-23 --goal 80% --shift 8h --config config.yaml --html day.html`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if s.records != "" {
-				r, err := s.plan(cmd.Context())
-				if err != nil {
-					return err
-				}
-				if s.json {
-					return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
-				}
-				r.print(cmd.OutOrStdout())
-				return nil
+				return s.roster(cmd.Context(), cmd.OutOrStdout())
 			}
-			r, err := s.compute()
-			if err != nil {
-				return err
-			}
-			return r.print(cmd.OutOrStdout(), s.json)
+			return s.sizing(cmd.OutOrStdout())
 		},
 	}
 	f := cmd.Flags()
@@ -95,8 +93,38 @@ tiers are simulated with those shifts.`,
 	f.DurationVar(&s.shift, "shift", 8*time.Hour, "length of a shift")
 	f.StringVar(&s.holidays, "holidays", "", "file of dates that are like Sundays, one a line")
 	f.StringVarP(&s.config, "config", "c", "", "configuration whose order and targets the tiers are simulated with")
+	f.StringVar(&s.page, "html", "", "write one self-contained page with plots to this file")
 	f.BoolVar(&s.json, "json", false, "print JSON")
 	return cmd
+}
+
+// roster answers with a day planned from records.
+func (s *staffQuery) roster(ctx context.Context, w io.Writer) error {
+	r, err := s.plan(ctx)
+	if err != nil {
+		return err
+	}
+	if err := writePage(s.page, r.WritePage); err != nil {
+		return err
+	}
+	if s.json {
+		return json.NewEncoder(w).Encode(r)
+	}
+	printRoster(w, r)
+	return nil
+}
+
+// sizing answers with figures of a load.
+func (s *staffQuery) sizing(w io.Writer) error {
+	r, err := s.compute()
+	if err != nil {
+		return err
+	}
+	z := staffing.Sizing{Model: r.Model, Load: r.load, Seats: r.Seats, Goal: staffing.Goal{Target: r.Target, Share: r.goal}}
+	if err := writePage(s.page, z.WritePage); err != nil {
+		return err
+	}
+	return r.print(w, s.json)
 }
 
 func (s *staffQuery) compute() (staffed, error) {
@@ -117,11 +145,10 @@ func (s *staffQuery) compute() (staffed, error) {
 	}
 	var m erlang.Model
 	var err error
-	seats := s.seats
+	seats, goal := s.seats, 0.0
 	if s.goal != "" {
-		goal, perr := percent(s.goal)
-		if perr != nil {
-			return staffed{}, perr
+		if goal, err = percent(s.goal); err != nil {
+			return staffed{}, err
 		}
 		seats, m, err = erlang.Seats(l, s.target.Seconds(), goal)
 	} else {
@@ -132,7 +159,7 @@ func (s *staffQuery) compute() (staffed, error) {
 	}
 	w := m.Waits()
 	return staffed{Model: s.model, Seats: seats, Erlangs: l.Offered(), PWait: w.PWait, PAbandon: w.PAbandon, ASA: w.ASA,
-		Target: s.target.Seconds(), ServiceLevel: m.ServiceLevel(s.target.Seconds()), Occupancy: w.Occupancy}, nil
+		Target: s.target.Seconds(), ServiceLevel: m.ServiceLevel(s.target.Seconds()), Occupancy: w.Occupancy, load: l, goal: goal}, nil
 }
 
 // percent reads "80%" or "0.8".

@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -56,5 +59,41 @@ func TestStaffRefuses(t *testing.T) {
 		if _, err := tc.s.compute(); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%+v: %v, want %q", tc.s, err, tc.want)
 		}
+	}
+}
+
+// --html writes a page beside what is printed, of a day as of a load.
+func TestStaffPage(t *testing.T) {
+	day := []string{"--records", fortnight(t), "--date", "2026-11-17", "--goal", "80%", "--interval", "1h", "--shift", "3h", "--config", "../../config.example.yaml"}
+	load := []string{"--model", "erlang-c", "--per-hour", "200", "--aht", "180s"}
+	for _, tc := range []struct {
+		args  []string
+		plots int
+		want  []string
+	}{
+		{day, 3, []string{"Tuesday 2026-11-17", "90 calls expected", "10:00: 30.0 calls", "10:00: 3 seats needed", "goal: 80 %", "<td>09:00<td>3\n", "<td>A1<td>"}},
+		{append(load, "--goal", "80%"), 1, []string{"erlang-c, 10.00 erlangs", "14 (chosen)", "goal: 80 %"}},
+		{append(load, "--seats", "12"), 1, []string{"12 (chosen)"}},
+	} {
+		file := filepath.Join(t.TempDir(), "staff.html")
+		if code := run(context.Background(), append([]string{"staff", "--html", file}, tc.args...)); code != 0 {
+			t.Errorf("%v: exit code %d", tc.args, code)
+			continue
+		}
+		page, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(page), "<svg"); n != tc.plots {
+			t.Errorf("%v: %d plots, want %d", tc.args, n, tc.plots)
+		}
+		for _, want := range tc.want {
+			if !strings.Contains(string(page), want) {
+				t.Errorf("%v: no %q in\n%s", tc.args, want, page)
+			}
+		}
+	}
+	if code := run(context.Background(), append([]string{"staff", "--seats", "12", "--html", "/nowhere/staff.html"}, load...)); code != 1 {
+		t.Errorf("a page that can't be written: exit code %d, want 1", code)
 	}
 }

@@ -164,8 +164,8 @@ func (h *History) Patience() float64 { return simulate.NewKaplanMeier(h.waits).M
 
 // Goal is what a day must reach.
 type Goal struct {
-	Target float64 // s
-	Share  float64 // of the calls to be answered within Target
+	Target float64 `json:"target_s"`
+	Share  float64 `json:"share"` // of the calls to be answered within Target
 }
 
 // Need is what an interval needs.
@@ -178,8 +178,10 @@ type Need struct {
 	// Less and More are the service level with one seat less and one more.
 	Less float64 `json:"service_level_one_less"`
 	More float64 `json:"service_level_one_more"`
-	// Staffed is how many the shifts bring.
-	Staffed int `json:"staffed"`
+	// Staffed is how many the shifts bring, and StaffedLevel the service level to
+	// be expected with them.
+	Staffed      int     `json:"staffed"`
+	StaffedLevel float64 `json:"service_level_staffed"`
 }
 
 // Plan computes the fewest seats of each interval that reach the goal, by Erlang A
@@ -189,10 +191,10 @@ func Plan(intervals []Interval, interval time.Duration, patience float64, goal G
 	out := make([]Need, len(intervals))
 	for i, iv := range intervals {
 		out[i].Interval = iv
-		if iv.Calls < 0.01 {
+		if iv.quiet() {
 			continue
 		}
-		l := erlang.Load{Rate: iv.Calls / interval.Seconds(), Service: iv.AHT, Patience: patience}
+		l := iv.load(interval, patience)
 		seats, m, err := erlang.Seats(l, goal.Target, goal.Share)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", iv.Clock, err)
@@ -203,6 +205,22 @@ func Plan(intervals []Interval, interval time.Duration, patience float64, goal G
 		out[i].Less = level(l, seats-1, goal.Target)
 	}
 	return out, nil
+}
+
+// quiet says that no calls are worth a seat.
+func (iv *Interval) quiet() bool { return iv.Calls < 0.01 }
+
+func (iv *Interval) load(interval time.Duration, patience float64) erlang.Load {
+	return erlang.Load{Rate: iv.Calls / interval.Seconds(), Service: iv.AHT, Patience: patience}
+}
+
+// Expect fills in StaffedLevel, for needs that Cover has staffed.
+func Expect(needs []Need, interval time.Duration, patience float64, goal Goal) {
+	for i := range needs {
+		if n := &needs[i]; !n.quiet() {
+			n.StaffedLevel = level(n.load(interval, patience), n.Staffed, goal.Target)
+		}
+	}
 }
 
 // level is 0 where there is no seat, or without end of the queue.
