@@ -28,7 +28,11 @@ type replaying struct {
 
 // replayed is its answer.
 type replayed struct {
-	Calls    int            `json:"calls"`
+	Calls int `json:"calls"`
+	// Begins is the first entry that counts: more than 1 when what was before it isn't
+	// known any more. Waiting are the calls that waited there already.
+	Begins   uint64         `json:"begins_at_entry"`
+	Waiting  int            `json:"calls_waiting_at_the_beginning"`
 	Modelled string         `json:"modelled"`
 	Tiers    []replayedTier `json:"tiers"`
 	Worse    []replayedCall `json:"calls_that_got_worse"`
@@ -68,8 +72,10 @@ func replayCommand() *cobra.Command {
 		Short: "Yesterday's calls under a new config",
 		Long: `Put the callers and seats of a journal before the policy of another config, and
 say what each tier gains or loses and which calls got worse. What is recorded and
-what is modelled is printed with the result. The exit code is 3 when the service
-level of a tier falls by more than --tolerance percent points.`,
+what is modelled is printed with the result. A journal whose oldest segments were
+dropped begins with its oldest snapshot, which holds the policy, the seats and the
+calls that were waiting. The exit code is 3 when the service level of a tier falls
+by more than --tolerance percent points.`,
 		Example: "  hotline replay data/journal --config new.yaml --tolerance 1",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -103,7 +109,7 @@ level of a tier falls by more than --tolerance percent points.`,
 }
 
 func (r *replaying) run(ctx context.Context, dir string, policy routing.Policy) (*replayed, error) {
-	rec, err := simulate.FromJournal(func(fn func(routing.Entry) error) error { return journal.ReadDir(dir, fn) })
+	rec, from, err := recorded(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +128,7 @@ func (r *replaying) run(ctx context.Context, dir string, policy routing.Policy) 
 	if err != nil {
 		return nil, fmt.Errorf("under the new policy: %w", err)
 	}
-	out := &replayed{Calls: len(rec.Calls), Modelled: modelled, Passed: true}
+	out := &replayed{Calls: len(rec.Calls), Begins: from, Waiting: rec.Waiting(), Modelled: modelled, Passed: true}
 	for _, t := range routing.Tiers() {
 		row, ok := compareTier(rec, t, policy, old, after)
 		if !ok {
@@ -135,6 +141,17 @@ func (r *replaying) run(ctx context.Context, dir string, policy routing.Policy) 
 	}
 	out.Worse = worseCalls(rec, old, after, r.worst)
 	return out, nil
+}
+
+// recorded reads the traffic of a journal from the oldest entry before which the
+// state is known, and returns the number of that.
+func recorded(dir string) (*simulate.Recorded, uint64, error) {
+	state, from, err := journal.StateDir(dir, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	rec, err := simulate.FromJournal(state, func(fn func(routing.Entry) error) error { return journal.ReadDirFrom(dir, from, fn) })
+	return rec, from, err
 }
 
 func compareTier(rec *simulate.Recorded, t routing.Tier, policy routing.Policy, old, after *simulate.Report) (replayedTier, bool) {
@@ -156,8 +173,8 @@ func compareTier(rec *simulate.Recorded, t routing.Tier, policy routing.Policy, 
 			continue
 		}
 		served++
-		row.Recorded.ASA += c.Wait.Seconds()
-		if c.Wait.Seconds() <= target {
+		row.Recorded.ASA += c.Waited().Seconds()
+		if c.Waited().Seconds() <= target {
 			row.Recorded.Level++
 		}
 	}
@@ -196,6 +213,9 @@ func worseCalls(rec *simulate.Recorded, old, after *simulate.Report, most int) [
 
 func (r *replayed) print(w io.Writer) {
 	fmt.Fprintf(w, "%d calls. %s.\n\n", r.Calls, modelled)
+	if r.Begins > 1 {
+		fmt.Fprintf(w, "%s. %d of the calls were waiting there already; their simulated waits count from there.\n\n", beginsAt(r.Begins), r.Waiting)
+	}
 	fmt.Fprintf(w, "%-5s %6s   %-30s %-30s %-30s\n", "tier", "calls", "recorded", "old policy, simulated", "new policy, simulated")
 	cell := func(t tierResult) string {
 		return fmt.Sprintf("%5.1f%% in time %4.1f%% left %4.0fs", 100*t.Level, 100*t.Abandons, t.ASA)
@@ -209,4 +229,9 @@ func (r *replayed) print(w io.Writer) {
 	for _, c := range r.Worse {
 		fmt.Fprintf(w, "  %s %s: %.1f s instead of %.1f s\n", c.Call, c.Tier, c.NewWait, c.OldWait)
 	}
+}
+
+// beginsAt says where a journal begins that has lost its beginning.
+func beginsAt(entry uint64) string {
+	return fmt.Sprintf("The journal begins at entry %d with a snapshot; what was before it isn't known any more (journal.keep_segments)", entry)
 }

@@ -27,7 +27,8 @@ the calls that wanted the same seat. Then the settings that would have changed t
 call's wait, found by playing the recorded traffic with each change.
 
 The call's id stands in the log, in the call record and in what agents' phones
-show as X-Hotline-Call. A running hotline isn't disturbed.`,
+show as X-Hotline-Call. A journal whose oldest segments were dropped begins with its
+oldest snapshot. A running hotline isn't disturbed.`,
 		Example: `  hotline why node-1-m5x0-0042
   hotline why node-1-m5x0-0042 --journal /var/lib/hotline/journal`,
 		Args: cobra.ExactArgs(1),
@@ -74,6 +75,9 @@ func why(ctx context.Context, w io.Writer, dir string, id routing.CallID) error 
 	if err != nil {
 		return err
 	}
+	if c, ok := state.Call(id); ok {
+		s.begin(state.Now(), &c, from)
+	}
 	state.Watch(func(c routing.Choice) {
 		if c.Call.ID == id {
 			s.choice(c)
@@ -89,11 +93,17 @@ func why(ctx context.Context, w io.Writer, dir string, id routing.CallID) error 
 	if err != nil {
 		return err
 	}
+	if !s.found && from > 1 {
+		return fmt.Errorf("no call %s in the journal %s, which begins at entry %d: what was before it isn't known any more (journal.keep_segments)", id, dir, from)
+	}
 	if !s.found {
 		return fmt.Errorf("no call %s in the journal %s; its id stands in the log and in the call records", id, dir)
 	}
 	for _, l := range s.lines {
 		fmt.Fprintln(w, l)
+	}
+	if from > 1 {
+		fmt.Fprintf(w, "\n%s.\n", beginsAt(from))
 	}
 	gaps, err := journal.Gaps(dir)
 	if err != nil {
@@ -103,6 +113,14 @@ func why(ctx context.Context, w io.Writer, dir string, id routing.CallID) error 
 		fmt.Fprintf(w, "\nThe journal has a gap: %d entries before entry %d could not be written. What is said of later calls may be wrong.\n", g.Lost, g.Before)
 	}
 	return s.whatIf(ctx, w, dir)
+}
+
+// begin tells what a snapshot knows of a call that is older than the journal.
+func (s *story) begin(at routing.Time, c *routing.CallView, entry uint64) {
+	s.found, s.start = true, c.Arrived
+	s.say(at, "the journal begins here, at entry %d, with a snapshot: tier %s, customer %s, manager %s, team %s, language %s", entry,
+		c.Tier, orNone(c.Customer), orNone(c.Manager), orNone(c.Team), orNone(c.Language))
+	s.more("%s, queue %s, %s in the queue so far, %d offers", c.Phase, orNone(c.Queue), span(c.QueueWait), c.Rings)
 }
 
 // event tells what happened to the call.
@@ -223,13 +241,17 @@ var ruleText = map[string]string{
 
 // whatIf prints the changes that would have made a difference.
 func (s *story) whatIf(ctx context.Context, w io.Writer, dir string) error {
-	rec, err := simulate.FromJournal(func(fn func(routing.Entry) error) error { return journal.ReadDir(dir, fn) })
+	rec, from, err := recorded(dir)
 	if err != nil {
 		return err
 	}
 	i := slices.IndexFunc(rec.Calls, func(c simulate.RecordedCall) bool { return c.ID == string(s.call) })
 	if i < 0 {
-		fmt.Fprintln(w, "\nThe call was answered from no queue, or is not over: nothing to vary.")
+		before := ""
+		if from > 1 {
+			before = "was answered before the journal begins, "
+		}
+		fmt.Fprintf(w, "\nThe call %swas answered from no queue, or is not over: nothing to vary.\n", before)
 		return nil
 	}
 	base, effects, err := rec.WhatIf(ctx, i, rec.PolicyAt(rec.Calls[i].At))
@@ -239,6 +261,9 @@ func (s *story) whatIf(ctx context.Context, w io.Writer, dir string) error {
 	fmt.Fprintln(w, "\nWhat would have changed it (the recorded callers and seats, played with one setting changed):")
 	fmt.Fprintf(w, "  without a change   %s\n", map[bool]string{true: "answered", false: "given up"}[base.Answered]+
 		fmt.Sprintf(" after %.1fs", base.Wait))
+	if b := rec.Calls[i].Before; b > 0 {
+		fmt.Fprintf(w, "  counted from the beginning of the journal, where it had waited %v\n", b.Round(time.Millisecond))
+	}
 	if len(effects) == 0 {
 		fmt.Fprintln(w, "  nothing that was tried: order, keep_idle, manager_time, team_time, VIP seats")
 	}

@@ -13,18 +13,22 @@ import (
 // RecordedCall is one call that entered a queue, as it happened.
 type RecordedCall struct {
 	ID       string
-	At       routing.Time // of entering the queue
+	At       routing.Time // of entering the queue, or where the record begins
 	Tier     routing.Tier
 	Queue    routing.QueueID
 	Manager  routing.AgentID
 	Team     string
 	Language string
-	// Wait until the talk, or until the caller gave up.
+	// Wait from At until the talk, or until the caller gave up. Before is what the
+	// caller had waited when the record begins.
 	Wait     time.Duration
+	Before   time.Duration
 	Answered bool
 	// Service is the talk with its holds; of a call that wasn't answered nobody
 	// knows it.
 	Service time.Duration
+
+	line int // see underway
 }
 
 // SeatEvent is a change of a seat's presence, as it happened.
@@ -49,26 +53,28 @@ type Recorded struct {
 	Rings    []float64      // s, from offer to answer
 }
 
-// FromJournal reads traffic out of the entries of a journal. read calls its
-// argument with each entry in order.
-func FromJournal(read func(func(routing.Entry) error) error) (*Recorded, error) {
+// FromJournal reads traffic out of the entries of a journal. state is the one before
+// the first of them: a new one, or that of a snapshot, whose calls, seats and policy
+// are taken over. It is used up. read calls its argument with each entry in order.
+func FromJournal(state *routing.State, read func(func(routing.Entry) error) error) (*Recorded, error) {
 	rec := &Recorded{}
-	state := routing.New()
-	seen := false
-	err := read(func(e routing.Entry) error {
-		if !seen {
-			rec.From, seen = e.At, true
+	before, err := rec.begin(state)
+	if err != nil {
+		return nil, fmt.Errorf("begin with a snapshot: %w", err)
+	}
+	err = read(func(e routing.Entry) error {
+		if rec.From == 0 {
+			rec.From = e.At
 		}
-		switch ev := e.Event.(type) {
-		case routing.PolicyChanged:
-			rec.Policy = ev.Policy
-			rec.Policies = append(rec.Policies, PolicyFrom{e.At, ev.Policy})
-		case routing.SeatRegistered, routing.SeatUnregistered, routing.AgentStatusChanged:
-			rec.Seats = append(rec.Seats, SeatEvent{At: e.At, Event: ev})
-		}
+		rec.event(before, e)
 		for _, d := range state.Apply(e) {
-			if ended, ok := d.(*routing.Ended); ok {
-				rec.add(&ended.Call)
+			switch d := d.(type) {
+			case *routing.Ended:
+				if !before.talking[d.Call.ID] {
+					rec.add(&d.Call, before.line[d.Call.ID])
+				}
+			case *routing.Closed:
+				rec.free(before, state, d.Call.Seat)
 			}
 		}
 		rec.To = max(rec.To, state.Now())
@@ -81,13 +87,35 @@ func FromJournal(read func(func(routing.Entry) error) error) (*Recorded, error) 
 	return rec, nil
 }
 
-func (rec *Recorded) add(v *routing.CallView) {
+// event keeps what a replay is told of policy and seats. Of a seat that was busy
+// from before on, free tells it.
+func (rec *Recorded) event(before underway, e routing.Entry) {
+	switch ev := e.Event.(type) {
+	case routing.PolicyChanged:
+		rec.Policy = ev.Policy
+		rec.Policies = append(rec.Policies, PolicyFrom{e.At, ev.Policy})
+	case routing.SeatRegistered:
+		if !before.busy[ev.Seat] {
+			rec.Seats = append(rec.Seats, SeatEvent{e.At, ev})
+		}
+	case routing.SeatUnregistered:
+		if !before.busy[ev.Seat] {
+			rec.Seats = append(rec.Seats, SeatEvent{e.At, ev})
+		}
+	case routing.AgentStatusChanged:
+		rec.Seats = append(rec.Seats, SeatEvent{e.At, ev})
+	}
+}
+
+func (rec *Recorded) add(v *routing.CallView, line int) {
 	if v.Queued == 0 || v.Outcome != routing.OutcomeAnswered && v.Outcome != routing.OutcomeAbandoned {
 		return // never in a queue, or ended by something that isn't the caller's wish
 	}
+	at := max(v.Queued, rec.From)
+	before := at.Sub(v.Queued)
 	rec.Calls = append(rec.Calls, RecordedCall{
-		ID: string(v.ID), At: v.Queued, Tier: v.Tier, Queue: v.Queue, Manager: v.Manager, Team: v.Team, Language: v.Language,
-		Wait: micro(v.QueueWait), Answered: v.Outcome == routing.OutcomeAnswered, Service: micro(v.Talk + v.Hold),
+		ID: string(v.ID), At: at, Tier: v.Tier, Queue: v.Queue, Manager: v.Manager, Team: v.Team, Language: v.Language,
+		Wait: micro(v.QueueWait - before), Before: micro(before), Answered: v.Outcome == routing.OutcomeAnswered, Service: micro(v.Talk + v.Hold), line: line,
 	})
 	for _, o := range v.Offers {
 		if o.Outcome == routing.OfferTaken {
@@ -110,7 +138,9 @@ func (rec *Recorded) PolicyAt(t routing.Time) routing.Policy {
 }
 
 func (rec *Recorded) sort() {
-	slices.SortStableFunc(rec.Calls, func(a, b RecordedCall) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.ID, b.ID)) })
+	slices.SortStableFunc(rec.Calls, func(a, b RecordedCall) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.line, b.line), cmp.Compare(b.Before, a.Before), cmp.Compare(a.ID, b.ID))
+	})
 	slices.SortStableFunc(rec.Seats, func(a, b SeatEvent) int { return cmp.Compare(a.At, b.At) })
 }
 
@@ -146,9 +176,9 @@ func (rec *Recorded) Scenario(policy routing.Policy, seed uint64, replications i
 				Manager: c.Manager, Team: c.Team, Language: c.Language})
 		}
 		a := Arrival{At: micro(c.At.Sub(rec.From)), Class: k}
-		wait, talk := c.Wait.Seconds(), c.Service.Seconds()
+		wait, before, talk := c.Wait.Seconds(), c.Before.Seconds(), c.Service.Seconds()
 		if p := patience[c.Tier]; c.Answered {
-			a.Model = func(r *rand.Rand) (float64, float64) { return talk, p.After(wait, r) }
+			a.Model = func(r *rand.Rand) (float64, float64) { return talk, p.After(before+wait, r) - before }
 		} else {
 			d := service[c.Tier]
 			a.Model = func(r *rand.Rand) (float64, float64) { return d.Draw(r), wait }
@@ -175,7 +205,7 @@ func (rec *Recorded) models() (patience map[routing.Tier]*KaplanMeier, service m
 	var allTalks []float64
 	for i := range rec.Calls {
 		c := &rec.Calls[i]
-		w := Wait{Seconds: c.Wait.Seconds(), GaveUp: !c.Answered}
+		w := Wait{Seconds: c.Waited().Seconds(), GaveUp: !c.Answered}
 		waits[c.Tier], allWaits = append(waits[c.Tier], w), append(allWaits, w)
 		if c.Answered {
 			talks[c.Tier], allTalks = append(talks[c.Tier], c.Service.Seconds()), append(allTalks, c.Service.Seconds())

@@ -57,6 +57,18 @@ func TestPatienceIsEstimatedFromCensoredWaits(t *testing.T) {
 	}
 }
 
+// reading hands out entries as a journal does.
+func reading(entries []routing.Entry) func(func(routing.Entry) error) error {
+	return func(fn func(routing.Entry) error) error {
+		for _, e := range entries {
+			if err := fn(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
 // A journal replayed under its own policy gives the waits that were recorded:
 // nothing had to be modelled that could change them.
 func TestReplayUnderTheSamePolicyGivesWhatWasRecorded(t *testing.T) {
@@ -94,14 +106,7 @@ func TestReplayUnderTheSamePolicyGivesWhatWasRecorded(t *testing.T) {
 	feed(62, routing.CallEnded{Call: "c1", Cause: routing.CauseCallerHungUp})
 	feed(90, routing.CallEnded{Call: "c2", Cause: routing.CauseCallerHungUp})
 
-	rec, err := FromJournal(func(fn func(routing.Entry) error) error {
-		for _, e := range entries {
-			if err := fn(e); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	rec, err := FromJournal(routing.New(), reading(entries))
 	if err != nil {
 		t.Fatal(err)
 	}
