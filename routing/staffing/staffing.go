@@ -240,7 +240,7 @@ type Shift struct {
 }
 
 // Cover covers the needs with shifts of one length that begin at intervals, and
-// fills in Staffed. Beginning each shift where the first seat is missing needs the
+// fills in Staffed. No two begin at the same time. Beginning each shift where the first seat is missing needs the
 // fewest shifts (it is the interval covering problem); those at the end of the day
 // begin earlier, so that none goes beyond midnight.
 func Cover(needs []Need, interval, length time.Duration) ([]Shift, error) {
@@ -254,6 +254,10 @@ func Cover(needs []Need, interval, length time.Duration) ([]Shift, error) {
 			begin := min(i, len(needs)-n)
 			for k := begin; k < begin+n; k++ {
 				needs[k].Staffed += missing
+			}
+			if last := len(out) - 1; last >= 0 && out[last].From == needs[begin].Start {
+				out[last].Agents += missing
+				continue
 			}
 			out = append(out, Shift{From: needs[begin].Start, Clock: needs[begin].Clock, Agents: missing})
 		}
