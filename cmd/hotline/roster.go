@@ -192,11 +192,14 @@ func printRoster(w io.Writer, r *staffing.Roster) {
 	fmt.Fprintf(w, "%s: %.0f calls expected (trend %+.0f %%)\n\n", r.Date, r.Calls, 100*(r.Trend-1))
 	fmt.Fprintf(w, "%-6s %7s %6s %6s %8s %6s %9s %9s\n", "from", "calls", "AHT", "seats", "staffed", "level", "one less", "one more")
 	for _, n := range r.Needs {
-		if n.Seats == 0 && n.Staffed == 0 {
-			continue
+		switch {
+		case n.Seats == 0 && n.Staffed == 0:
+		case n.Seats == 0: // there is no level of no calls
+			fmt.Fprintf(w, "%-6s %7.1f %6s %6d %8d\n", n.Clock, n.Calls, "", n.Seats, n.Staffed)
+		default:
+			fmt.Fprintf(w, "%-6s %7.1f %5.0fs %6d %8d %5.0f%% %8.0f%% %8.0f%%  %s\n", n.Clock, n.Calls, n.AHT, n.Seats, n.Staffed,
+				100*n.Level, 100*n.Less, 100*n.More, strings.Repeat("#", min(n.Seats, 40)))
 		}
-		fmt.Fprintf(w, "%-6s %7.1f %5.0fs %6d %8d %5.0f%% %8.0f%% %8.0f%%  %s\n", n.Clock, n.Calls, n.AHT, n.Seats, n.Staffed,
-			100*n.Level, 100*n.Less, 100*n.More, strings.Repeat("#", min(n.Seats, 40)))
 	}
 	fmt.Fprintf(w, "\nshifts, %.0f agent hours:\n", r.Hours)
 	for _, s := range r.Shifts {

@@ -9,6 +9,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hotline/routing/staffing"
 )
 
 // fortnight is a directory of records, written as the server writes them: 30 calls
@@ -77,5 +81,30 @@ func TestRosterFromCallRecords(t *testing.T) {
 	s = staffQuery{records: t.TempDir(), goal: "80%", interval: time.Hour, shift: time.Hour}
 	if _, err := s.plan(context.Background()); err == nil || !strings.Contains(err.Error(), "no call records") {
 		t.Errorf("no records: %v", err)
+	}
+}
+
+// The whole of what is printed: what one seat less or more would mean beside each
+// interval with calls, and no level where nobody calls.
+func TestRosterForPeople(t *testing.T) {
+	r := &staffing.Roster{Date: "2026-11-17", Calls: 33, Trend: 1.1, Hours: 6, Shifts: []staffing.Shift{{Clock: "09:00", Agents: 3}},
+		Needs: []staffing.Need{
+			{Interval: staffing.Interval{Clock: "08:00", AHT: 180}},
+			{Interval: staffing.Interval{Clock: "09:00", Calls: 33, AHT: 180}, Seats: 3, Staffed: 3, Level: 0.86, Less: 0.61, More: 0.955},
+			{Interval: staffing.Interval{Clock: "10:00", AHT: 180}, Staffed: 3},
+		}}
+	var out bytes.Buffer
+	printRoster(&out, r)
+	const want = `2026-11-17: 33 calls expected (trend +10 %)
+
+from     calls    AHT  seats  staffed  level  one less  one more
+09:00     33.0   180s      3        3    86%       61%       96%  ###
+10:00      0.0             0        3
+
+shifts, 6 agent hours:
+  09:00  3 agents
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -151,11 +151,19 @@ func (r *Roster) table() string {
 	var rows [][]string
 	for i := range r.Needs {
 		if n := &r.Needs[i]; n.busy() {
-			rows = append(rows, []string{n.Clock, fmt.Sprintf("%.1f", n.Calls), fmt.Sprintf("%.0f s", n.AHT), fmt.Sprint(n.Seats), share(n.Level),
-				share(n.Less), share(n.More), fmt.Sprint(n.Staffed), share(n.StaffedLevel)})
+			rows = append(rows, append([]string{n.Clock, fmt.Sprintf("%.1f", n.Calls)}, n.figures()...))
 		}
 	}
 	return plot.Table([]string{"from", "calls", "AHT", "seats needed", "level", "one less", "one more", "staffed", "level with these"}, rows)
+}
+
+// figures are those of the table. Without calls there is no level, not one of 0.
+func (n *Need) figures() []string {
+	seats, staffed := fmt.Sprint(n.Seats), fmt.Sprint(n.Staffed)
+	if n.quiet() {
+		return []string{"", seats, "", "", "", staffed, ""}
+	}
+	return []string{fmt.Sprintf("%.0f s", n.AHT), seats, share(n.Level), share(n.Less), share(n.More), staffed, share(n.StaffedLevel)}
 }
 
 func share(v float64) string { return fmt.Sprintf("%.1f %%", 100*v) }
