@@ -235,6 +235,10 @@ func (s *State) apply(e Entry) {
 // Now returns the time of the state: that of the latest entry.
 func (s *State) Now() Time { return s.now }
 
+// Policy returns the policy in force; false before the first one. It is to be read
+// only: it shares its lists with the state.
+func (s *State) Policy() (Policy, bool) { return s.policy, s.policy.RingTime > 0 }
+
 // Seq returns the number of the last entry that was applied from a journal.
 func (s *State) Seq() uint64 { return s.seq }
 

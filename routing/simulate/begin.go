@@ -1,8 +1,6 @@
 package simulate
 
 import (
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"hotline/routing"
@@ -22,18 +20,14 @@ type underway struct {
 }
 
 // begin takes over policy, seats and calls from a state that isn't new.
-func (rec *Recorded) begin(state *routing.State) (underway, error) {
+func (rec *Recorded) begin(state *routing.State) underway {
 	u := underway{talking: map[routing.CallID]bool{}, line: map[routing.CallID]int{}, busy: map[routing.SeatID]bool{}}
 	if state.Now() == 0 {
-		return u, nil
+		return u
 	}
 	rec.From, rec.To = state.Now(), state.Now()
-	p, err := policyOf(state)
-	if err != nil {
-		return u, err
-	}
-	if p != nil {
-		rec.Policy, rec.Policies = *p, []PolicyFrom{{rec.From, *p}}
+	if p, ok := state.Policy(); ok {
+		rec.Policy, rec.Policies = p, []PolicyFrom{{rec.From, p}}
 	}
 	for _, c := range state.Calls() {
 		switch c.Phase {
@@ -56,23 +50,7 @@ func (rec *Recorded) begin(state *routing.State) (underway, error) {
 			rec.Seats = append(rec.Seats, SeatEvent{rec.From, routing.SeatRegistered{Seat: x.ID}})
 		}
 	}
-	return u, nil
-}
-
-// policyOf reads the policy out of a snapshot, where a state writes it; nil when
-// there was none yet.
-func policyOf(state *routing.State) (*routing.Policy, error) {
-	data, err := state.Snapshot()
-	if err != nil {
-		return nil, err
-	}
-	var snapshot struct {
-		Policy *routing.Policy `json:"policy"`
-	}
-	if err := json.Unmarshal(data, &snapshot); err != nil {
-		return nil, fmt.Errorf("the policy of the snapshot: %w", err)
-	}
-	return snapshot.Policy, nil
+	return u
 }
 
 // free lets a seat join when the call that it was busy with is closed, if its

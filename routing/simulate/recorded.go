@@ -58,11 +58,8 @@ type Recorded struct {
 // are taken over. It is used up. read calls its argument with each entry in order.
 func FromJournal(state *routing.State, read func(func(routing.Entry) error) error) (*Recorded, error) {
 	rec := &Recorded{}
-	before, err := rec.begin(state)
-	if err != nil {
-		return nil, fmt.Errorf("begin with a snapshot: %w", err)
-	}
-	err = read(func(e routing.Entry) error {
+	before := rec.begin(state)
+	err := read(func(e routing.Entry) error {
 		if rec.From == 0 {
 			rec.From = e.At
 		}
