@@ -117,6 +117,7 @@ func (s *State) callQueued(node string, ev CallQueued) {
 	s.resume(c, q)
 	c.facts.Language = cmp.Or(ev.Language, c.facts.Language)
 	c.reach = reach{since: s.now}
+	c.facts.Expected = q.estimate(c.facts.Tier, s.now)
 	s.enter(c, q)
 }
 

@@ -156,11 +156,14 @@ type Estimated struct {
 }
 
 // TierEstimate is what one tier has to expect: half of the callers are answered
-// within P50, four of five within P80.
+// within P50, four of five within P80. A tier that nothing is known of has none.
 type TierEstimate struct {
 	Tier Tier     `json:"tier"`
 	P50  Duration `json:"p50"`
 	P80  Duration `json:"p80"`
+	// Spread is how far the waits of the simulation lay from P50, the root of the mean
+	// square: no forecast can be wrong by less.
+	Spread Duration `json:"spread,omitempty"`
 }
 
 // Tick only brings the time.

@@ -67,7 +67,7 @@ func (s *State) Hash() uint64 {
 		h.plan(q.own)
 		h.time(q.estimatedAt)
 		for _, e := range q.estimates {
-			h.time(Time(e.p50), Time(e.p80))
+			h.estimate(e)
 		}
 		t := &q.totals
 		for _, n := range []uint64{t.Entered, t.Answered, t.Abandoned, t.MovedOn, t.Shed, t.Cut, t.Failed} {
@@ -114,6 +114,14 @@ func (h *hasher) limits(l *Limits) {
 	for _, e := range l.exits() {
 		h.text(string(e.Queue))
 		h.text(e.Prompt)
+	}
+}
+
+func (h *hasher) estimate(e *TierEstimate) {
+	h.flags(e != nil)
+	if e != nil {
+		h.num(uint64(e.Tier))
+		h.time(Time(e.P50), Time(e.P80), Time(e.Spread))
 	}
 }
 
@@ -184,6 +192,7 @@ func (h *hasher) call(c *call) {
 		uint64(f.QueueWait), uint64(f.Talk), uint64(f.Hold)} {
 		h.num(n)
 	}
+	h.estimate(f.Expected)
 	if c.timer.pos >= 0 {
 		h.time(c.timer.at)
 	}

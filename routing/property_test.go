@@ -181,7 +181,7 @@ func drawEvent(t *rapid.T, s *State) Event {
 		ev := Estimated{Queue: rapid.SampledFrom([]QueueID{"q0", "q1", "q2"}).Draw(t, "queue")}
 		for _, tier := range Tiers() {
 			p50 := Duration(rapid.IntRange(0, 40).Draw(t, "p50")) * Second
-			ev.Tiers = append(ev.Tiers, TierEstimate{tier, p50, 2 * p50})
+			ev.Tiers = append(ev.Tiers, TierEstimate{Tier: tier, P50: p50, P80: 2 * p50})
 		}
 		return ev
 	default:

@@ -93,7 +93,7 @@ func (s *State) read(c *call) (r reach, wake Time, ok bool) {
 func (s *State) opens(c *call, i int) bool {
 	w := &c.q.plan[i].When
 	return c.q.holds[i] && w.allows(c.facts.Tier) &&
-		(w.ExpectedWait == 0 || c.q.estimate(c.facts.Tier, s.now).p50 >= w.ExpectedWait)
+		(w.ExpectedWait == 0 || c.q.expects(c.facts.Tier, w.ExpectedWait, s.now))
 }
 
 // somebody says whether one of those is there whom step i of c rings.

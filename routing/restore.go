@@ -18,6 +18,16 @@ func Restore(data []byte) (*State, error) {
 	return s, nil
 }
 
+// Thaw returns a state of its own that is as the frozen one was; it may be called
+// from any goroutine.
+func (f *Frozen) Thaw() (*State, error) {
+	s, err := f.wire.thaw()
+	if err != nil {
+		return nil, fmt.Errorf("thaw routing: %w", err)
+	}
+	return s, nil
+}
+
 func restore(data []byte) (*State, error) {
 	var head struct {
 		Version int `json:"version"`
@@ -37,18 +47,23 @@ func restore(data []byte) (*State, error) {
 			return nil, err
 		}
 	}
+	s, err := w.thaw()
+	if err != nil {
+		return nil, err
+	}
+	return s, s.Check()
+}
+
+func (w *wireState) thaw() (*State, error) {
 	s := New()
 	s.now, s.seq, s.offers, s.places, s.ignored, s.why = w.Now, w.Seq, w.Offers, w.Places, w.Ignored, w.Why
 	if w.Now < 0 || w.Now > maxTime {
 		return nil, fmt.Errorf("the time %d can't be", w.Now)
 	}
 	for _, step := range []func(*wireState) error{s.thawPolicy, s.thawQueues, s.thawSeats, s.thawCalls, s.thawLists, s.thawLeavers} {
-		if err := step(&w); err != nil {
+		if err := step(w); err != nil {
 			return nil, err
 		}
-	}
-	if err := s.Check(); err != nil {
-		return nil, err
 	}
 	return s, nil
 }
@@ -71,6 +86,11 @@ func (s *State) thawQueues(w *wireState) error {
 	var p Policy
 	for i := range w.Queues {
 		p.Queues = append(p.Queues, w.Queues[i].QueuePolicy)
+		for _, e := range w.Queues[i].Estimates {
+			if !e.valid() {
+				return fmt.Errorf("queue %q has an estimate that can't be", w.Queues[i].ID)
+			}
+		}
 		q := w.Queues[i].thaw()
 		s.queues[q.id] = q
 		s.queueIDs = append(s.queueIDs, q)
@@ -206,6 +226,7 @@ func (s *State) thawCall(v *wireCall) error {
 	if f.Tier >= tierCount {
 		return errors.New("is of a tier that does not exist")
 	}
+	f.Offers, f.Moves = slices.Clone(f.Offers), slices.Clone(f.Moves)
 	c := &call{
 		facts: f, band: f.Tier.Band(), reach: v.reach(), entered: v.Entered, aloneSince: v.AloneSince, placeAt: v.PlaceAt, placeSeq: v.PlaceSeq,
 		offer: v.Offer, offeredAt: v.OfferedAt, ringingAt: v.RingingAt, heldAt: v.HeldAt, held: v.Held, answered: v.Answered,

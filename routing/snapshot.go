@@ -197,8 +197,8 @@ func (q *queue) freeze() wireQueue {
 
 func (q *queue) wireEstimates() (out []TierEstimate) {
 	for _, t := range Tiers() {
-		if e := q.estimates[t]; e != (estimate{}) {
-			out = append(out, TierEstimate{t, e.p50, e.p80})
+		if e := q.estimates[t]; e != nil {
+			out = append(out, *e)
 		}
 	}
 	return out
@@ -208,12 +208,8 @@ func (w *wireQueue) thaw() *queue {
 	q := newQueue(w.ID)
 	q.wrapUp, q.strategy, q.skill, q.minLevel = w.WrapUp, w.Strategy, w.Skill, w.MinLevel
 	q.relaxAfter, q.own, q.limits = w.RelaxAfter, w.Plan, w.Limits
-	q.removed, q.totals, q.estimatedAt = w.Removed, w.Totals, w.EstimatedAt
-	for _, e := range w.Estimates {
-		if e.Tier < tierCount {
-			q.estimates[e.Tier] = estimate{e.P50, e.P80}
-		}
-	}
+	q.removed, q.totals = w.Removed, w.Totals
+	q.setEstimates(w.Estimates, w.EstimatedAt)
 	return q
 }
 

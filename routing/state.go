@@ -136,7 +136,7 @@ type queue struct {
 	holds         []bool
 	weighs, waits bool
 	timer         timer // when an hour of the plan begins or ends
-	estimates     [tierCount]estimate
+	estimates     [tierCount]*TierEstimate
 	estimatedAt   Time
 	removed       bool // no longer in the policy, kept until its calls are over
 	// lines holds the calls that wait for everybody.

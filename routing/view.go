@@ -37,9 +37,12 @@ type CallView struct {
 	Queued     Time `json:"queued,omitempty"`
 	// Place is the call's place in the line when that is older than Queued: the
 	// caller's last call left it.
-	Place     Time `json:"place,omitempty"`
-	Connected Time `json:"connected,omitempty"` // caller and agent bridged
-	Ended     Time `json:"ended,omitempty"`
+	Place Time `json:"place,omitempty"`
+	// Expected is what was estimated when the call came into its first queue, nil when
+	// nothing was. It is never changed.
+	Expected  *TierEstimate `json:"expected,omitempty"`
+	Connected Time          `json:"connected,omitempty"` // caller and agent bridged
+	Ended     Time          `json:"ended,omitempty"`
 
 	// QueueWait is from Queued to Connected, or to the end without a talk; in a
 	// snapshot of a call that still waits it is the wait so far.

@@ -66,10 +66,12 @@ func (k *KaplanMeier) Survival(t float64) float64 {
 	if found {
 		i++
 	}
-	if i == 0 {
+	switch {
+	case len(k.times) == 0:
+		return math.Exp(-k.rate * t)
+	case i == 0:
 		return 1
-	}
-	if i == len(k.times) {
+	case i == len(k.times):
 		return k.survival[i-1] * math.Exp(-k.rate*(t-k.times[i-1]))
 	}
 	return k.survival[i-1]

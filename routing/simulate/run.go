@@ -21,7 +21,7 @@ type kind uint8
 const (
 	arrives kind = iota // a new call of a class
 	gives               // a caller loses patience
-	answers             // an agent picks up
+	answers             // an agent picks up, or doesn't
 	leaves              // a talk is over
 	begins              // a shift begins
 	stops               // a shift ends
@@ -51,6 +51,9 @@ type caller struct {
 	counted bool // arrived after the warm-up
 	seat    routing.SeatID
 	offer   uint64 // on offer to seat; 0 when not
+	fails   string // why the agent won't answer it; empty when the agent will
+	node    string // that owns the call
+	probe   int    // for a look ahead: the number of its queue, from 1
 }
 
 // replication is one run in virtual time.
@@ -74,6 +77,10 @@ type replication struct {
 	queue   []deed // what was decided and isn't yet carried out
 	area    area
 	busy    map[routing.SeatID]bool
+	// watch, if not nil, hears of each decision.
+	watch func(routing.Decision)
+	// probed hears what became of a probe.
+	probed func(queue int, answered bool)
 }
 
 // area sums numbers over time.
@@ -102,7 +109,7 @@ func newReplication(sc *Scenario, no int) *replication {
 
 // run plays the replication to its end or until ctx ends.
 func (r *replication) run(ctx context.Context) (*result, error) {
-	r.apply(routing.PolicyChanged{Policy: r.sc.Policy})
+	r.apply(node, routing.PolicyChanged{Policy: r.sc.Policy})
 	r.openSeats()
 	if len(r.sc.Calls) > 0 {
 		r.push(event{at: at(r.sc.Calls[0].At), kind: arrives})
@@ -112,32 +119,34 @@ func (r *replication) run(ctx context.Context) (*result, error) {
 		}
 	}
 	end := at(r.sc.Length)
-	for steps := 0; ; steps++ {
-		if steps&0xfff == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		due, ok := r.state.NextDeadline()
-		if len(r.heap) == 0 || ok && due <= r.heap[0].at {
-			if !ok || due > end {
-				if len(r.heap) == 0 || r.heap[0].at > end {
-					break
-				}
-			} else {
-				r.advance(due)
-				r.apply(routing.Tick{})
-				continue
-			}
-		}
-		e := r.pop()
-		if e.at > end {
-			break
-		}
-		r.advance(e.at)
-		r.happen(e)
+	if err := r.play(ctx, end, func() bool { return false }); err != nil {
+		return nil, err
 	}
 	r.advance(end)
 	r.out.finish(&r.area, (r.sc.Length - r.sc.WarmUp).Seconds())
 	return r.out, nil
+}
+
+// play lets happen what is due until end, or until enough.
+func (r *replication) play(ctx context.Context, end routing.Time, enough func() bool) error {
+	for steps := 0; !enough(); steps++ {
+		if steps&0xfff == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		due, ok := r.state.NextDeadline()
+		if ok && due <= end && (len(r.heap) == 0 || due <= r.heap[0].at) {
+			r.advance(due)
+			r.apply(node, routing.Tick{})
+			continue
+		}
+		if len(r.heap) == 0 || r.heap[0].at > end {
+			return nil
+		}
+		e := r.pop()
+		r.advance(e.at)
+		r.happen(e)
+	}
+	return nil
 }
 
 func at(d time.Duration) routing.Time { return start.Add(routing.Duration(d / time.Microsecond)) }
@@ -159,7 +168,7 @@ func (r *replication) openSeats() {
 	for i := range r.sc.Policy.Seats {
 		if id := r.sc.Policy.Seats[i].ID; !shifted[id] {
 			r.area.seats++
-			r.apply(routing.SeatRegistered{Seat: id})
+			r.apply(node, routing.SeatRegistered{Seat: id})
 		}
 	}
 }
@@ -173,24 +182,24 @@ func (r *replication) happen(e event) {
 		r.area.seats++
 		seat := r.sc.Shifts[e.call].Seat
 		if v, _ := r.state.Seat(seat); v.Node == "" {
-			r.apply(routing.SeatRegistered{Seat: seat})
+			r.apply(node, routing.SeatRegistered{Seat: seat})
 		}
-		r.apply(routing.AgentStatusChanged{Agent: r.agentOf(seat), Status: routing.StatusReady})
+		r.apply(node, routing.AgentStatusChanged{Agent: r.agentOf(seat), Status: routing.StatusReady})
 	case seats:
-		r.apply(r.sc.Recorded.Seats[e.call].Event)
+		r.apply(node, r.sc.Recorded.Seats[e.call].Event)
 	case stops:
 		// The agent finishes the call in hand and takes no other.
 		r.area.seats--
-		r.apply(routing.AgentStatusChanged{Agent: r.agentOf(r.sc.Shifts[e.call].Seat), Status: routing.StatusLoggedOut})
+		r.apply(node, routing.AgentStatusChanged{Agent: r.agentOf(r.sc.Shifts[e.call].Seat), Status: routing.StatusLoggedOut})
 	default:
 		c := &r.calls[e.call]
 		switch {
 		case e.kind == answers:
 			if c.live && c.offer == e.gen {
-				r.apply(routing.TalkStarted{Call: c.id, Seat: c.seat, Offer: c.offer})
+				r.answer(c)
 			}
 		case c.live && c.gen == e.gen && (e.kind == leaves || !c.talking):
-			r.apply(routing.CallEnded{Call: c.id, Cause: routing.CauseCallerHungUp})
+			r.apply(c.node, routing.CallEnded{Call: c.id, Cause: routing.CauseCallerHungUp})
 		}
 	}
 }
@@ -281,7 +290,7 @@ func (r *replication) enter(class int, service, patience float64) {
 	}
 	c := &r.calls[i]
 	r.n++
-	*c = caller{id: routing.CallID(strconv.FormatUint(r.n, 36)), class: class, file: r.file, service: service, gen: c.gen + 1,
+	*c = caller{id: routing.CallID(strconv.FormatUint(r.n, 36)), class: class, file: r.file, service: service, gen: c.gen + 1, node: node,
 		live: true, counted: r.now >= at(r.sc.WarmUp)}
 	r.byID[c.id] = i
 	k := &r.sc.Classes[class]
@@ -293,9 +302,9 @@ func (r *replication) enter(class int, service, patience float64) {
 		r.push(event{at: r.now.Add(span(patience)), kind: gives, call: i, gen: c.gen})
 	}
 	id := c.id
-	r.apply(routing.CallArrived{Call: id})
-	r.apply(routing.CallIdentified{Call: id, Tier: k.Tier, Manager: k.Manager, Team: k.Team, Language: k.Language})
-	r.apply(routing.CallQueued{Call: id, Queue: k.Queue})
+	r.apply(node, routing.CallArrived{Call: id})
+	r.apply(node, routing.CallIdentified{Call: id, Tier: k.Tier, Manager: k.Manager, Team: k.Team, Language: k.Language})
+	r.apply(node, routing.CallQueued{Call: id, Queue: k.Queue})
 }
 
 // deed is what a replication does about one decision, which itself is gone with
@@ -318,12 +327,15 @@ const (
 	leave
 )
 
-// apply feeds one event and follows what was decided, which may lead to further
-// events at the same instant.
-func (r *replication) apply(ev routing.Event) {
+// apply feeds one event of a node and follows what was decided, which may lead to
+// further events at the same instant.
+func (r *replication) apply(node string, ev routing.Event) {
 	first := len(r.queue) == 0
 	for _, d := range r.state.Apply(routing.Entry{At: r.now, Node: node, Event: ev}) {
 		r.decided(d)
+		if r.watch != nil {
+			r.watch(d)
+		}
 	}
 	if !first {
 		return // the outer call follows them
@@ -367,12 +379,7 @@ func (r *replication) follow(d deed) {
 	c := &r.calls[i]
 	switch d.what {
 	case ring:
-		if r.sc.Ring == nil {
-			r.apply(routing.TalkStarted{Call: d.call, Seat: d.seat, Offer: d.offer})
-			return
-		}
-		c.seat, c.offer = d.seat, d.offer
-		r.push(event{at: r.now.Add(span(r.sc.Ring.Draw(r.ring))), kind: answers, call: i, gen: d.offer})
+		r.rung(i, d)
 	case unring:
 		c.offer = 0
 	case talk:
@@ -388,8 +395,48 @@ func (r *replication) follow(d deed) {
 	}
 }
 
+// rung lets the agent answer or not, now or after some ringing.
+func (r *replication) rung(i int, d deed) {
+	c := &r.calls[i]
+	c.seat, c.offer, c.fails = d.seat, d.offer, ""
+	var after float64
+	switch {
+	case c.probe > 0: // it has its answer
+		r.probed(c.probe-1, true)
+		c.live = false
+		r.apply(c.node, routing.CallEnded{Call: c.id, Cause: routing.CauseCallerHungUp})
+		return
+	case len(r.sc.Offers) > 0:
+		o := r.sc.Offers[r.ring.IntN(len(r.sc.Offers))]
+		after, c.fails = o.Took, o.Cause
+	case r.sc.Ring == nil:
+		r.answer(c)
+		return
+	default:
+		after = r.sc.Ring.Draw(r.ring)
+	}
+	r.push(event{at: r.now.Add(span(after)), kind: answers, call: i, gen: d.offer})
+}
+
+// answer ends the ringing of c.
+func (r *replication) answer(c *caller) {
+	if c.fails != "" {
+		r.apply(c.node, routing.OfferFailed{Call: c.id, Seat: c.seat, Offer: c.offer, Cause: c.fails})
+		return
+	}
+	r.apply(c.node, routing.TalkStarted{Call: c.id, Seat: c.seat, Offer: c.offer})
+}
+
 func (r *replication) ended(i int, d deed) {
 	c := &r.calls[i]
+	if c.probe > 0 {
+		if c.live {
+			r.probed(c.probe-1, false)
+		}
+		c.live = false
+		delete(r.byID, d.call)
+		return
+	}
 	if !c.talking {
 		r.area.wait--
 		if c.counted {

@@ -66,7 +66,9 @@ type Scenario struct {
 	Calls    []Arrival
 	Recorded *Recorded
 	// Ring is how long agents let it ring; nil answers at once.
-	Ring   Dist
+	Ring Dist
+	// Offers, when there are any, replace Ring: each offer goes like one of them.
+	Offers []Ringing
 	Shifts []Shift
 	// Length of each replication, of which WarmUp isn't counted. Start is the
 	// time of the day at its begin, for profiles.

@@ -1,0 +1,189 @@
+package simulate
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"hotline/routing"
+)
+
+// Forecast says how Expect looks ahead.
+type Forecast struct {
+	// Replications of the time to come; 0 means 100. Each asks for one tier in every
+	// queue, in turn. They stop early when the context ends.
+	Replications int
+	// Horizon is how far ahead they go; 0 means an hour. A wait beyond it is no
+	// estimate.
+	Horizon time.Duration
+	Seed    uint64
+}
+
+// Expect estimates how long callers who come now have to wait, by queue and tier:
+// it plays on from the state that f froze, with everybody who waits, rings, talks or
+// wraps up, with the callers to come and those who will give up, as recent has seen
+// them, through the same routing. A caller of its own waits at the end of each line
+// and is taken out when a phone would ring. A tier is left out when nothing can be
+// said: nobody is there, most callers would be turned away, or half of them would
+// wait beyond the horizon.
+func Expect(ctx context.Context, f *routing.Frozen, recent *Recent, o Forecast) ([]routing.Estimated, error) {
+	if o.Replications == 0 {
+		o.Replications = 100
+	}
+	if o.Horizon == 0 {
+		o.Horizon = time.Hour
+	}
+	state, err := f.Thaw()
+	if err != nil {
+		return nil, fmt.Errorf("look ahead: %w", err)
+	}
+	m := recent.learn(state)
+	x := expectation{queues: state.Queues()}
+	x.found = make([][]probes, len(x.queues))
+	for i := range x.found {
+		x.found[i] = make([]probes, len(routing.Tiers()))
+	}
+	for i := 0; i < o.Replications && ctx.Err() == nil; i++ {
+		if i > 0 {
+			if state, err = f.Thaw(); err != nil {
+				return nil, fmt.Errorf("look ahead: %w", err)
+			}
+		}
+		if err := x.replicate(ctx, state, m, o, i); err != nil && ctx.Err() == nil {
+			return nil, err
+		}
+	}
+	return x.estimates(o.Horizon), nil
+}
+
+// probes are the waits of one tier's own callers in a queue.
+type probes struct {
+	waits []float64 // s
+	lost  int       // turned away
+}
+
+type expectation struct {
+	queues []routing.QueueView
+	found  [][]probes // by queue and tier
+}
+
+// replicate plays on once and asks for one tier.
+func (x *expectation) replicate(ctx context.Context, state *routing.State, m *model, o Forecast, no int) error {
+	sc := &Scenario{Classes: m.classes, Seed: o.Seed, WarmUp: 100 * 365 * 24 * time.Hour, Offers: m.offers}
+	r := newReplication(sc, no)
+	r.state, r.now = state, state.Now()
+	r.takeOver(m, rand.New(rand.NewPCG(o.Seed+uint64(no)<<20, 1<<42)))
+	for i := range sc.Classes {
+		r.nextArrival(i)
+	}
+	tier := no % len(routing.Tiers())
+	begin := r.now
+	asked := 0
+	r.probed = func(queue int, answered bool) {
+		asked--
+		p := &x.found[queue][tier]
+		if answered {
+			p.waits = append(p.waits, float64(r.now-begin)/second)
+		} else {
+			p.lost++
+		}
+	}
+	for i, q := range x.queues {
+		if q.Present > 0 && !q.Removed {
+			asked++
+			r.probe(i, routing.Tiers()[tier], q.ID)
+		}
+	}
+	end := begin.Add(routing.Duration(o.Horizon / time.Microsecond))
+	if err := r.play(ctx, end, func() bool { return asked == 0 }); err != nil {
+		return err
+	}
+	for i := range r.calls {
+		if c := &r.calls[i]; c.live && c.probe > 0 {
+			p := &x.found[c.probe-1][tier]
+			p.waits = append(p.waits, o.Horizon.Seconds())
+		}
+	}
+	return nil
+}
+
+func (x *expectation) estimates(horizon time.Duration) (out []routing.Estimated) {
+	for i, q := range x.queues {
+		ev := routing.Estimated{Queue: q.ID}
+		for t, tier := range routing.Tiers() {
+			p := &x.found[i][t]
+			slices.Sort(p.waits)
+			p50 := percentile(p.waits, 0.5)
+			if len(p.waits) <= p.lost || p50 >= horizon.Seconds() {
+				continue
+			}
+			ev.Tiers = append(ev.Tiers, routing.TierEstimate{Tier: tier, P50: span(p50), P80: span(percentile(p.waits, 0.8)), Spread: span(spread(p.waits, p50))})
+		}
+		if len(ev.Tiers) > 0 {
+			out = append(out, ev)
+		}
+	}
+	return out
+}
+
+// spread is the root of the mean square by which the waits differ from middle: what
+// even a perfect forecast is wrong by.
+func spread(waits []float64, middle float64) float64 {
+	sum := 0.0
+	for _, w := range waits {
+		sum += (w - middle) * (w - middle)
+	}
+	return math.Sqrt(sum / float64(len(waits)))
+}
+
+// takeOver makes callers of the calls that are there. Calls that are still in the
+// IVR are left alone: they count among those to come.
+func (r *replication) takeOver(m *model, rng *rand.Rand) {
+	seats := map[routing.CallID]routing.SeatView{}
+	for _, x := range r.state.Seats() {
+		if x.Call != "" {
+			seats[x.Call] = x
+		}
+	}
+	for _, v := range r.state.Calls() {
+		if v.Phase != routing.PhaseWaiting && v.Phase != routing.PhaseOnOffer && v.Phase != routing.PhaseTalking {
+			continue
+		}
+		b := m.of(v.Queue)
+		c := caller{id: v.ID, node: v.Node, class: m.class(v.Queue, v.Tier), gen: 1, live: true, service: b.service.Draw(rng)}
+		i := len(r.calls)
+		if v.Phase == routing.PhaseTalking {
+			talked := float64(r.now.Sub(v.Connected)) / second
+			c.talking = true
+			r.push(event{at: r.now.Add(span(b.service.After(talked, rng) - talked)), kind: leaves, call: i, gen: c.gen})
+		} else {
+			waited := float64(r.now.Sub(v.Queued)) / second
+			if left := b.patience.After(waited, rng) - waited; !math.IsInf(left, 1) {
+				r.push(event{at: r.now.Add(span(left)), kind: gives, call: i, gen: c.gen})
+			}
+		}
+		if v.Phase == routing.PhaseOnOffer {
+			x := seats[v.ID]
+			rung := float64(r.now.Sub(x.Since)) / second
+			o := m.offers[rng.IntN(len(m.offers))]
+			c.seat, c.offer, c.fails = x.ID, x.Offer, o.Cause
+			r.push(event{at: r.now.Add(span(max(0, o.Took-rung))), kind: answers, call: i, gen: x.Offer})
+		}
+		r.calls = append(r.calls, c)
+		r.byID[v.ID] = i
+	}
+}
+
+// probe puts a caller of our own at the end of queue number no.
+func (r *replication) probe(no int, tier routing.Tier, q routing.QueueID) {
+	id := routing.CallID("probe " + string(q))
+	i := len(r.calls)
+	r.calls = append(r.calls, caller{id: id, node: node, probe: no + 1, gen: 1, live: true})
+	r.byID[id] = i
+	r.apply(node, routing.CallArrived{Call: id})
+	r.apply(node, routing.CallIdentified{Call: id, Tier: tier})
+	r.apply(node, routing.CallQueued{Call: id, Queue: q})
+}

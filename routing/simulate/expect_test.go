@@ -1,0 +1,173 @@
+package simulate
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"hotline/routing"
+)
+
+// busyDesk is a queue of n seats with a bit more work than they can do, so that some
+// wait long and some give up.
+func busyDesk(n int) Scenario {
+	sc := pool(n, routing.OrderStrict, nil)
+	perHour := 1.1 * float64(n) * 3600 / 180
+	sc.Classes = []Class{
+		{Name: "A1", Tier: routing.TierA1, Queue: "q", PerHour: perHour * 0.3, Service: Exponential{180}, Patience: Exponential{400}},
+		{Name: "C", Tier: routing.TierC, Queue: "q", PerHour: perHour * 0.7, Service: Exponential{180}, Patience: Exponential{400}},
+	}
+	sc.Length, sc.Seed = 5*time.Hour, 7
+	return sc
+}
+
+// score counts how estimates came out.
+type score struct {
+	n                          [2]int // answered, or still waiting at the quantile
+	within                     [2]int
+	answered                   int
+	bias, squared, irreducible float64
+}
+
+// take scores a call whose wait is over. One who gave up has waited longer than the
+// quantile, or tells nothing about it.
+func (s *score) take(v *routing.CallView) {
+	e := v.Expected
+	if e == nil || e.P50 == 0 {
+		return // no wait was expected; that is no matter of quantiles
+	}
+	for i, q := range []routing.Duration{e.P50, e.P80} {
+		within := v.Connected != 0 && v.QueueWait <= q
+		if within {
+			s.within[i]++
+		}
+		if within || v.QueueWait > q {
+			s.n[i]++
+		}
+	}
+	if v.Connected != 0 {
+		s.answered++
+		d := float64(v.QueueWait-e.P50) / second
+		s.bias += d
+		s.squared += d * d
+		s.irreducible += float64(e.Spread) / second * float64(e.Spread) / second
+	}
+}
+
+func (s *score) share(i int) float64 { return float64(s.within[i]) / float64(s.n[i]) }
+
+func (s *score) String() string {
+	n := float64(s.answered)
+	return fmt.Sprintf("%d answered, %.1f %% of %d within P50, %.1f %% of %d within P80, bias %.1f s, RMSE %.1f s, irreducible %.1f s",
+		s.answered, 100*s.share(0), s.n[0], 100*s.share(1), s.n[1], s.bias/n, math.Sqrt(s.squared/n), math.Sqrt(s.irreducible/n))
+}
+
+// forecastDay plays a day in which each caller is told what to expect, as the running
+// server does it, and scores that.
+func forecastDay(t *testing.T, sc Scenario, every time.Duration, o Forecast) *score {
+	t.Helper()
+	r, recent, s := newReplication(&sc, 0), &Recent{}, &score{}
+	r.watch = func(d routing.Decision) {
+		recent.Observe(d)
+		if e, ok := d.(*routing.Ended); ok {
+			s.take(&e.Call)
+		}
+	}
+	r.apply(node, routing.PolicyChanged{Policy: sc.Policy})
+	r.openSeats()
+	for i := range sc.Classes {
+		r.nextArrival(i)
+	}
+	for next := at(every); next < at(sc.Length); next = next.Add(routing.Duration(every / time.Microsecond)) {
+		if err := r.play(t.Context(), next, func() bool { return false }); err != nil {
+			t.Fatal(err)
+		}
+		r.advance(next)
+		o.Seed++
+		found, err := Expect(t.Context(), r.state.Freeze(), recent, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ev := range found {
+			r.apply(node, ev)
+		}
+	}
+	if n, why := r.state.Ignored(); n > 0 {
+		t.Fatal(why)
+	}
+	return s
+}
+
+// What callers are told comes true: about half of them wait less than P50, four of
+// five less than P80, and the forecast isn't much more wrong than chance makes it. The
+// shares come out somewhat high, because of those who would have waited long more give
+// up before it is known.
+func TestExpectationsComeTrue(t *testing.T) {
+	s := forecastDay(t, busyDesk(10), 30*time.Second, Forecast{Replications: 100})
+	t.Log(s)
+	if s.answered < 500 {
+		t.Fatalf("only %d calls had to wait", s.answered)
+	}
+	if p := s.share(0); p < 0.45 || p > 0.62 {
+		t.Errorf("%.3f are within P50", p)
+	}
+	if p := s.share(1); p < 0.73 || p > 0.87 {
+		t.Errorf("%.3f are within P80", p)
+	}
+	n := float64(s.answered)
+	if got, least := math.Sqrt(s.squared/n), math.Sqrt(s.irreducible/n); got > 1.2*least {
+		t.Errorf("RMSE %.1f s, %.1f s is irreducible", got, least)
+	}
+}
+
+// A look ahead changes nothing in the state it starts from, and gives the same for
+// the same seed.
+func TestExpectLooksOnly(t *testing.T) {
+	sc := busyDesk(5)
+	r, recent := newReplication(&sc, 0), &Recent{}
+	r.watch = recent.Observe
+	r.apply(node, routing.PolicyChanged{Policy: sc.Policy})
+	r.openSeats()
+	for i := range sc.Classes {
+		r.nextArrival(i)
+	}
+	if err := r.play(t.Context(), at(time.Hour), func() bool { return false }); err != nil {
+		t.Fatal(err)
+	}
+	before, frozen := r.state.Hash(), r.state.Freeze()
+	var found [2][]routing.Estimated
+	for i := range found {
+		var err error
+		if found[i], err = Expect(t.Context(), frozen, recent, Forecast{Replications: 20, Seed: 3}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r.state.Hash() != before {
+		t.Error("the state has changed")
+	}
+	if a, b := fmt.Sprint(found[0]), fmt.Sprint(found[1]); a != b || len(found[0]) != 1 {
+		t.Errorf("two forecasts of one seed: %s and %s", a, b)
+	}
+}
+
+// Nothing is said where nobody is there, nor by a forecast that was given no time.
+func TestExpectSaysNothingWithoutReason(t *testing.T) {
+	sc := busyDesk(2)
+	s := routing.New()
+	s.Apply(routing.Entry{At: start, Node: node, Event: routing.PolicyChanged{Policy: sc.Policy}})
+	if found, err := Expect(t.Context(), s.Freeze(), &Recent{}, Forecast{}); err != nil || len(found) > 0 {
+		t.Errorf("nobody is there, and %v, %v", found, err)
+	}
+	s.Apply(routing.Entry{At: start, Node: node, Event: routing.SeatRegistered{Seat: "s0000"}})
+	found, err := Expect(t.Context(), s.Freeze(), &Recent{}, Forecast{Replications: 10})
+	if err != nil || len(found) != 1 || len(found[0].Tiers) != 5 || found[0].Tiers[0].P80 != 0 {
+		t.Errorf("an idle seat: %v, %v", found, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if found, err := Expect(ctx, s.Freeze(), &Recent{}, Forecast{}); err != nil || len(found) > 0 {
+		t.Errorf("without time: %v, %v", found, err)
+	}
+}

@@ -1,0 +1,192 @@
+package simulate
+
+import (
+	"sync"
+
+	"hotline/routing"
+)
+
+const (
+	// recentCalls and recentOffers bound what is remembered.
+	recentCalls  = 4096
+	recentOffers = 1024
+	// rateWindow is the time over which arrivals are counted.
+	rateWindow = 30 * routing.Minute
+	// usualService and usualRing stand in, in seconds, until calls have been seen.
+	usualService = 180
+	usualRing    = 5
+)
+
+// Ringing is how an offer went: after Took seconds the agent answered, or it failed
+// with Cause, one of those of routing.OfferFailed.
+type Ringing struct {
+	Took  float64
+	Cause string
+}
+
+// Recent remembers the latest calls, to look ahead from. It may be used by several
+// goroutines.
+type Recent struct {
+	mu     sync.Mutex
+	calls  []recentCall // a ring
+	next   int
+	offers []Ringing // a ring
+	nextOf int
+	since  routing.Time // of the first call seen
+}
+
+type recentCall struct {
+	queue         routing.QueueID
+	tier          routing.Tier
+	queued        routing.Time
+	wait, service float64 // s
+	answered      bool
+	gaveUp        bool
+}
+
+// Observe takes a decision of the running server. It keeps nothing of it.
+func (r *Recent) Observe(d routing.Decision) {
+	e, ok := d.(*routing.Ended)
+	if !ok || e.Call.Queued == 0 {
+		return
+	}
+	v := &e.Call
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.since == 0 {
+		r.since = v.Queued
+	}
+	put(&r.calls, &r.next, recentCalls, recentCall{
+		queue: v.Queue, tier: v.Tier, queued: v.Queued, wait: float64(v.QueueWait) / second,
+		service: float64(v.Talk+v.Hold) / second, answered: v.Connected != 0,
+		gaveUp: v.Outcome == routing.OutcomeAbandoned,
+	})
+	for _, o := range v.Offers {
+		rung := Ringing{Took: float64(o.Took) / second}
+		switch o.Outcome {
+		case routing.OfferTaken:
+		case routing.OfferWithdrawn:
+			continue // the agent had no say
+		default:
+			rung.Cause = o.Outcome
+		}
+		put(&r.offers, &r.nextOf, recentOffers, rung)
+	}
+}
+
+// put adds v to a ring of at most size.
+func put[T any](ring *[]T, next *int, size int, v T) {
+	if len(*ring) < size {
+		*ring = append(*ring, v)
+		return
+	}
+	(*ring)[*next] = v
+	*next = (*next + 1) % size
+}
+
+// model is what a look ahead draws from.
+type model struct {
+	classes []Class
+	index   map[class]int
+	byQueue map[routing.QueueID]behaviour
+	all     behaviour
+	offers  []Ringing
+}
+
+type class struct {
+	queue routing.QueueID
+	tier  routing.Tier
+}
+
+// behaviour is how long calls take and how long callers wait.
+type behaviour struct{ service, patience *KaplanMeier }
+
+func (m *model) of(q routing.QueueID) behaviour {
+	if b, ok := m.byQueue[q]; ok {
+		return b
+	}
+	return m.all
+}
+
+// class is the index of a class, 0 when it has no arrivals: the class of a call that
+// is there already matters to nothing but redialling, which a look ahead hasn't.
+func (m *model) class(q routing.QueueID, t routing.Tier) int { return m.index[class{q, t}] }
+
+// learn makes a model of what was seen and of the calls that are there: those that
+// talk or wait now tell how long calls and patience are at least.
+func (r *Recent) learn(state *routing.State) *model {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := state.Now()
+	m := &model{index: map[class]int{}, byQueue: map[routing.QueueID]behaviour{}, offers: append([]Ringing(nil), r.offers...)}
+	services, patiences := map[routing.QueueID][]Wait{}, map[routing.QueueID][]Wait{}
+	arrived := map[class]int{}
+	see := func(q routing.QueueID, t routing.Tier, queued routing.Time, wait Wait, service Wait, talked bool) {
+		patiences[q] = append(patiences[q], wait)
+		if talked {
+			services[q] = append(services[q], service)
+		}
+		if now.Sub(queued) < rateWindow {
+			arrived[class{q, t}]++
+		}
+	}
+	since := r.since
+	for _, c := range r.calls {
+		see(c.queue, c.tier, c.queued, Wait{c.wait, c.gaveUp}, Wait{c.service, true}, c.answered)
+	}
+	for _, v := range state.Calls() {
+		if v.Queued == 0 || v.Ended != 0 {
+			continue
+		}
+		if since == 0 || v.Queued < since {
+			since = v.Queued
+		}
+		see(v.Queue, v.Tier, v.Queued, Wait{float64(v.QueueWait) / second, false}, Wait{float64(now.Sub(v.Connected)) / second, false}, v.Connected != 0)
+	}
+	m.behave(services, patiences)
+	m.arrive(state.Queues(), arrived, min(now.Sub(since), rateWindow))
+	if len(m.offers) == 0 {
+		m.offers = []Ringing{{Took: usualRing}}
+	}
+	return m
+}
+
+// enough is how many calls a queue needs to be known by its own.
+const enough = 20
+
+func (m *model) behave(services, patiences map[routing.QueueID][]Wait) {
+	var all, everybody []Wait
+	for q := range services {
+		all = append(all, services[q]...)
+	}
+	for q := range patiences {
+		everybody = append(everybody, patiences[q]...)
+	}
+	m.all = behaviour{NewKaplanMeier(all), NewKaplanMeier(everybody)}
+	if m.all.service.rate == 0 { // no talk has ended yet
+		m.all.service = &KaplanMeier{rate: 1. / usualService}
+	}
+	for q, s := range services {
+		if len(s) >= enough {
+			if b := (behaviour{NewKaplanMeier(s), NewKaplanMeier(patiences[q])}); b.service.rate > 0 {
+				m.byQueue[q] = b
+			}
+		}
+	}
+}
+
+// arrive makes a class of each queue and tier that callers came to in the window.
+func (m *model) arrive(queues []routing.QueueView, arrived map[class]int, window routing.Duration) {
+	window = max(window, routing.Minute)
+	for _, q := range queues {
+		for _, t := range routing.Tiers() {
+			k := class{q.ID, t}
+			b := m.of(q.ID)
+			m.index[k] = len(m.classes)
+			m.classes = append(m.classes, Class{
+				Name: string(q.ID) + " " + t.String(), Tier: t, Queue: q.ID, Service: b.service, Patience: b.patience,
+				PerHour: float64(arrived[k]) * float64(routing.Hour) / float64(window),
+			})
+		}
+	}
+}
