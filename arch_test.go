@@ -33,7 +33,7 @@ var mayImport = map[string]struct {
 	"metrics/metricstest":         {[]string{"metrics"}, "it tests metrics"},
 	"config":                      {[]string{"sip", "media", "ivr", "routing", "routing/simulate"}, "the file becomes the options of the rooms"},
 	"softphone":                   {[]string{"sip", "media"}, "a telephone knows nothing of a call centre"},
-	"server":                      {[]string{"config", "sip", "media", "ivr", "routing", "routing/journal", "routing/customers", "records", "metrics"}, "the house put together; nothing above it"},
+	"server":                      {[]string{"config", "sip", "media", "ivr", "routing", "routing/journal", "routing/customers", "routing/simulate", "records", "metrics"}, "the house put together; nothing above it"},
 	"demo":                        {[]string{"", "server", "config", "softphone", "sip", "media", "routing"}, "a demo is a server and its callers"},
 	"bench":                       {[]string{"server", "config", "softphone", "sip", "media"}, "a measurement is a server and its load"},
 	"cmd/hotline":                 {[]string{"config", "server", "demo", "routing", "routing/customers", "routing/erlang", "routing/journal", "routing/simulate", "routing/staffing", "records"}, "flags and wiring only"},

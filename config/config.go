@@ -284,6 +284,8 @@ type Queue struct {
 	// Music is the name of the prompt that is played in a loop to those who
 	// wait, such as "ring-back". Default "hold-music", the built-in music.
 	Music string `yaml:"music"`
+	// Announce tells those who wait how they stand.
+	Announce Announce `yaml:"announce"`
 	// Strategy says which idle agent is rung first, as in routing. Default: that
 	// of routing.
 	Strategy string `yaml:"strategy" oneof:"longest_idle|least_occupied|most_skilled|round_robin"`
@@ -318,6 +320,17 @@ type Queue struct {
 	// WhenEmpty is where callers go who aren't let in, or leave, because nobody is
 	// there. Default: hung up.
 	WhenEmpty Exit `yaml:"when_empty"`
+}
+
+// Announce tells those who wait how they stand.
+type Announce struct {
+	// Every is how often. 0s to 1h, default 0s: never.
+	Every time.Duration `yaml:"every" default:"0s" min:"0s" max:"1h"`
+	// Position tells the place in the line of the queue. Default true.
+	Position bool `yaml:"position" default:"true"`
+	// ExpectedWait tells within which time four of five are answered, rounded up, by
+	// the last estimate. Default true.
+	ExpectedWait bool `yaml:"expected_wait" default:"true"`
 }
 
 // Exit is where a caller goes whom a queue doesn't take or keep: into another

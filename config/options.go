@@ -207,6 +207,15 @@ func (t *Trunk) flowFor(dialled string) (flow string, ok bool) {
 	return flow, ok
 }
 
+// Queue returns the queue of that name.
+func (c *Config) Queue(name string) (Queue, bool) {
+	i := slices.IndexFunc(c.Queues, func(q Queue) bool { return q.Name == name })
+	if i < 0 {
+		return Queue{}, false
+	}
+	return c.Queues[i], true
+}
+
 // Agent returns the agent of that user name.
 func (c *Config) Agent(user string) (Agent, bool) {
 	for _, a := range c.Agents {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -137,6 +138,7 @@ func TestPrometheusSeesWhatHappened(t *testing.T) {
 	h := startHotline(t, func(c *config.Config) {
 		c.Agents = []config.Agent{agent("vip", true, "sales"), agent("carol", false, "sales")}
 		c.Directory.File = customersFile(t, "+8613800000001,K1,Big Bank,A1,,,zh")
+		c.Routing.EstimateEvery = time.Second
 		c.Routing.KeepIdle = 1 // the one VIP seat is not for C
 	})
 	p := metricstest.Start(t, h.HTTPAddr().String())

@@ -29,6 +29,7 @@ func (m *Metrics) ended(c *routing.CallView) {
 	for _, o := range c.Offers {
 		m.offers.WithLabelValues(offerOutcomes.fold(o.Outcome)).Inc()
 	}
+	m.expected.score(c)
 	if c.Queue == "" || c.Connected != 0 {
 		return
 	}

@@ -65,6 +65,7 @@ type Metrics struct {
 	abandonedWait *prometheus.HistogramVec // tier, queue
 	handle        *prometheus.HistogramVec // tier, queue, part
 	offers        *prometheus.CounterVec   // outcome
+	expected      expected
 
 	lookups        *prometheus.HistogramVec // source
 	lookupFailures *prometheus.CounterVec   // reason
@@ -116,6 +117,7 @@ func (m *Metrics) newCallMetrics(targets map[routing.Tier]Target) {
 	m.answeredWait = histogram("hotline_answered_wait_seconds", "Time in the queue of calls that were answered.", waits, "tier", "queue")
 	m.abandonedWait = histogram("hotline_abandoned_wait_seconds", "Time in the queue of calls whose callers gave up.", waits, "tier", "queue")
 	m.handle = histogram("hotline_handle_seconds", "Handling time of answered calls by part: talk, hold, wrap_up.", handleBounds, "tier", "queue", "part")
+	m.expected = newExpected()
 	m.offers = counter("hotline_offers_total", "Offers of calls to seats, by outcome, counted when the call has ended.", "outcome")
 }
 

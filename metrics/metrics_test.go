@@ -116,6 +116,7 @@ func (d *desk) day() {
 	d.ended("ivr", routing.CauseCallerHungUp)
 	d.pass(12.5)
 	d.ended("a", routing.CauseCallerHungUp)
+	d.apply(routing.Estimated{Queue: "fault", Tiers: []routing.TierEstimate{{Tier: routing.TierB1, P50: 8 * routing.Second, P80: 20 * routing.Second}}})
 	d.queued("b", routing.TierB1)
 	d.pass(12)
 	d.apply(routing.WrapUpEnded{Seat: "s1"})
@@ -236,6 +237,50 @@ func TestEachTargetIsABucket(t *testing.T) {
 			if !strings.Contains(text, want) {
 				t.Errorf("target %v of %v is no bucket: no %s", target.Wait, tier, want)
 			}
+		}
+	}
+}
+
+// Estimates are scored against what came of them: two are told 10 s (P80 20 s), one is
+// answered after 4 s, one after 15 s; who gives up after 12 s tells that 10 s were not
+// enough but nothing about 20 s; one for whom no wait was expected doesn't count.
+func TestExpectedWaitsAreScored(t *testing.T) {
+	d := newDesk(t)
+	tell := func(p50 routing.Duration) {
+		d.apply(routing.Estimated{Queue: "fault", Tiers: []routing.TierEstimate{{Tier: routing.TierC, P50: p50 * routing.Second, P80: 2 * p50 * routing.Second, Spread: 6 * routing.Second}}})
+	}
+	tell(10)
+	for i, wait := range []float64{4, 15, 0} {
+		if i == 2 {
+			tell(0)
+		}
+		id := routing.CallID(string(rune('a' + i)))
+		d.queued(id, routing.TierC)
+		d.pass(wait)
+		d.answered(id)
+		d.ended(id, routing.CauseCallerHungUp)
+		d.apply(routing.WrapUpEnded{Seat: "s1"})
+	}
+	tell(10)
+	d.queued("x", routing.TierC)
+	d.pass(12)
+	d.ended("x", routing.CauseCallerHungUp)
+	text := scrape(t, d.m)
+	for _, want := range []string{
+		`hotline_expected_wait_judged_total{quantile="0.5",queue="fault",tier="C"} 3`,
+		`hotline_expected_wait_within_total{quantile="0.5",queue="fault",tier="C"} 1`,
+		`hotline_expected_wait_judged_total{quantile="0.8",queue="fault",tier="C"} 2`,
+		`hotline_expected_wait_within_total{quantile="0.8",queue="fault",tier="C"} 2`,
+		`hotline_expected_wait_told_seconds_total{queue="fault",tier="C"} 20`,
+		`hotline_expected_wait_waited_seconds_total{queue="fault",tier="C"} 19`,
+		`hotline_expected_wait_error_squared_seconds_total{queue="fault",tier="C"} 61`,
+		`hotline_expected_wait_spread_squared_seconds_total{queue="fault",tier="C"} 72`,
+		`hotline_expected_wait_seconds{quantile="0.5",queue="fault",tier="C"} 10`,
+		`hotline_expected_wait_seconds{quantile="0.8",queue="fault",tier="C"} 20`,
+		`hotline_expected_wait_judged_total{quantile="0.5",queue="fault",tier="A1"} 0`,
+	} {
+		if !strings.Contains(text, "\n"+want+"\n") {
+			t.Errorf("no %s", want)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 type moment struct {
 	seats, readySeats                 *prometheus.Desc
 	waiting, longest, onOffer         *prometheus.Desc
-	talking, entered, left            *prometheus.Desc
+	talking, entered, left, expected  *prometheus.Desc
 	calls, ignored, invariants        *prometheus.Desc
 	legs, ports, lateFrames, sendFail *prometheus.Desc
 }
@@ -28,6 +28,7 @@ func newMoment() moment {
 		talking:    desc("hotline_talking_calls", "Calls of the queue talking to an agent.", "queue"),
 		entered:    desc("hotline_queue_entered_total", "Entries into the queue since the journal began.", "queue"),
 		left:       desc("hotline_queue_left_total", "Exits from the queue since the journal began; with waiting, on offer and talking they equal the entries.", "queue", "exit"),
+		expected:   desc("hotline_expected_wait_seconds", "What callers who come now have to wait: half of them less than quantile 0.5, four of five less than 0.8. Missing when nothing is estimated.", "tier", "queue", "quantile"),
 		calls:      desc("hotline_calls_in_progress", "Calls in progress, from INVITE to hang-up."),
 		ignored:    desc("hotline_ignored_events_total", "Events that did not fit the state of routing."),
 		invariants: desc("hotline_invariant_violations", "Broken invariants of routing found since the start; must be 0."),
@@ -39,13 +40,13 @@ func newMoment() moment {
 }
 
 func (d *moment) all() []*prometheus.Desc {
-	return []*prometheus.Desc{d.seats, d.readySeats, d.waiting, d.longest, d.onOffer, d.talking, d.entered, d.left,
+	return []*prometheus.Desc{d.seats, d.readySeats, d.waiting, d.longest, d.onOffer, d.talking, d.entered, d.left, d.expected,
 		d.calls, d.ignored, d.invariants, d.legs, d.ports, d.lateFrames, d.sendFail}
 }
 
 // byCall are the metrics with a queue's name as label.
 func (m *Metrics) byCall() group {
-	return group{m.calls, m.offered, m.answeredWait, m.abandonedWait, m.handle}
+	return append(m.expected.all(), m.calls, m.offered, m.answeredWait, m.abandonedWait, m.handle)
 }
 
 // Describe implements [prometheus.Collector] for the registry.
@@ -77,6 +78,7 @@ func (m *Metrics) prepare(queues []routing.QueueView) {
 			m.offered.WithLabelValues(t, id)
 			m.answeredWait.WithLabelValues(t, id)
 			m.abandonedWait.WithLabelValues(t, id)
+			m.expected.prepare(t, id)
 			for _, part := range parts {
 				m.handle.WithLabelValues(t, id, part)
 			}
@@ -134,6 +136,10 @@ func (m *Metrics) collectQueues(ch chan<- prometheus.Metric, s *Snapshot) {
 		id := string(q.ID)
 		for _, w := range q.Waiting {
 			gauge(ch, m.moment.waiting, float64(w.Count), w.Tier.String(), id)
+		}
+		for _, e := range q.Expected {
+			gauge(ch, m.moment.expected, seconds(e.P50), e.Tier.String(), id, quantiles[0])
+			gauge(ch, m.moment.expected, seconds(e.P80), e.Tier.String(), id, quantiles[1])
 		}
 		gauge(ch, m.moment.longest, seconds(q.LongestWait), id)
 		gauge(ch, m.moment.onOffer, float64(q.OnOffer), id)

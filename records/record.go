@@ -49,7 +49,7 @@ type Record struct {
 
 	// Queue is where the call waited last; Moves are its ways out of the queues
 	// before. Step is how far the circle of candidates
-	// had widened: "manager", "team", "queue" or "relaxed".
+	// had widened: the last step of the queue's plan, such as "manager".
 	Queue string `json:"queue,omitempty"`
 	Moves []Move `json:"moves,omitempty"`
 	Step  string `json:"step,omitempty"`
@@ -69,6 +69,8 @@ type Record struct {
 	Connected Time `json:"connected,omitzero"`
 	Ended     Time `json:"ended,omitzero"`
 
+	// Expected is what was estimated when the call came into its first queue.
+	Expected *Expected `json:"expected_s,omitempty"`
 	// QueueWait is from Queued to Connected, or to the end without a talk. Talk
 	// is without Hold.
 	QueueWait Seconds `json:"queue_wait_s"`
@@ -84,6 +86,13 @@ type Record struct {
 	// leg that never was, and for a call that was cut by the end of its node.
 	CallerMedia Media `json:"caller_media,omitzero"`
 	AgentMedia  Media `json:"agent_media,omitzero"`
+}
+
+// Expected is a wait that was estimated: half of the callers are answered within P50,
+// four of five within P80.
+type Expected struct {
+	P50 Seconds `json:"p50"`
+	P80 Seconds `json:"p80"`
 }
 
 // Move is a call's way out of one queue into the next.
@@ -131,6 +140,9 @@ func New(v routing.CallView, caller, agent Media) Record {
 		QueueWait: Seconds(v.QueueWait), Talk: Seconds(v.Talk), Hold: Seconds(v.Hold), WrapUp: Seconds(v.WrapUp),
 		Rings:       v.Rings,
 		CallerMedia: caller.rounded(), AgentMedia: agent.rounded(),
+	}
+	if e := v.Expected; e != nil {
+		r.Expected = &Expected{Seconds(e.P50), Seconds(e.P80)}
 	}
 	for _, m := range v.Moves {
 		r.Moves = append(r.Moves, Move{From: string(m.From), At: at(m.At), Cause: m.Cause})

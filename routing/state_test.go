@@ -267,3 +267,37 @@ func FuzzEntry(f *testing.F) {
 		}
 	})
 }
+
+// The place in the line is that of the order of serving: in the strict order an A1 call
+// stands before the C calls that came earlier, by the ends of the targets it may not.
+func TestPlace(t *testing.T) {
+	for order, want := range map[string][3][2]int{
+		routing.OrderStrict:   {{1, 1}, {2, 0}, {0, 0}},
+		routing.OrderDeadline: {{0, 2}, {2, 0}, {1, 0}},
+	} {
+		p := small()
+		p.Order = order
+		for _, tier := range routing.Tiers() {
+			p.Tiers = append(p.Tiers, routing.TierPolicy{Tier: tier, TargetMS: 30000})
+		}
+		p.Tiers[0].TargetMS = 10000
+		s := routing.New()
+		apply(s, 1, routing.PolicyChanged{Policy: p})
+		ids := []routing.CallID{"c1", "c2", "a1"}
+		queue := func(sec int, id routing.CallID, tier routing.Tier) {
+			apply(s, routing.Time(sec)*routing.Time(routing.Second), routing.CallArrived{Call: id}, routing.CallIdentified{Call: id, Tier: tier}, routing.CallQueued{Call: id, Queue: "sales"})
+		}
+		queue(1, "c1", routing.TierC)
+		queue(25, "a1", routing.TierA1)
+		queue(28, "c2", routing.TierC)
+		for i, id := range ids {
+			ahead, behind, ok := s.Place(id)
+			if got := [2]int{ahead, behind}; !ok || got != want[i] {
+				t.Errorf("%s: call %s has %v, %t, want %v", order, id, got, ok, want[i])
+			}
+		}
+	}
+	if _, _, ok := routing.New().Place("nobody"); ok {
+		t.Error("a call that isn't there has a place")
+	}
+}

@@ -113,6 +113,8 @@ type QueueView struct {
 	IdleOrdinary int         `json:"idle_ordinary"`
 	Present      int         `json:"present"` // seats that are there for it, busy ones included
 	Totals       QueueTotals `json:"totals"`
+	// Expected is the estimate that is believed now, of the tiers that have one.
+	Expected []TierEstimate `json:"expected,omitempty"`
 	// Removed says that the policy no longer holds the queue; it goes with its
 	// last call.
 	Removed bool `json:"removed,omitempty"`
@@ -252,6 +254,9 @@ func (s *State) Queues() []QueueView {
 		}
 		for _, t := range Tiers() {
 			v.Waiting = append(v.Waiting, TierCount{Tier: t})
+			if e := q.estimate(t, s.now); e != nil {
+				v.Expected = append(v.Expected, *e)
+			}
 		}
 		out = append(out, v)
 		index[q] = i
@@ -272,4 +277,35 @@ func (s *State) Queues() []QueueView {
 		}
 	}
 	return out
+}
+
+// Place is how a waiting call stands in its queue, if nothing else happens: how many
+// are served before it, and how many after it but before a caller of its tier who comes
+// now. It is false when the call doesn't wait.
+func (s *State) Place(id CallID) (ahead, behind int, ok bool) {
+	c := s.calls[id]
+	if c == nil || c.facts.Phase != PhaseWaiting {
+		return 0, 0, false
+	}
+	next := call{band: c.band, placeAt: s.now, placeSeq: s.places + 1, facts: CallView{Tier: c.facts.Tier}}
+	for _, o := range c.q.members {
+		switch {
+		case o == c:
+		case s.compareCalls(o, c) < 0:
+			ahead++
+		case s.compareCalls(o, &next) < 0:
+			behind++
+		}
+	}
+	return ahead, behind, true
+}
+
+// Expected is the estimate for a tier in a queue that is believed now, if any.
+func (s *State) Expected(queue QueueID, t Tier) (TierEstimate, bool) {
+	if q := s.queues[queue]; q != nil && t < tierCount {
+		if e := q.estimate(t, s.now); e != nil {
+			return *e, true
+		}
+	}
+	return TierEstimate{}, false
 }

@@ -216,6 +216,8 @@ func isDone(ch <-chan struct{}) bool {
 // wait holds the caller in the queue, rings whom routing names, and talks.
 func (c *call) wait() {
 	c.playMusic()
+	a := c.announce()
+	defer a.stop()
 	var r *ringing
 	defer func() { r.withdraw() }()
 	for {
@@ -245,10 +247,15 @@ func (c *call) wait() {
 					return
 				}
 				c.moveOn(d)
+				a.arm()
 			case *routing.Disconnect:
 				c.cause = d.Cause
 				return
 			}
+		case <-a.due():
+			a.tell()
+		case <-a.told():
+			a.next()
 		case <-r.ringingNow():
 			r.rang()
 		case <-r.tooLong():
@@ -257,7 +264,7 @@ func (c *call) wait() {
 			r = nil
 		case <-r.decided():
 			b := r.outcome()
-			r = nil
+			r, a.now = nil, nil
 			if b != nil && c.talk(b) {
 				return
 			}

@@ -82,14 +82,33 @@ func (j *memJournal) Close() error { return nil }
 
 // textLog is a logger into a string.
 type textLog struct {
-	mu sync.Mutex
-	b  strings.Builder
+	mu   sync.Mutex
+	b    strings.Builder
+	want map[string]chan struct{}
 }
 
 func (l *textLog) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for s, ch := range l.want {
+		if strings.Contains(string(p), s) {
+			close(ch)
+			delete(l.want, s)
+		}
+	}
 	return l.b.Write(p)
+}
+
+// next is closed when a line that holds s is logged from now on.
+func (l *textLog) next(s string) <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.want == nil {
+		l.want = map[string]chan struct{}{}
+	}
+	ch := make(chan struct{})
+	l.want[s] = ch
+	return ch
 }
 
 func (l *textLog) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }

@@ -24,6 +24,7 @@ import (
 	"hotline/records"
 	"hotline/routing"
 	"hotline/routing/journal"
+	"hotline/routing/simulate"
 	"hotline/sip"
 )
 
@@ -52,6 +53,7 @@ type Server struct {
 	who     *directory
 	records *records.Writer
 	metrics *metrics.Metrics
+	recent  simulate.Recent // what to look ahead from
 	http    *http.Server
 	httpAt  netip.AddrPort
 
@@ -130,6 +132,7 @@ func (s *Server) open(cfg *config.Config) error {
 	}
 	close(s.up)
 	s.background.Go(s.reconcileLoop)
+	s.background.Go(s.estimateLoop)
 	return nil
 }
 
@@ -187,6 +190,7 @@ func (s *Server) recordMissing(closed []routing.CallView) error {
 // decided takes each decision for metrics and records, on the core's goroutine.
 func (s *Server) decided(d routing.Decision, seq uint64) {
 	s.metrics.Decision(d)
+	s.recent.Observe(d)
 	switch d := d.(type) {
 	case *routing.PolicyApplied:
 		s.log.Info("policy changed", "seq", seq, "changes", d.Changes)

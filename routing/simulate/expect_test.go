@@ -105,7 +105,7 @@ func forecastDay(t *testing.T, sc Scenario, every time.Duration, o Forecast) *sc
 // shares come out somewhat high, because of those who would have waited long more give
 // up before it is known.
 func TestExpectationsComeTrue(t *testing.T) {
-	s := forecastDay(t, busyDesk(10), 30*time.Second, Forecast{Replications: 100})
+	s := forecastDay(t, busyDesk(10), time.Minute, Forecast{Replications: 60})
 	t.Log(s)
 	if s.answered < 500 {
 		t.Fatalf("only %d calls had to wait", s.answered)

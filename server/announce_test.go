@@ -1,0 +1,78 @@
+package server
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"hotline/config"
+	"hotline/routing"
+)
+
+// Two wait for the one agent, who talks. Routing is told what they have to expect by
+// the server's own look ahead, and each hears the place in the line and the time, in
+// the language of the directory, then goes on hearing music until the agent is free.
+func TestThoseWhoWaitAreToldHowTheyStand(t *testing.T) {
+	h := start(t, func(c *config.Config) {
+		c.Queues[0].Announce = config.Announce{Every: 300 * time.Millisecond, Position: true, ExpectedWait: true}
+		c.Routing.EstimateEvery = 200 * time.Millisecond
+	})
+	_, rings := h.desk("alice")
+	first := h.call()
+	agent := h.pickUp(rings)
+	h.seatIs("alice", routing.SeatTalking)
+	second := h.call()
+	h.when("an estimate", func(s *routing.State) bool {
+		e, ok := s.Expected("sales", routing.TierC)
+		return ok && e.P80 > 0
+	})
+	third := h.call()
+	h.await("the second caller's place", h.log.next("prompts=\"[position digit-1 wait-"))
+	h.await("the third caller's place", h.log.next("prompts=\"[position digit-2 wait-"))
+	agent.Hangup()
+	h.await("the end of the first call", first.Done())
+	h.pickUp(rings)
+	h.await("the third caller has moved up", h.log.next("prompts=\"[position digit-1 "))
+	second.Hangup()
+	third.Hangup()
+	h.when("closed", func(s *routing.State) bool { return len(s.Calls()) == 0 })
+	told := 0
+	for _, r := range h.finish() {
+		if e, ok := r["expected_s"].(map[string]any); ok && e["p80"].(float64) >= e["p50"].(float64) {
+			told++
+		}
+	}
+	if told == 0 {
+		t.Error("no record says what the caller had to expect")
+	}
+}
+
+func TestWaitPrompts(t *testing.T) {
+	for d, want := range map[routing.Duration]string{
+		0: "wait-1", routing.Minute: "wait-1", routing.Minute + 1: "wait-2", 4 * routing.Minute: "wait-5",
+		16 * routing.Minute: "wait-20", 31 * routing.Minute: "wait-long",
+	} {
+		if got := waitPrompt(d); got != want {
+			t.Errorf("%s: %s, want %s", d, got, want)
+		}
+	}
+	for place, want := range map[int]string{1: "position digit-1", 9: "position digit-9", 10: "place-far", 200: "place-far"} {
+		if got := strings.Join(placePrompts(place), " "); got != want {
+			t.Errorf("%d: %s, want %s", place, got, want)
+		}
+	}
+	set, err := newSettings(parse(t, t.TempDir(), nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range waitPrompts {
+		if name := waitPrompt(routing.Duration(m) * routing.Minute); !set.prompts.Has(name) {
+			t.Errorf("there is no prompt %s", name)
+		}
+	}
+	for _, name := range []string{"wait-long", "place-far", "position", "digit-1", "digit-9"} {
+		if !set.prompts.Has(name) {
+			t.Errorf("there is no prompt %s", name)
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"hotline/routing"
+	"hotline/routing/simulate"
+)
+
+const (
+	// estimateShare is the part of the time between two estimates that one may take.
+	estimateShare = 5
+	// estimateKept is how long an estimate that comes out the same isn't told again;
+	// routing believes it for longer.
+	estimateKept = 2 * time.Minute
+)
+
+// estimates is what routing was told last, by queue; its goroutine owns it.
+type estimates map[routing.QueueID]toldEstimate
+
+type toldEstimate struct {
+	tiers []routing.TierEstimate
+	at    time.Time
+}
+
+// estimateLoop looks ahead from time to time and tells routing what callers have to
+// expect.
+func (s *Server) estimateLoop() {
+	told := estimates{}
+	for {
+		every := s.settings.Load().Routing.EstimateEvery
+		wait := every
+		if every == 0 {
+			wait = estimateKept // a reload may switch it on
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-s.quit:
+			t.Stop()
+			return
+		}
+		if every > 0 {
+			s.estimate(every, told)
+		}
+	}
+}
+
+// estimate looks ahead once. It may use a share of the time until the next one.
+func (s *Server) estimate(every time.Duration, told estimates) {
+	ctx, cancel := context.WithTimeout(s.ctx, every/estimateShare)
+	defer cancel()
+	var frozen *routing.Frozen
+	if err := s.core.view(ctx, func(st *routing.State) { frozen = st.Freeze() }); err != nil {
+		s.log.Warn("nothing estimated", "error", err)
+		return
+	}
+	found, err := simulate.Expect(ctx, frozen, &s.recent, simulate.Forecast{Seed: frozen.Seq()})
+	if err != nil {
+		s.log.Error("nothing estimated", "error", err)
+		return
+	}
+	for _, ev := range found {
+		if last, ok := told[ev.Queue]; ok && slices.Equal(last.tiers, ev.Tiers) && time.Since(last.at) < estimateKept {
+			continue
+		}
+		told[ev.Queue] = toldEstimate{ev.Tiers, time.Now()}
+		s.core.post(ev)
+	}
+}
