@@ -368,6 +368,13 @@ func (l *logBook) await(t *testing.T, msg string, attrs ...string) map[string]st
 	}
 }
 
+// next is closed when another line has been logged.
+func (l *logBook) next() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.news
+}
+
 // stamp is when a line was logged.
 func stamp(t *testing.T, attrs map[string]string) time.Time {
 	t.Helper()

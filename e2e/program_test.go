@@ -101,7 +101,7 @@ func (p *program) config(agents ...string) string {
 		"[{user: nobody, password: a-long-secret, queues: [sales]}]", "["+strings.Join(list, ", ")+"]",
 		`http: {listen: "127.0.0.1:0"}`, `http: {listen: "`+p.http+`"}`,
 		"log: {level: debug}", "log: {level: debug, format: json}",
-	).Replace(baseConfig) + fmt.Sprintf("records: {dir: %s/records}\njournal: {dir: %s/journal}\n", p.dir, p.dir)
+	).Replace(baseConfig) + fmt.Sprintf("records: {dir: %q}\njournal: {dir: %q}\n", p.dir+"/records", p.dir+"/journal")
 }
 
 func (p *program) write(config string) {
