@@ -289,6 +289,9 @@ type Queue struct {
 	// Strategy says which idle agent is rung first, as in routing. Default: that
 	// of routing.
 	Strategy string `yaml:"strategy" oneof:"longest_idle|least_occupied|most_skilled|round_robin"`
+	// RingGroup is how many agents ring at once for a caller, the first ones by the
+	// strategy; who answers first has the call. 1 to 16, default 1.
+	RingGroup int `yaml:"ring_group" default:"1" min:"1" max:"16"`
 	// Skill is what the callers of this queue need. Default: none.
 	Skill string `yaml:"skill" word:"yes"`
 	// MinLevel is the level of Skill that an agent of the queue needs to be rung.

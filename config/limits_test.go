@@ -42,7 +42,7 @@ func TestPolicyOfQueues(t *testing.T) {
 		t.Error(err)
 	}
 	want := routing.QueuePolicy{
-		ID: "loans", WrapUp: 10 * routing.Second, Strategy: routing.StrategyMostSkilled,
+		ID: "loans", WrapUp: 10 * routing.Second, Strategy: routing.StrategyMostSkilled, RingGroup: 1,
 		Skill: "loans", MinLevel: 6, RelaxAfter: 30 * routing.Second,
 		Limits: routing.Limits{
 			MaxWaiting: 9, WhenFull: routing.Exit{Queue: "desk"},
@@ -53,7 +53,7 @@ func TestPolicyOfQueues(t *testing.T) {
 	if !reflect.DeepEqual(p.Queues[0], want) {
 		t.Errorf("got  %+v\nwant %+v", p.Queues[0], want)
 	}
-	if desk := (routing.QueuePolicy{ID: "desk", WrapUp: 10 * routing.Second}); !reflect.DeepEqual(p.Queues[1], desk) {
+	if desk := (routing.QueuePolicy{ID: "desk", WrapUp: 10 * routing.Second, RingGroup: 1}); !reflect.DeepEqual(p.Queues[1], desk) {
 		t.Errorf("by default %+v", p.Queues[1])
 	}
 	skills := p.Seats[0].Skills

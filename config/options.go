@@ -50,7 +50,7 @@ func (c *Config) Policy() routing.Policy {
 
 func (q *Queue) policy() routing.QueuePolicy {
 	p := routing.QueuePolicy{
-		ID: routing.QueueID(q.Name), WrapUp: micro(q.WrapUp), Strategy: q.Strategy,
+		ID: routing.QueueID(q.Name), WrapUp: micro(q.WrapUp), Strategy: q.Strategy, RingGroup: q.RingGroup,
 		Skill: q.Skill, MinLevel: q.MinLevel, RelaxAfter: micro(q.RelaxAfter),
 		Limits: routing.Limits{
 			MaxWaiting: q.MaxWaiting, WhenFull: q.WhenFull.exit(),

@@ -53,7 +53,7 @@ func (s *State) newCall() *call {
 	}
 	c := s.spare[n-1]
 	s.spare[n-1], s.spare = nil, s.spare[:n-1]
-	*c = call{facts: CallView{Offers: c.facts.Offers[:0], Moves: c.facts.Moves[:0]}}
+	*c = call{facts: CallView{Offers: c.facts.Offers[:0], Moves: c.facts.Moves[:0]}, rings: c.rings[:0]}
 	return c
 }
 
@@ -152,7 +152,9 @@ func (s *State) callEnded(node string, ev CallEnded) {
 		cause = CauseFailed // a call that is gone must not stay because of a word
 	}
 	if c.facts.Phase == PhaseOnOffer {
-		emit(s, &s.arenas.withdrawals, Withdraw{Call: ev.Call, Seat: c.seat.id, Offer: c.offer, Cause: WithdrawCallEnded})
+		for _, x := range c.rings {
+			s.withdraw(x, WithdrawCallEnded)
+		}
 	}
 	s.endCall(c, cause)
 }
@@ -189,11 +191,15 @@ func (s *State) endCall(c *call, cause string) {
 	f := &c.facts
 	f.Outcome, f.Cause, f.Ended = c.outcome(cause), cause, s.now
 	x, talked := c.seat, false
+	rung := s.rung[:0]
 	switch f.Phase {
 	case PhaseWaiting:
 		s.unlink(c)
 	case PhaseOnOffer:
-		s.closeOffer(c, OfferWithdrawn)
+		rung = append(rung, c.rings...)
+		for _, y := range rung {
+			s.closeOffer(y, OfferWithdrawn)
+		}
 		c.q.onOffer--
 	case PhaseTalking:
 		talked = true
@@ -214,6 +220,11 @@ func (s *State) endCall(c *call, cause string) {
 	}
 	f.Phase = PhaseWrapUp
 	emit(s, &s.arenas.ended, Ended{Call: c.shared(s.now)})
+	for _, y := range rung {
+		y.call = nil
+		s.update(y)
+	}
+	s.rung = rung[:0]
 	s.freeSeat(c, x, talked && cause != CauseSeatFreed)
 	if c.q != nil {
 		s.dropEmpty(c.q)

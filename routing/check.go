@@ -31,12 +31,11 @@ func (s *State) Check() error {
 		case PhaseWaiting:
 			n[0]++
 			filed += s.checkWaiting(c, bad)
-		case PhaseOnOffer, PhaseTalking:
-			if c.facts.Phase == PhaseOnOffer {
-				n[1]++
-			} else {
-				n[2]++
-			}
+		case PhaseOnOffer:
+			n[1]++
+			s.checkRings(c, bad)
+		case PhaseTalking:
+			n[2]++
 			if c.seat == nil || c.seat.call != c {
 				bad("(c) call %s is %s but its seat does not have it", id, c.facts.Phase)
 			}
@@ -45,8 +44,8 @@ func (s *State) Check() error {
 				bad("(c) call %s is in wrap-up but its seat does not have it", id)
 			}
 		}
-		if c.facts.Phase == PhaseOnOffer && c.timer.pos < 0 {
-			bad("(b) the offer of call %s has no lease", id)
+		if c.facts.Phase != PhaseOnOffer && len(c.rings) > 0 {
+			bad("(c) call %s is %s and rings", id, c.facts.Phase)
 		}
 		live[c.q] = n
 	}
@@ -56,6 +55,22 @@ func (s *State) Check() error {
 	s.checkSeats(bad)
 	s.checkQueues(live, filed, bad)
 	return errors.Join(errs...)
+}
+
+// checkRings wants a call on offer to ring where it says, at no more seats than its
+// queue's group has.
+func (s *State) checkRings(c *call, bad func(string, ...any)) {
+	if n := len(c.rings); n == 0 || n > maxRingGroup {
+		bad("(c) call %s rings at %d seats", c.facts.ID, n)
+	}
+	for i, x := range c.rings {
+		if x.call != c || x.offer.id == 0 || slices.Contains(c.rings[:i], x) {
+			bad("(c) call %s rings at seat %s, which doesn't have it", c.facts.ID, x.id)
+		}
+		if x.timer.pos < 0 {
+			bad("(b) the offer of call %s to seat %s has no lease", c.facts.ID, x.id)
+		}
+	}
 }
 
 // checkWaiting returns 1 if the call is in its queue's line.
@@ -102,7 +117,7 @@ func (s *State) checkSeats(bad func(string, ...any)) {
 			bad("(b) seat %s has two calls", x.id)
 		}
 		for _, c := range []*call{x.call, x.wrap} {
-			if c != nil && (s.calls[c.facts.ID] != c || c.seat != x) {
+			if c != nil && (s.calls[c.facts.ID] != c || c.seat != x && !slices.Contains(c.rings, x)) {
 				bad("(b) seat %s has call %s, which is not there", x.id, c.facts.ID)
 			}
 		}

@@ -103,14 +103,14 @@ func (s *State) fire(t *timer) {
 	switch {
 	case t.seat != nil && t.seat.wrap != nil:
 		s.endWrapUp(t.seat)
+	case t.seat != nil && t.seat.call != nil:
+		s.leaseOver(t.seat)
 	case t.seat != nil:
 		t.seat.resting = false
 		s.update(t.seat)
 	case t.queue != nil:
 		s.weigh(t.queue)
 		s.armHours(t.queue)
-	case t.call.facts.Phase == PhaseOnOffer:
-		s.leaseOver(t.call)
 	default:
 		s.advance(t.call)
 	}

@@ -111,7 +111,7 @@ func (s *State) whyNot(c *call, x *seat) string {
 	step := c.circle(x)
 	later := false
 	for i := range c.q.plan {
-		later = later || c.rings(i, x)
+		later = later || c.reaches(i, x)
 	}
 	short := slices.Contains(x.queues, c.q) && !c.q.fits(x)
 	switch {

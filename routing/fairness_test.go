@@ -65,7 +65,8 @@ func noSeatStarves(t *rapid.T, strategy string) {
 		do(CallArrived{Call: id})
 		do(CallQueued{Call: id, Queue: "q"})
 		if c := s.calls[id]; c.facts.Phase == PhaseOnOffer && rapid.Bool().Draw(t, "refused") {
-			do(OfferFailed{Call: id, Seat: c.seat.id, Offer: c.offer, Cause: OfferRefused})
+			x := c.rings[0]
+			do(OfferFailed{Call: id, Seat: x.id, Offer: x.offer.id, Cause: OfferRefused})
 		}
 	}
 	if err := s.Check(); err != nil {

@@ -60,6 +60,7 @@ func (s *State) Hash() uint64 {
 		h.text(string(q.id))
 		h.flags(q.removed)
 		h.text(q.strategy)
+		h.num(uint64(q.group))
 		h.text(q.skill)
 		h.num(uint64(q.minLevel))
 		h.time(Time(q.wrapUp), Time(q.relaxAfter))
@@ -158,6 +159,9 @@ func (h *hasher) seat(x *seat) {
 	h.flags(x.vip, x.registered, x.gone, x.resting, x.present, x.available, x.call != nil, x.wrap != nil)
 	h.num(uint64(x.person.misses))
 	h.num(x.lastOffer)
+	h.num(x.offer.id)
+	h.time(x.offer.at, x.offer.ringing)
+	h.flags(x.offer.answered)
 	h.num(uint64(x.busy))
 	h.time(x.idleSince, x.shown.Since)
 	if x.timer.pos >= 0 {
@@ -186,9 +190,9 @@ func (h *hasher) call(c *call) {
 		h.text(t)
 	}
 	h.time(f.Arrived, f.Answered, f.Identified, f.Queued, f.Place, f.Connected, f.Ended,
-		c.placeAt, c.reach.since, c.entered, c.aloneSince, c.offeredAt, c.ringingAt, c.heldAt)
-	h.flags(c.held, c.answered, c.seat != nil, c.timer.pos >= 0)
-	for _, n := range []uint64{uint64(f.Tier), uint64(c.reach.opened), uint64(c.reach.passed), uint64(c.reach.done), uint64(c.reach.leave), c.placeSeq, c.offer, uint64(f.Rings),
+		c.placeAt, c.reach.since, c.entered, c.aloneSince, c.heldAt)
+	h.flags(c.held, c.seat != nil, c.timer.pos >= 0)
+	for _, n := range []uint64{uint64(f.Tier), uint64(c.reach.opened), uint64(c.reach.passed), uint64(c.reach.done), uint64(c.reach.leave), c.placeSeq, uint64(f.Rings),
 		uint64(f.QueueWait), uint64(f.Talk), uint64(f.Hold)} {
 		h.num(n)
 	}
@@ -198,6 +202,10 @@ func (h *hasher) call(c *call) {
 	}
 	if c.seat != nil {
 		h.text(string(c.seat.id))
+	}
+	h.num(uint64(len(c.rings)))
+	for _, x := range c.rings {
+		h.text(string(x.id))
 	}
 	h.num(uint64(len(f.Moves)))
 	for _, m := range f.Moves {

@@ -247,6 +247,12 @@ func (s *State) tryOffer(c *call) bool {
 		return false
 	}
 	s.makeOffer(c, p.best, s.reasons(c, p.best, p.second))
+	for n := 1; n < c.q.group; n++ { // the rest of the group, as far as it is idle
+		if p = s.seatsFor(c); p.best == nil {
+			break
+		}
+		s.makeOffer(c, p.best, s.reasons(c, p.best, p.second))
+	}
 	return true
 }
 

@@ -1,9 +1,11 @@
 package routing
 
+import "slices"
+
 // lease is how long an offer lives without a word from its owner.
 func (s *State) lease() Duration { return s.policy.RingTime + s.policy.OfferLease }
 
-// makeOffer reserves the seat for the call.
+// makeOffer reserves the seat for the call, which waits or is on offer to others.
 func (s *State) makeOffer(c *call, x *seat, reasons Reasons) {
 	if s.audit != nil {
 		s.audit(c, x)
@@ -11,116 +13,131 @@ func (s *State) makeOffer(c *call, x *seat, reasons Reasons) {
 	if s.watch != nil {
 		s.watch(s.choice(c, x, reasons))
 	}
-	s.unlink(c)
+	if c.facts.Phase == PhaseWaiting {
+		s.unlink(c)
+		c.facts.Phase = PhaseOnOffer
+		c.q.onOffer++
+		c.aloneSince = 0
+	}
 	s.offers++
-	c.facts.Phase = PhaseOnOffer
-	c.q.onOffer++
-	c.seat, c.offer, c.offeredAt, c.ringingAt, c.answered = x, s.offers, s.now, 0, false
-	c.aloneSince = 0
+	c.rings = append(c.rings, x)
 	c.facts.Rings++
-	x.call = c
-	s.deadlines.set(&c.timer, s.now.Add(s.lease()))
-	emit(s, &s.arenas.offers, Offer{Call: c.facts.ID, Seat: x.id, Offer: c.offer, RingTime: s.policy.RingTime, Reasons: reasons})
+	x.call, x.offer = c, offer{id: s.offers, at: s.now}
+	s.deadlines.set(&x.timer, s.now.Add(s.lease()))
+	emit(s, &s.arenas.offers, Offer{Call: c.facts.ID, Seat: x.id, Offer: x.offer.id, RingTime: s.policy.RingTime, Reasons: reasons})
 	s.update(x)
-	x.lastOffer = c.offer
+	x.lastOffer = x.offer.id
 }
 
-// offered returns the call if it is on offer to seat by this offer; else it
+// offered returns the seat if the call is on offer to it by this offer; else it
 // counts the event.
-func (s *State) offered(node string, id CallID, at SeatID, offer uint64, kind string) *call {
+func (s *State) offered(node string, id CallID, at SeatID, offer uint64, kind string) *seat {
 	c := s.owned(node, id, kind)
 	if c == nil {
 		return nil
 	}
-	if c.facts.Phase != PhaseOnOffer || c.offer != offer || c.seat.id != at {
+	x := s.seats[at]
+	if c.facts.Phase != PhaseOnOffer || x == nil || x.call != c || x.offer.id != offer {
 		s.ignore("%s: offer %d of call %q to seat %q is not open", kind, offer, id, at)
 		return nil
 	}
-	return c
+	return x
 }
 
 func (s *State) offerRinging(node string, ev OfferRinging) {
-	c := s.offered(node, ev.Call, ev.Seat, ev.Offer, ev.Kind())
-	if c == nil {
+	x := s.offered(node, ev.Call, ev.Seat, ev.Offer, ev.Kind())
+	if x == nil {
 		return
 	}
-	if c.ringingAt != 0 || c.answered {
+	if x.offer.ringing != 0 || x.offer.answered {
 		s.ignore("offer_ringing: offer %d rings or was answered already", ev.Offer)
 		return
 	}
-	c.ringingAt = s.now
-	s.deadlines.set(&c.timer, s.now.Add(s.lease()))
-	s.update(c.seat)
+	x.offer.ringing = s.now
+	s.deadlines.set(&x.timer, s.now.Add(s.lease()))
+	s.update(x)
 }
 
 func (s *State) offerAnswered(node string, ev OfferAnswered) {
-	c := s.offered(node, ev.Call, ev.Seat, ev.Offer, ev.Kind())
-	if c == nil {
+	x := s.offered(node, ev.Call, ev.Seat, ev.Offer, ev.Kind())
+	if x == nil {
 		return
 	}
-	if c.answered {
+	if x.offer.answered {
 		s.ignore("offer_answered: offer %d was answered already", ev.Offer)
 		return
 	}
-	c.answered = true
+	x.offer.answered = true
 	// Some time is always left for the bridge, a lease of zero would forbid it.
-	s.deadlines.set(&c.timer, s.now.Add(max(s.policy.OfferLease, Second)))
+	s.deadlines.set(&x.timer, s.now.Add(max(s.policy.OfferLease, Second)))
 }
 
 func (s *State) talkStarted(node string, ev TalkStarted) {
-	c := s.offered(node, ev.Call, ev.Seat, ev.Offer, ev.Kind())
-	if c == nil {
+	x := s.offered(node, ev.Call, ev.Seat, ev.Offer, ev.Kind())
+	if x == nil {
 		return
 	}
-	s.closeOffer(c, OfferTaken)
-	s.deadlines.stop(&c.timer)
-	c.seat.person.misses = 0
+	c := x.call
+	for len(c.rings) > 1 { // the others of the group
+		i := 0
+		if c.rings[i] == x {
+			i = 1
+		}
+		s.withdraw(c.rings[i], WithdrawTaken)
+		s.dropOffer(c.rings[i], OfferWithdrawn, 0)
+	}
+	s.closeOffer(x, OfferTaken)
+	c.seat = x
+	x.person.misses = 0
 	c.q.onOffer--
 	c.q.talking++
 	f := &c.facts
 	f.Phase, f.Connected = PhaseTalking, s.now
-	f.Seat, f.Agent = c.seat.id, c.seat.person.id
+	f.Seat, f.Agent = x.id, x.person.id
 	f.QueueWait = s.now.Sub(f.Queued)
-	s.update(c.seat)
+	s.update(x)
 	emit(s, &s.arenas.connected, Connected{Call: c.shared(s.now)})
 }
 
 func (s *State) offerFailed(node string, ev OfferFailed) {
-	c := s.offered(node, ev.Call, ev.Seat, ev.Offer, ev.Kind())
-	if c == nil {
-		return
+	if x := s.offered(node, ev.Call, ev.Seat, ev.Offer, ev.Kind()); x != nil {
+		s.failOffer(x, ev.Cause)
 	}
-	s.failOffer(c, ev.Cause)
 }
 
 // leaseOver ends an offer whose owner has said nothing for too long.
-func (s *State) leaseOver(c *call) {
+func (s *State) leaseOver(x *seat) {
 	cause, why := OfferNoAnswer, WithdrawRingTime
-	if c.answered {
+	if x.offer.answered {
 		cause, why = OfferFault, WithdrawNoTalk
 	}
-	emit(s, &s.arenas.withdrawals, Withdraw{Call: c.facts.ID, Seat: c.seat.id, Offer: c.offer, Cause: why})
-	s.failOffer(c, cause)
+	s.withdraw(x, why)
+	s.failOffer(x, cause)
 }
 
-// failOffer puts the call back and lets the seat rest. Misses count in a row:
-// an agent who refuses is there, so a refusal ends the row.
-func (s *State) failOffer(c *call, cause string) {
-	x, p := c.seat, &s.policy
+// withdraw tells the owner to stop ringing x.
+func (s *State) withdraw(x *seat, why string) {
+	emit(s, &s.arenas.withdrawals, Withdraw{Call: x.call.facts.ID, Seat: x.id, Offer: x.offer.id, Cause: why})
+}
+
+// failOffer lets the seat rest, and puts the call back if it rings nowhere else.
+// Misses count in a row: an agent who refuses is there, so a refusal ends the row.
+func (s *State) failOffer(x *seat, cause string) {
+	p := &s.policy
 	x.idleSince = s.now
 	switch cause {
 	case OfferRefused:
 		x.person.misses = 0
-		s.putBack(c, cause, p.RejectDelay)
+		s.dropOffer(x, cause, p.RejectDelay)
 	case OfferBusy:
-		s.putBack(c, cause, p.BusyDelay)
+		s.dropOffer(x, cause, p.BusyDelay)
 	case OfferNoAnswer:
 		s.miss(x.person)
-		s.putBack(c, cause, p.NoAnswerDelay)
+		s.dropOffer(x, cause, p.NoAnswerDelay)
 	case OfferUnreachable:
-		s.putBack(c, cause, p.UnreachableDelay)
+		s.dropOffer(x, cause, p.UnreachableDelay)
 	default:
-		s.putBack(c, OfferFault, p.UnreachableDelay)
+		s.dropOffer(x, OfferFault, p.UnreachableDelay)
 	}
 }
 
@@ -134,22 +151,30 @@ func (s *State) miss(p *agent) {
 	}
 }
 
-// putBack ends the offer and returns the call to its old place.
-func (s *State) putBack(c *call, outcome string, rest Duration) {
-	x := c.seat
-	s.closeOffer(c, outcome)
-	c.q.onOffer--
-	c.seat, x.call = nil, nil
+// dropOffer ends the offer to x and returns the call to its old place if that was the
+// last one.
+func (s *State) dropOffer(x *seat, outcome string, rest Duration) {
+	c := x.call
+	s.closeOffer(x, outcome)
+	x.call = nil
 	s.rest(x, rest)
 	s.update(x)
-	s.link(c)
+	if len(c.rings) == 0 {
+		c.q.onOffer--
+		s.link(c)
+	}
 }
 
-// closeOffer writes down how the open offer ended.
-func (s *State) closeOffer(c *call, outcome string) {
-	o := OfferView{Offer: c.offer, Seat: c.seat.id, Agent: c.seat.person.id, At: c.offeredAt, Outcome: outcome, Took: s.now.Sub(c.offeredAt)}
-	if c.ringingAt != 0 {
-		o.Ring = s.now.Sub(c.ringingAt)
+// closeOffer writes down how the open offer to x ended.
+func (s *State) closeOffer(x *seat, outcome string) {
+	c := x.call
+	o := OfferView{Offer: x.offer.id, Seat: x.id, Agent: x.person.id, At: x.offer.at, Outcome: outcome, Took: s.now.Sub(x.offer.at)}
+	if x.offer.ringing != 0 {
+		o.Ring = s.now.Sub(x.offer.ringing)
 	}
 	c.facts.Offers = append(c.facts.Offers, o)
+	x.offer = offer{}
+	s.deadlines.stop(&x.timer)
+	i := slices.Index(c.rings, x)
+	c.rings = slices.Delete(c.rings, i, i+1)
 }

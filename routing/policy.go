@@ -80,6 +80,9 @@ type QueuePolicy struct {
 	WrapUp Duration `json:"wrap_up"`
 	// Strategy says which idle seat is rung first; empty means Policy.Strategy.
 	Strategy string `json:"strategy,omitempty"`
+	// RingGroup is how many seats ring at once for a call, the first by the strategy;
+	// who answers first has it. At most maxRingGroup; 0 and 1 ring one.
+	RingGroup int `json:"ring_group,omitempty"`
 	// Skill is what the queue's callers need; empty means none. Seats below
 	// MinLevel (0 to 10) aren't rung, until a call has waited RelaxAfter in the
 	// queue: then every seat of the queue is, the fit ones first. A RelaxAfter of
@@ -199,6 +202,9 @@ func (p *Policy) validateQueues(bad func(string, ...any)) map[QueueID]bool {
 }
 
 func (q *QueuePolicy) validateSkill(bad func(string, ...any)) {
+	if q.RingGroup < 0 || q.RingGroup > maxRingGroup {
+		bad("ring_group of queue %q is %d; use 0 to %d", q.ID, q.RingGroup, maxRingGroup)
+	}
 	if !validStrategy(q.Strategy) {
 		bad("strategy %q of queue %q is unknown", q.Strategy, q.ID)
 	}

@@ -59,7 +59,7 @@ func drawPolicy(t *rapid.T) Policy {
 }
 
 func drawQueue(t *rapid.T, id QueueID, some func(string) Duration) QueuePolicy {
-	q := QueuePolicy{ID: id, WrapUp: some("wrap-up"), Strategy: drawStrategy(t)}
+	q := QueuePolicy{ID: id, WrapUp: some("wrap-up"), Strategy: drawStrategy(t), RingGroup: max(0, rapid.IntRange(-3, 3).Draw(t, "ring group"))}
 	if rapid.Bool().Draw(t, "skilled") {
 		q.Skill = rapid.SampledFrom([]string{"k0", "k1"}).Draw(t, "skill")
 		q.MinLevel = rapid.IntRange(0, 4).Draw(t, "min level")
@@ -143,7 +143,8 @@ func drawEvent(t *rapid.T, s *State) Event {
 	seatID := SeatID(fmt.Sprintf("s%d", rapid.IntRange(0, 5).Draw(t, "seat")))
 	offer := rapid.Uint64Range(0, 9).Draw(t, "offer")
 	if c := s.calls[id]; c != nil && c.facts.Phase == PhaseOnOffer && rapid.IntRange(0, 9).Draw(t, "stale") > 0 {
-		seatID, offer = c.seat.id, c.offer
+		x := rapid.SampledFrom(c.rings).Draw(t, "who rings")
+		seatID, offer = x.id, x.offer.id
 	}
 	agentID := AgentID(rapid.SampledFrom([]string{"s", "p"}).Draw(t, "who") + string(seatID[1:]))
 	switch rapid.IntRange(0, 18).Draw(t, "kind") {

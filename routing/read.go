@@ -120,8 +120,8 @@ func (q *queue) source(i int) *queue {
 	return q
 }
 
-// rings says whether step i of c rings x at all.
-func (c *call) rings(i int, x *seat) bool {
+// reaches says whether step i of c rings x at all.
+func (c *call) reaches(i int, x *seat) bool {
 	switch c.q.plan[i].Ring {
 	case StepManager:
 		return c.facts.Manager != "" && x.person.id == c.facts.Manager
@@ -144,7 +144,7 @@ const never = maxSteps
 // circle returns the first open step of c that rings x, or never.
 func (c *call) circle(x *seat) int {
 	for i := range c.q.plan {
-		if c.reach.opened&(1<<i) != 0 && c.rings(i, x) {
+		if c.reach.opened&(1<<i) != 0 && c.reaches(i, x) {
 			return i
 		}
 	}

@@ -80,7 +80,7 @@ func (s *State) changeQueues() {
 		q.removed, q.wrapUp = false, p.WrapUp
 		q.strategy = cmp.Or(p.Strategy, s.policy.Strategy, StrategyLongestIdle)
 		q.skill, q.minLevel, q.relaxAfter, q.limits = p.Skill, p.MinLevel, p.RelaxAfter, p.Limits
-		q.own = p.Plan
+		q.own, q.group = p.Plan, p.RingGroup
 	}
 	slices.SortFunc(s.queueIDs, compareQueues)
 	for _, q := range s.queueIDs { // those that are removed, too: the policy's times count

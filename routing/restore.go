@@ -165,6 +165,7 @@ func (s *State) thawSeat(v *wireSeat, people []*agent) error {
 	x := &seat{
 		id: v.ID, person: people[v.Agent], vip: v.VIP, team: v.Team, languages: v.Languages, skills: v.Skills, busy: v.Busy, lastOffer: v.LastOffer,
 		node: v.Node, registered: v.Registered, gone: v.Gone, resting: v.Resting, restUntil: v.RestUntil, idleSince: v.IdleSince,
+		offer: offer{id: v.OfferID, at: v.OfferAt, ringing: v.OfferRinging, answered: v.OfferAnswered},
 		shown: SeatChanged{Seat: v.ID, Agent: v.ShownAgent, State: v.ShownState, Status: v.ShownStatus, Reason: v.ShownReason, Since: v.ShownSince},
 	}
 	for _, id := range v.Queues {
@@ -229,7 +230,7 @@ func (s *State) thawCall(v *wireCall) error {
 	f.Offers, f.Moves = slices.Clone(f.Offers), slices.Clone(f.Moves)
 	c := &call{
 		facts: f, band: f.Tier.Band(), reach: v.reach(), entered: v.Entered, aloneSince: v.AloneSince, placeAt: v.PlaceAt, placeSeq: v.PlaceSeq,
-		offer: v.Offer, offeredAt: v.OfferedAt, ringingAt: v.RingingAt, heldAt: v.HeldAt, held: v.Held, answered: v.Answered,
+		heldAt: v.HeldAt, held: v.Held,
 	}
 	c.timer = timer{id: string(f.ID), pos: -1, call: c}
 	if err := s.thawTimer(&c.timer, v.Timer); err != nil {
@@ -247,20 +248,60 @@ func (s *State) thawCall(v *wireCall) error {
 	if c.q != nil && f.Phase != PhaseWrapUp && c.reach.beyond(c.q.plan) {
 		return errors.New("is in a step that the plan of its queue does not have")
 	}
-	switch f.Phase {
-	case PhaseArrived, PhaseIVR, PhaseWaiting:
-		if v.Seat != "" {
-			return fmt.Errorf("is %s and has a seat", f.Phase)
-		}
-	case PhaseOnOffer, PhaseTalking, PhaseWrapUp:
-		if err := s.thawReservation(c, v.Seat); err != nil {
-			return err
-		}
-	default:
-		return fmt.Errorf("is in the phase %q, which does not exist", f.Phase)
+	if err := s.thawSeatsOf(c, v); err != nil {
+		return err
 	}
 	s.calls[f.ID] = c
 	return nil
+}
+
+// thawSeatsOf gives the call the seats that it rings at, or the one that it talks to or
+// keeps in wrap-up.
+func (s *State) thawSeatsOf(c *call, v *wireCall) error {
+	talks := c.facts.Phase == PhaseTalking || c.facts.Phase == PhaseWrapUp
+	if (v.Seat != "") != talks || (len(v.Rings) > 0) != (c.facts.Phase == PhaseOnOffer) {
+		return fmt.Errorf("is %s with the seat %q, and rings at %d", c.facts.Phase, v.Seat, len(v.Rings))
+	}
+	switch c.facts.Phase {
+	case PhaseArrived, PhaseIVR, PhaseWaiting:
+		return nil
+	case PhaseOnOffer:
+		c.q.onOffer++
+		for _, id := range v.Rings {
+			x, err := s.freeSeatOf(c, id)
+			if err != nil {
+				return err
+			}
+			if x.offer.id == 0 {
+				return fmt.Errorf("rings at seat %q, which has no offer", id)
+			}
+			x.call = c
+			c.rings = append(c.rings, x)
+		}
+		return nil
+	case PhaseTalking, PhaseWrapUp:
+		x, err := s.freeSeatOf(c, v.Seat)
+		if err != nil {
+			return err
+		}
+		c.seat = x
+		if c.facts.Phase == PhaseWrapUp {
+			x.wrap = c
+			return nil
+		}
+		x.call = c
+		c.q.talking++
+		return nil
+	}
+	return fmt.Errorf("is in the phase %q, which does not exist", c.facts.Phase)
+}
+
+func (s *State) freeSeatOf(c *call, id SeatID) (*seat, error) {
+	x := s.seats[id]
+	if x == nil || x.call != nil || x.wrap != nil {
+		return nil, fmt.Errorf("is %s at seat %q, which is not there or has another call", c.facts.Phase, id)
+	}
+	return x, nil
 }
 
 func (v *wireCall) reach() reach {
@@ -283,8 +324,23 @@ func (w *wireState) upgrade() error {
 			v.Done = uint8(v.Passed)
 		}
 		v.Step = 0
+		w.upgradeOffer(v)
 	}
 	return nil
+}
+
+// upgradeOffer gives the seat of a call on offer the offer and its deadline.
+func (w *wireState) upgradeOffer(v *wireCall) {
+	if v.Facts.Phase == PhaseOnOffer {
+		for i := range w.Seats {
+			if x := &w.Seats[i]; x.ID == v.Seat {
+				x.OfferID, x.OfferAt, x.OfferRinging, x.OfferAnswered = v.Offer, v.OfferedAt, v.RingingAt, v.Answered
+				x.Timer = v.Timer
+			}
+		}
+		v.Rings, v.Seat, v.Timer = []SeatID{v.Seat}, "", 0
+	}
+	v.Offer, v.OfferedAt, v.RingingAt, v.Answered = 0, 0, 0, false
 }
 
 // beyond says that r has steps which the plan doesn't have, or leaves by one that
@@ -292,27 +348,6 @@ func (w *wireState) upgrade() error {
 func (r *reach) beyond(plan []PlanStep) bool {
 	return (r.opened|r.passed)>>len(plan) != 0 || r.done >= doneTeam<<1 ||
 		r.leave > 0 && (int(r.leave) > len(plan) || plan[r.leave-1].Leave == nil)
-}
-
-// thawReservation gives the call the seat that it is on offer to, talks to, or
-// keeps in wrap-up.
-func (s *State) thawReservation(c *call, id SeatID) error {
-	x := s.seats[id]
-	if x == nil || x.call != nil || x.wrap != nil {
-		return fmt.Errorf("is %s at seat %q, which is not there or has another call", c.facts.Phase, id)
-	}
-	c.seat = x
-	switch c.facts.Phase {
-	case PhaseWrapUp:
-		x.wrap = c
-		return nil
-	case PhaseTalking:
-		c.q.talking++
-	default:
-		c.q.onOffer++
-	}
-	x.call = c
-	return nil
 }
 
 // thawLists rebuilds what follows from the rest: the idle seats, the teams and

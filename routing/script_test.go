@@ -172,6 +172,8 @@ func (p *player) queue(id string, opts map[string]string) routing.QueuePolicy {
 			q.WrapUp = p.span(v)
 		case "strategy":
 			q.Strategy = v
+		case "ring_group":
+			q.RingGroup = p.num(v)
 		case "skill":
 			name, level, _ := strings.Cut(v, ":")
 			q.Skill, q.MinLevel = name, p.num(level)

@@ -10,7 +10,7 @@ func (x *seat) state() SeatState {
 	switch {
 	case x.call != nil && x.call.facts.Phase == PhaseTalking:
 		return SeatTalking
-	case x.call != nil && x.call.ringingAt != 0:
+	case x.call != nil && x.offer.ringing != 0:
 		return SeatRinging
 	case x.call != nil:
 		return SeatOffered
@@ -206,9 +206,8 @@ func (s *State) seatFreed(ev SeatFreed) {
 		emit(s, &s.arenas.disconnects, Disconnect{Call: x.call.facts.ID, Cause: CauseSeatFreed})
 		s.endCall(x.call, CauseSeatFreed)
 	case x.call != nil:
-		c := x.call
-		emit(s, &s.arenas.withdrawals, Withdraw{Call: c.facts.ID, Seat: x.id, Offer: c.offer, Cause: WithdrawSeatFreed})
-		s.putBack(c, OfferWithdrawn, 0)
+		s.withdraw(x, WithdrawSeatFreed)
+		s.dropOffer(x, OfferWithdrawn, 0)
 	case x.resting:
 		s.endRest(x)
 		s.update(x)

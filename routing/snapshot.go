@@ -81,7 +81,12 @@ type wireSeat struct {
 	Busy       Duration  `json:"busy,omitempty"`
 	LastOffer  uint64    `json:"last_offer,omitempty"`
 	Timer      Time      `json:"timer,omitempty"` // zero when off
-	ShownState SeatState `json:"shown_state"`
+	// Offer is open while OfferID isn't zero.
+	OfferID       uint64    `json:"offer_id,omitempty"`
+	OfferAt       Time      `json:"offer_at,omitempty"`
+	OfferRinging  Time      `json:"offer_ringing,omitempty"`
+	OfferAnswered bool      `json:"offer_answered,omitempty"`
+	ShownState    SeatState `json:"shown_state"`
 	// ShownAgent and the next ones are what the last SeatChanged said.
 	ShownAgent  AgentID `json:"shown_agent"`
 	ShownStatus Status  `json:"shown_status"`
@@ -101,17 +106,19 @@ type wireCall struct {
 	Since   Time   `json:"since,omitempty"`
 	Entered Time   `json:"entered,omitempty"`
 	// AloneSince is since when nobody is there for the call, where that counts.
-	AloneSince Time   `json:"alone_since,omitempty"`
-	Seat       SeatID `json:"seat,omitempty"`
-	PlaceAt    Time   `json:"place_at,omitempty"`
-	PlaceSeq   uint64 `json:"place_seq,omitempty"`
-	Offer      uint64 `json:"offer,omitempty"`
-	OfferedAt  Time   `json:"offered_at,omitempty"`
-	RingingAt  Time   `json:"ringing_at,omitempty"`
-	HeldAt     Time   `json:"held_at,omitempty"`
-	Held       bool   `json:"held,omitempty"`
-	Answered   bool   `json:"answered,omitempty"`
-	Timer      Time   `json:"timer,omitempty"` // zero when off
+	AloneSince Time     `json:"alone_since,omitempty"`
+	Seat       SeatID   `json:"seat,omitempty"`  // talking or in wrap-up
+	Rings      []SeatID `json:"rings,omitempty"` // on offer to, in the order of the offers
+	PlaceAt    Time     `json:"place_at,omitempty"`
+	PlaceSeq   uint64   `json:"place_seq,omitempty"`
+	HeldAt     Time     `json:"held_at,omitempty"`
+	Held       bool     `json:"held,omitempty"`
+	Timer      Time     `json:"timer,omitempty"` // zero when off
+	// The offer stood with the call, and in Seat, in version 1.
+	Offer     uint64 `json:"offer,omitempty"`
+	OfferedAt Time   `json:"offered_at,omitempty"`
+	RingingAt Time   `json:"ringing_at,omitempty"`
+	Answered  bool   `json:"answered,omitempty"`
 }
 
 // Snapshot returns everything that influences later decisions, as readable,
@@ -190,7 +197,7 @@ func (s *State) freezeAgents(w *wireState) map[*agent]int {
 
 func (q *queue) freeze() wireQueue {
 	return wireQueue{
-		QueuePolicy: QueuePolicy{ID: q.id, WrapUp: q.wrapUp, Strategy: q.strategy, Skill: q.skill, MinLevel: q.minLevel, RelaxAfter: q.relaxAfter, Plan: q.own, Limits: q.limits},
+		QueuePolicy: QueuePolicy{ID: q.id, WrapUp: q.wrapUp, Strategy: q.strategy, RingGroup: q.group, Skill: q.skill, MinLevel: q.minLevel, RelaxAfter: q.relaxAfter, Plan: q.own, Limits: q.limits},
 		Removed:     q.removed, Totals: q.totals, Estimates: q.wireEstimates(), EstimatedAt: q.estimatedAt,
 	}
 }
@@ -206,7 +213,7 @@ func (q *queue) wireEstimates() (out []TierEstimate) {
 
 func (w *wireQueue) thaw() *queue {
 	q := newQueue(w.ID)
-	q.wrapUp, q.strategy, q.skill, q.minLevel = w.WrapUp, w.Strategy, w.Skill, w.MinLevel
+	q.wrapUp, q.strategy, q.group, q.skill, q.minLevel = w.WrapUp, w.Strategy, w.RingGroup, w.Skill, w.MinLevel
 	q.relaxAfter, q.own, q.limits = w.RelaxAfter, w.Plan, w.Limits
 	q.removed, q.totals = w.Removed, w.Totals
 	q.setEstimates(w.Estimates, w.EstimatedAt)
@@ -218,6 +225,7 @@ func (x *seat) freeze(agent int) wireSeat {
 		ID: x.id, Agent: agent, VIP: x.vip, Team: x.team, Languages: x.languages, Skills: x.skills, Busy: x.busy, LastOffer: x.lastOffer,
 		Node: x.node, Registered: x.registered, Gone: x.gone, Resting: x.resting,
 		RestUntil: x.restUntil, IdleSince: x.idleSince, Timer: x.timer.on(),
+		OfferID: x.offer.id, OfferAt: x.offer.at, OfferRinging: x.offer.ringing, OfferAnswered: x.offer.answered,
 		ShownState: x.shown.State, ShownAgent: x.shown.Agent, ShownStatus: x.shown.Status,
 		ShownReason: x.shown.Reason, ShownSince: x.shown.Since,
 	}
@@ -230,8 +238,10 @@ func (x *seat) freeze(agent int) wireSeat {
 func (c *call) freeze() wireCall {
 	w := wireCall{
 		Facts: c.facts.Clone(), Opened: c.reach.opened, Passed: c.reach.passed, Done: c.reach.done, Leave: c.reach.leave, Since: c.reach.since, Entered: c.entered, AloneSince: c.aloneSince, PlaceAt: c.placeAt, PlaceSeq: c.placeSeq,
-		Offer: c.offer, OfferedAt: c.offeredAt, RingingAt: c.ringingAt, HeldAt: c.heldAt, Held: c.held,
-		Answered: c.answered, Timer: c.timer.on(),
+		HeldAt: c.heldAt, Held: c.held, Timer: c.timer.on(),
+	}
+	for _, x := range c.rings {
+		w.Rings = append(w.Rings, x.id)
 	}
 	if c.seat != nil {
 		w.Seat = c.seat.id

@@ -21,22 +21,22 @@ var kept = map[reflect.Type]map[string]string{
 		"targets": "of the policy", "seatList": "the seats in order", "queueIDs": "the queues in order",
 		"idle": "the available seats", "states": "counts the seats", "byManager": "the waiting calls", "byTeam": "the waiting calls",
 		"favoured": "counts the waiting calls", "teams": "the seats", "deadlines": "the timers",
-		"everything": "false after each Apply", "freed": "empty after each Apply", "callsDirty": "empty after each Apply", "turned": "empty after each Apply", "overdue": "empty after each Apply",
+		"everything": "false after each Apply", "freed": "empty after each Apply", "callsDirty": "empty after each Apply", "turned": "empty after each Apply", "overdue": "empty after each Apply", "rung": "scratch",
 		"cursors": "scratch", "decisions": "given out", "arenas": "given out", "closed": "scratch", "spare": "scratch", "audit": "for tests", "watch": "for explaining",
 	},
 	reflect.TypeFor[call](): {
-		"facts": "", "q": "", "reach": "", "member": "in the queue", "inLine": "of reach", "seat": "", "placeAt": "", "placeSeq": "", "offer": "",
-		"offeredAt": "", "ringingAt": "", "heldAt": "", "held": "", "answered": "", "entered": "", "aloneSince": "", "timer": "", "band": "of the tier",
+		"facts": "", "q": "", "reach": "", "member": "in the queue", "inLine": "of reach", "seat": "", "rings": "", "placeAt": "", "placeSeq": "",
+		"heldAt": "", "held": "", "entered": "", "aloneSince": "", "timer": "", "band": "of the tier",
 	},
 	reflect.TypeFor[seat](): {
 		"id": "", "person": "", "vip": "", "team": "", "queues": "", "languages": "", "node": "", "registered": "", "gone": "",
-		"resting": "", "restUntil": "", "idleSince": "", "skills": "", "busy": "", "lastOffer": "", "timer": "", "shown": "",
+		"resting": "", "restUntil": "", "idleSince": "", "skills": "", "busy": "", "lastOffer": "", "timer": "", "shown": "", "offer": "",
 		"call": "the call has its seat", "wrap": "the call has its seat",
 		"present": "of registered, gone and status", "available": "of present, call, wrap and resting", "category": "of the same",
 	},
 	reflect.TypeFor[agent](): {"id": "", "status": "", "reason": "", "misses": "", "seat": ""},
 	reflect.TypeFor[queue](): {
-		"id": "", "wrapUp": "", "strategy": "", "skill": "", "minLevel": "", "relaxAfter": "", "limits": "", "own": "", "estimates": "", "estimatedAt": "", "plan": "of own and the policy", "of": "of plan", "holds": "of plan and the counts", "weighs": "of plan", "waits": "of plan", "timer": "of plan and the time", "guests": "the waiting calls", "members": "the waiting calls", "presentVIP": "counts the seats", "removed": "", "totals": "",
+		"id": "", "wrapUp": "", "strategy": "", "group": "", "skill": "", "minLevel": "", "relaxAfter": "", "limits": "", "own": "", "estimates": "", "estimatedAt": "", "plan": "of own and the policy", "of": "of plan", "holds": "of plan and the counts", "weighs": "of plan", "waits": "of plan", "timer": "of plan and the time", "guests": "the waiting calls", "members": "the waiting calls", "presentVIP": "counts the seats", "removed": "", "totals": "",
 		"lines": "the waiting calls", "idleVIP": "the available seats", "idleOrdinary": "the available seats",
 		"waiting": "counts the calls", "onOffer": "counts the calls", "talking": "counts the calls", "present": "counts the seats",
 	},
@@ -120,7 +120,7 @@ func (tw *twins) same(path string, a, b reflect.Value) error {
 }
 
 // passing holds fields whose value doesn't matter between two entries.
-var passing = map[string]bool{"index[hotline/routing.AgentID].spare": true, "index[string].spare": true, "State.decisions": true, "State.cursors": true, "State.arenas": true, "State.closed": true, "queue.members": true, "call.member": true, "State.spare": true, "State.audit": true, "State.watch": true,
+var passing = map[string]bool{"index[hotline/routing.AgentID].spare": true, "index[string].spare": true, "State.decisions": true, "State.cursors": true, "State.arenas": true, "State.closed": true, "State.rung": true, "queue.members": true, "call.member": true, "State.spare": true, "State.audit": true, "State.watch": true,
 	"timer.pos": true, "timer.at": true}
 
 func (tw *twins) sameStruct(path string, a, b reflect.Value) error {

@@ -39,6 +39,7 @@ type State struct {
 	freed      []*seat // seats that came free
 	callsDirty []*call // calls that came or widened their circle
 
+	rung    []*seat  // scratch
 	turned  []*queue // whose calls are to be read again
 	overdue []*call  // whose time to wait is over
 
@@ -66,18 +67,23 @@ type call struct {
 	entered Time
 	// aloneSince is since when nobody is there for it, where that counts.
 	aloneSince Time
-	seat       *seat // on offer, talking or wrapping up
+	seat       *seat   // talking or wrapping up
+	rings      []*seat // on offer to, in the order of the offers
 
 	placeAt  Time
 	placeSeq uint64
 
-	offer     uint64
-	offeredAt Time
-	ringingAt Time
-	heldAt    Time
-	held      bool
-	answered  bool // by the agent, not yet bridged
-	timer     timer
+	heldAt Time
+	held   bool
+	timer  timer // of the plan and the queue's limits, while it waits
+}
+
+// offer is a call on offer to a seat.
+type offer struct {
+	id       uint64
+	at       Time
+	ringing  Time // since when the phone rings; zero is not yet
+	answered bool // by the agent, not yet bridged
 }
 
 // seat is an agent's place to be rung.
@@ -99,8 +105,9 @@ type seat struct {
 	busy       Duration // in calls and wrap-ups since it registered
 	lastOffer  uint64   // its latest offer's number
 	call       *call    // on offer or talking
+	offer      offer    // open, while the call is on offer
 	wrap       *call    // in wrap-up
-	timer      timer
+	timer      timer    // of the offer, the wrap-up or the rest
 
 	present   bool // registered, ready, not gone
 	available bool // present, nothing to do, not resting
@@ -124,6 +131,7 @@ type queue struct {
 	id       QueueID
 	wrapUp   Duration
 	strategy string
+	group    int // seats that ring at once; 0 is 1
 	skill    string
 	minLevel int
 	// relaxAfter makes a step of the plan, which is the policy's unless own is given.

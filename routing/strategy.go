@@ -18,6 +18,9 @@ const (
 	StrategyRoundRobin = "round_robin"
 )
 
+// maxRingGroup is how many seats ring at once for one call at most.
+const maxRingGroup = 16
+
 // maxLevel is the highest level of a skill; the lowest is 1.
 const maxLevel = 10
 

@@ -254,4 +254,5 @@ const (
 	WithdrawRingTime  = "ring_time"  // the lease ended without an answer
 	WithdrawNoTalk    = "no_talk"    // answered, but the legs were never bridged within the lease
 	WithdrawSeatFreed = "seat_freed" // ops freed the seat
+	WithdrawTaken     = "taken"      // another agent of the ring group was faster
 )

@@ -235,7 +235,7 @@ func (x *seat) view() SeatView {
 	case x.call != nil:
 		v.Call = x.call.facts.ID
 		if x.call.facts.Phase == PhaseOnOffer {
-			v.Offer = x.call.offer
+			v.Offer = x.offer.id
 		}
 	case x.wrap != nil:
 		v.Call = x.wrap.facts.ID

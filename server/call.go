@@ -27,12 +27,16 @@ type call struct {
 	audio *media.Leg // the caller's; nil before accept
 
 	decisions <-chan routing.Decision
-	customer  customers.Customer
-	known     bool // the directory knows the caller
-	language  string
-	queue     routing.QueueID
-	cause     string
-	heard     figures
+	// ringings are the seats that ring now, by the number of the offer; rungs is what
+	// happens to them.
+	ringings map[uint64]*ringing
+	rungs    chan rung
+	customer customers.Customer
+	known    bool // the directory knows the caller
+	language string
+	queue    routing.QueueID
+	cause    string
+	heard    figures
 }
 
 // figures are the media figures of a call for its record.
@@ -218,8 +222,7 @@ func (c *call) wait() {
 	c.playMusic()
 	a := c.announce()
 	defer a.stop()
-	var r *ringing
-	defer func() { r.withdraw() }()
+	defer c.withdrawAll()
 	for {
 		select {
 		case <-c.a.Done():
@@ -234,12 +237,10 @@ func (c *call) wait() {
 		case d := <-c.decisions:
 			switch d := d.(type) {
 			case *routing.Offer:
-				r.withdraw()
-				r = c.ring(*d)
+				c.ring(*d)
 			case *routing.Withdraw:
-				if r != nil && r.offer.Offer == d.Offer {
+				if r := c.ringings[d.Offer]; r != nil {
 					r.withdraw()
-					r = nil
 				}
 			case *routing.Overflow:
 				if d.To == "" {
@@ -256,20 +257,35 @@ func (c *call) wait() {
 			a.tell()
 		case <-a.told():
 			a.next()
-		case <-r.ringingNow():
-			r.rang()
-		case <-r.tooLong():
-			r.withdraw()
-			r.failed(routing.OfferNoAnswer)
-			r = nil
-		case <-r.decided():
-			b := r.outcome()
-			r, a.now = nil, nil
-			if b != nil && c.talk(b) {
+		case r := <-c.rungs:
+			if c.rung(r, a) {
 				return
 			}
 		}
 	}
+}
+
+// rung follows what an agent's phone does; true when the call is over.
+func (c *call) rung(r rung, a *announcing) (over bool) {
+	if c.ringings[r.offer.Offer] != r.ringing {
+		return false // withdrawn meanwhile
+	}
+	switch r.what {
+	case rang:
+		r.rings()
+	case tooLong:
+		r.withdraw()
+		r.failed(routing.OfferNoAnswer)
+	case decided:
+		if b := r.outcome(); b != nil {
+			a.now = nil
+			if c.talk(b) {
+				return true
+			}
+			c.playMusic()
+		}
+	}
+	return false
 }
 
 func (c *call) playMusic() {

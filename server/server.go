@@ -230,7 +230,7 @@ func (s *Server) incoming(leg *sip.Leg) {
 	}
 	s.active.Add(1)
 	id := s.numbers.next()
-	c := &call{s: s, id: id, a: leg, cfg: s.settings.Load(),
+	c := &call{s: s, id: id, a: leg, cfg: s.settings.Load(), ringings: map[uint64]*ringing{}, rungs: make(chan rung),
 		log: s.log.With("call", id, "sip_call_id", leg.CallID())}
 	defer func() {
 		s.active.Add(-1)

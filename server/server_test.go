@@ -522,3 +522,36 @@ func TestStartFailsCleanly(t *testing.T) {
 		t.Error("two servers on one port")
 	}
 }
+
+// Two phones ring for one caller; the one that answers has the call and the other one
+// stops, free for the next. When both refuse, and again, the caller waits on.
+func TestRingGroup(t *testing.T) {
+	h := start(t, func(c *config.Config) { c.Queues[0].RingGroup = 2 })
+	_, alice := h.desk("alice")
+	_, bob := h.desk("bob")
+	caller := h.call()
+	a, b := h.ring(alice), h.ring(bob)
+	a.Refuse(486)
+	b.Refuse(486)
+	a, b = h.ring(alice), h.ring(bob)
+	agent, err := b.Answer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.await("the other phone stops", a.Gone())
+	h.seatIs("bob", routing.SeatTalking)
+	h.seatIs("alice", routing.SeatIdle)
+	second := h.call()
+	other := h.pickUp(alice)
+	h.seatIs("alice", routing.SeatTalking)
+	agent.Hangup()
+	h.await("the end of the first call", caller.Done())
+	other.Hangup()
+	h.await("the end of the second call", second.Done())
+	h.when("closed", func(s *routing.State) bool { return len(s.Calls()) == 0 })
+	for _, r := range h.finish() {
+		if r["outcome"] != "answered" {
+			t.Errorf("record %v", r)
+		}
+	}
+}

@@ -8,44 +8,57 @@ import (
 	"hotline/sip"
 )
 
-// ringing is an offer being carried out: the seat's phones ring. A nil *ringing
-// is no offer; its channels never fire.
+// ringing is an offer being carried out: the seat's phones ring.
 type ringing struct {
-	c     *call
-	offer routing.Offer
-	dial  *sip.Dialing
-	audio *media.Leg
-	limit *time.Timer
-	heard bool // OfferRinging was reported
+	c       *call
+	offer   routing.Offer
+	dial    *sip.Dialing
+	audio   *media.Leg
+	stopped chan struct{}
 }
+
+// rung is what happens to a ringing.
+type rung struct {
+	*ringing
+	what rungWhat
+}
+
+type rungWhat uint8
+
+const (
+	rang    rungWhat = iota // the phone rings
+	tooLong                 // nobody has answered within the ring time
+	decided                 // the phone has answered, refused or failed
+)
 
 // failPause is how long an offer that couldn't even begin stays open. Without it
 // a fault that lasts (no free port) and a rest of 0 make routing and this call
 // spin.
 const failPause = time.Second
 
-// ring dials the seat. When that can't even begin, the offer fails after
-// failPause.
-func (c *call) ring(o routing.Offer) *ringing {
-	r := &ringing{c: c, offer: o, limit: time.NewTimer(std(o.RingTime))}
-	fail := func(cause string, err error) *ringing {
+// ring dials the seat; c.rungs hears what comes of it. When that can't even begin,
+// the offer fails after failPause.
+func (c *call) ring(o routing.Offer) {
+	r := &ringing{c: c, offer: o, stopped: make(chan struct{})}
+	fail := func(cause string, err error) {
 		c.log.Warn("seat can't be rung", "seat", o.Seat, "error", err)
-		r.limit.Stop()
 		time.AfterFunc(failPause, func() { r.failed(cause) })
-		return nil
 	}
 	contacts := c.s.sip.Contacts(string(o.Seat))
 	if len(contacts) == 0 {
-		return fail(routing.OfferUnreachable, errNotRegistered)
+		fail(routing.OfferUnreachable, errNotRegistered)
+		return
 	}
 	leg, err := c.s.media.NewLeg(string(c.id) + "/" + string(o.Seat))
 	if err != nil {
-		return fail(routing.OfferFault, err)
+		fail(routing.OfferFault, err)
+		return
 	}
 	sdp, err := leg.Offer()
 	if err != nil {
 		_ = leg.Close()
-		return fail(routing.OfferFault, err)
+		fail(routing.OfferFault, err)
+		return
 	}
 	r.audio = leg
 	c.log.Info("offer", "seat", o.Seat, "offer", o.Offer, "rule", o.Reasons.Rule, "waited_ms", o.Reasons.Waited/routing.Millisecond, "phones", len(contacts))
@@ -58,7 +71,41 @@ func (c *call) ring(o routing.Offer) *ringing {
 			"X-Hotline-Language", c.language,
 		},
 	})
-	return r
+	c.ringings[o.Offer] = r
+	go r.watch()
+}
+
+// watch tells the call what happens, until the ringing is decided or stopped.
+func (r *ringing) watch() {
+	limit := time.NewTimer(std(r.offer.RingTime))
+	defer limit.Stop()
+	tell := func(what rungWhat) bool {
+		select {
+		case r.c.rungs <- rung{r, what}:
+			return true
+		case <-r.stopped:
+			return false
+		}
+	}
+	sounds := r.dial.Ringing()
+	for {
+		select {
+		case <-sounds:
+			sounds = nil // once
+			limit.Reset(std(r.offer.RingTime))
+			if !tell(rang) {
+				return
+			}
+		case <-limit.C:
+			tell(tooLong)
+			return
+		case <-r.dial.Done():
+			tell(decided)
+			return
+		case <-r.stopped:
+			return
+		}
+	}
 }
 
 // card is what the agent's phone shows as the caller's name: the tier first.
@@ -77,31 +124,8 @@ func (c *call) shownNumber() string {
 	return "anonymous"
 }
 
-func (r *ringing) ringingNow() <-chan struct{} {
-	if r == nil || r.heard {
-		return nil
-	}
-	return r.dial.Ringing()
-}
-
-func (r *ringing) decided() <-chan struct{} {
-	if r == nil {
-		return nil
-	}
-	return r.dial.Done()
-}
-
-func (r *ringing) tooLong() <-chan time.Time {
-	if r == nil {
-		return nil
-	}
-	return r.limit.C
-}
-
-// rang reports that the phone rings; the ring time starts anew.
-func (r *ringing) rang() {
-	r.heard = true
-	r.limit.Reset(std(r.offer.RingTime))
+// rings reports that the phone rings.
+func (r *ringing) rings() {
 	r.c.s.core.post(routing.OfferRinging{Call: r.offer.Call, Seat: r.offer.Seat, Offer: r.offer.Offer})
 }
 
@@ -111,16 +135,26 @@ func (r *ringing) failed(cause string) {
 	r.c.s.core.post(routing.OfferFailed{Call: r.offer.Call, Seat: r.offer.Seat, Offer: r.offer.Offer, Cause: cause})
 }
 
+// stop ends the ringing for the call; what the phones do is left alone.
+func (r *ringing) stop() {
+	close(r.stopped)
+	delete(r.c.ringings, r.offer.Offer)
+}
+
 // withdraw stops the phones, or hangs up the one that has just answered.
 func (r *ringing) withdraw() {
-	if r == nil || r.dial == nil {
-		return
-	}
-	r.limit.Stop()
+	r.stop()
 	if leg := r.dial.Cancel(); leg != nil {
 		leg.Hangup()
 	}
 	r.dropAudio()
+}
+
+// withdrawAll stops every phone that rings for the call.
+func (c *call) withdrawAll() {
+	for _, r := range c.ringings { // each on its own
+		r.withdraw()
+	}
 }
 
 func (r *ringing) dropAudio() {
@@ -133,7 +167,7 @@ func (r *ringing) dropAudio() {
 // outcome is the agent's leg, or nil when the offer failed; then that has been
 // reported.
 func (r *ringing) outcome() *agentLeg {
-	r.limit.Stop()
+	r.stop()
 	out := r.dial.Outcome()
 	if out.Leg == nil {
 		r.dropAudio()
@@ -204,9 +238,9 @@ func (c *call) talk(b *agentLeg) (over bool) {
 	if !c.s.core.startTalk(routing.TalkStarted{Call: c.id, Seat: b.offer.Seat, Offer: b.offer.Offer}) {
 		c.log.Warn("offer withdrawn as the agent picked up; the caller waits on", "seat", b.offer.Seat, "offer", b.offer.Offer)
 		media.Unbridge(c.audio, b.audio)
-		c.playMusic()
 		return false
 	}
+	c.withdrawAll() // the others of a ring group, as routing has done
 	c.log.Info("talk started", "seat", b.offer.Seat, "agent_sip_call_id", b.leg.CallID())
 	onHold := false
 	for {

@@ -142,10 +142,10 @@ func spread(waits []float64, middle float64) float64 {
 // takeOver makes callers of the calls that are there. Calls that are still in the
 // IVR are left alone: they count among those to come.
 func (r *replication) takeOver(m *model, rng *rand.Rand) {
-	seats := map[routing.CallID]routing.SeatView{}
+	rings := map[routing.CallID][]routing.SeatView{}
 	for _, x := range r.state.Seats() {
-		if x.Call != "" {
-			seats[x.Call] = x
+		if x.Offer != 0 {
+			rings[x.Call] = append(rings[x.Call], x)
 		}
 	}
 	for _, v := range r.state.Calls() {
@@ -165,11 +165,10 @@ func (r *replication) takeOver(m *model, rng *rand.Rand) {
 				r.push(event{at: r.now.Add(span(left)), kind: gives, call: i, gen: c.gen})
 			}
 		}
-		if v.Phase == routing.PhaseOnOffer {
-			x := seats[v.ID]
+		for _, x := range rings[v.ID] {
 			rung := float64(r.now.Sub(x.Since)) / second
 			o := m.offers[rng.IntN(len(m.offers))]
-			c.seat, c.offer, c.fails = x.ID, x.Offer, o.Cause
+			c.rings = append(c.rings, phone{x.ID, x.Offer, o.Cause})
 			r.push(event{at: r.now.Add(span(max(0, o.Took-rung))), kind: answers, call: i, gen: x.Offer})
 		}
 		r.calls = append(r.calls, c)

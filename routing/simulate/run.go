@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -48,12 +49,18 @@ type caller struct {
 	gen     uint64  // tells events of an earlier use of this slot
 	talking bool
 	live    bool
-	counted bool // arrived after the warm-up
-	seat    routing.SeatID
-	offer   uint64 // on offer to seat; 0 when not
-	fails   string // why the agent won't answer it; empty when the agent will
-	node    string // that owns the call
-	probe   int    // for a look ahead: the number of its queue, from 1
+	counted bool    // arrived after the warm-up
+	rings   []phone // on offer to
+	taken   bool    // an agent has answered
+	node    string  // that owns the call
+	probe   int     // for a look ahead: the number of its queue, from 1
+}
+
+// phone rings for a caller.
+type phone struct {
+	seat  routing.SeatID
+	offer uint64
+	fails string // why the agent won't answer; empty when the agent will
 }
 
 // replication is one run in virtual time.
@@ -195,8 +202,8 @@ func (r *replication) happen(e event) {
 		c := &r.calls[e.call]
 		switch {
 		case e.kind == answers:
-			if c.live && c.offer == e.gen {
-				r.answer(c)
+			if i := c.ringing(e.gen); c.live && i >= 0 {
+				r.answer(c, c.rings[i])
 			}
 		case c.live && c.gen == e.gen && (e.kind == leaves || !c.talking):
 			r.apply(c.node, routing.CallEnded{Call: c.id, Cause: routing.CauseCallerHungUp})
@@ -290,7 +297,7 @@ func (r *replication) enter(class int, service, patience float64) {
 	}
 	c := &r.calls[i]
 	r.n++
-	*c = caller{id: routing.CallID(strconv.FormatUint(r.n, 36)), class: class, file: r.file, service: service, gen: c.gen + 1, node: node,
+	*c = caller{rings: c.rings[:0], id: routing.CallID(strconv.FormatUint(r.n, 36)), class: class, file: r.file, service: service, gen: c.gen + 1, node: node,
 		live: true, counted: r.now >= at(r.sc.WarmUp)}
 	r.byID[c.id] = i
 	k := &r.sc.Classes[class]
@@ -352,7 +359,7 @@ func (r *replication) decided(d routing.Decision) {
 	case *routing.Offer:
 		r.queue = append(r.queue, deed{what: ring, call: d.Call, seat: d.Seat, offer: d.Offer})
 	case *routing.Withdraw:
-		r.queue = append(r.queue, deed{what: unring, call: d.Call})
+		r.queue = append(r.queue, deed{what: unring, call: d.Call, offer: d.Offer})
 	case *routing.Connected:
 		r.queue = append(r.queue, deed{what: talk, call: d.Call.ID, wait: float64(d.Call.QueueWait) / second})
 	case *routing.Ended:
@@ -381,9 +388,9 @@ func (r *replication) follow(d deed) {
 	case ring:
 		r.rung(i, d)
 	case unring:
-		c.offer = 0
+		c.unring(d.offer)
 	case talk:
-		c.talking, c.offer = true, 0
+		c.talking, c.rings = true, c.rings[:0]
 		r.area.wait--
 		if c.counted {
 			r.out.classes[c.class].answered(d.wait)
@@ -398,7 +405,10 @@ func (r *replication) follow(d deed) {
 // rung lets the agent answer or not, now or after some ringing.
 func (r *replication) rung(i int, d deed) {
 	c := &r.calls[i]
-	c.seat, c.offer, c.fails = d.seat, d.offer, ""
+	if c.taken {
+		return // another of the ring group was faster, at this very instant
+	}
+	p := phone{seat: d.seat, offer: d.offer}
 	var after float64
 	switch {
 	case c.probe > 0: // it has its answer
@@ -408,23 +418,37 @@ func (r *replication) rung(i int, d deed) {
 		return
 	case len(r.sc.Offers) > 0:
 		o := r.sc.Offers[r.ring.IntN(len(r.sc.Offers))]
-		after, c.fails = o.Took, o.Cause
+		after, p.fails = o.Took, o.Cause
 	case r.sc.Ring == nil:
-		r.answer(c)
+		r.answer(c, p)
 		return
 	default:
 		after = r.sc.Ring.Draw(r.ring)
 	}
+	c.rings = append(c.rings, p)
 	r.push(event{at: r.now.Add(span(after)), kind: answers, call: i, gen: d.offer})
 }
 
-// answer ends the ringing of c.
-func (r *replication) answer(c *caller) {
-	if c.fails != "" {
-		r.apply(c.node, routing.OfferFailed{Call: c.id, Seat: c.seat, Offer: c.offer, Cause: c.fails})
+// ringing is the index in c.rings of an offer, -1 when it is over.
+func (c *caller) ringing(offer uint64) int {
+	return slices.IndexFunc(c.rings, func(p phone) bool { return p.offer == offer })
+}
+
+func (c *caller) unring(offer uint64) {
+	if i := c.ringing(offer); i >= 0 {
+		c.rings = slices.Delete(c.rings, i, i+1)
+	}
+}
+
+// answer ends the ringing of a phone for c.
+func (r *replication) answer(c *caller, p phone) {
+	c.unring(p.offer)
+	if p.fails != "" {
+		r.apply(c.node, routing.OfferFailed{Call: c.id, Seat: p.seat, Offer: p.offer, Cause: p.fails})
 		return
 	}
-	r.apply(c.node, routing.TalkStarted{Call: c.id, Seat: c.seat, Offer: c.offer})
+	c.taken = true
+	r.apply(c.node, routing.TalkStarted{Call: c.id, Seat: p.seat, Offer: p.offer})
 }
 
 func (r *replication) ended(i int, d deed) {
