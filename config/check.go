@@ -209,6 +209,7 @@ func (c *checker) queues() {
 		if whole && !c.bad[at] && !served[q.Name] {
 			c.wrong(at, "add it to the queues of an agent", "nobody serves queue %s", q.Name)
 		}
+		c.extension(i, &q)
 		c.skill(i, &q, whole)
 		c.exits(i, &q)
 		c.plan(i, &q)
@@ -218,6 +219,20 @@ func (c *checker) queues() {
 	}
 	if _, err := time.LoadLocation(c.cfg.Routing.TimeZone); err != nil && !c.bad["routing.time_zone"] {
 		c.wrong("routing.time_zone", "use a name such as Asia/Shanghai, or Local", "time zone %s doesn't exist", quote(c.cfg.Routing.TimeZone))
+	}
+}
+
+// extension tells of a time that is written down and never given.
+func (c *checker) extension(i int, q *Queue) {
+	at := index("queues", i, "wrap_up_extension")
+	if _, given := c.at[at]; !given || c.bad[at] || c.bad[index("queues", i, "wrap_up")] || c.bad[index("queues", i, "max_extensions")] {
+		return
+	}
+	switch {
+	case q.WrapUpExtension > 0 && q.WrapUp == 0:
+		c.wrong(at, "set wrap_up, or leave it out", "queue %s has no wrap-up that could be extended", q.Name)
+	case q.WrapUpExtension > 0 && q.MaxExtensions == 0:
+		c.wrong(at, "set max_extensions to 1 or more, or leave it out", "the wrap-up of queue %s is extended 0 times", q.Name)
 	}
 }
 
@@ -287,6 +302,7 @@ func (c *checker) featureCodes() {
 	f, seen := c.cfg.FeatureCodes, map[string]string{}
 	for _, code := range []struct{ name, value string }{
 		{"ready", f.Ready}, {"break", f.Break}, {"log_out", f.LogOut}, {"end_wrap_up", f.EndWrapUp},
+		{"extend_wrap_up", f.ExtendWrapUp},
 	} {
 		path := "feature_codes." + code.name
 		switch first, ok := seen[code.value]; {

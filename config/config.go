@@ -281,6 +281,11 @@ type Queue struct {
 	// WrapUp is the agent's time for work after a call of this queue. 0s to
 	// 24h, default 10s.
 	WrapUp time.Duration `yaml:"wrap_up" default:"10s" min:"0s" max:"24h"`
+	// WrapUpExtension is what the code extend_wrap_up adds to it. 0s to 24h, default
+	// 30s; 0s: it can't be extended.
+	WrapUpExtension time.Duration `yaml:"wrap_up_extension" default:"30s" min:"0s" max:"24h"`
+	// MaxExtensions is how often, for one call. 0 to 100, default 1; 0: never.
+	MaxExtensions int `yaml:"max_extensions" default:"1" min:"0" max:"100"`
 	// Music is the name of the prompt that is played in a loop to those who
 	// wait, such as "ring-back". Default "hold-music", the built-in music.
 	Music string `yaml:"music"`
@@ -440,6 +445,8 @@ type FeatureCodes struct {
 	LogOut string `yaml:"log_out" default:"*3" code:"yes"`
 	// EndWrapUp before its time. Default "*4".
 	EndWrapUp string `yaml:"end_wrap_up" default:"*4" code:"yes"`
+	// ExtendWrapUp by the queue's wrap_up_extension. Default "*5".
+	ExtendWrapUp string `yaml:"extend_wrap_up" default:"*5" code:"yes"`
 }
 
 // Prompts are recordings beside those that are built in.

@@ -65,7 +65,7 @@ func (c *Config) EmergencyPolicy(name string) routing.Policy {
 func (c *checker) emergencies() {
 	names, codes := map[string]string{}, map[string]bool{}
 	f := c.cfg.FeatureCodes
-	for _, code := range []string{f.Ready, f.Break, f.LogOut, f.EndWrapUp} {
+	for _, code := range []string{f.Ready, f.Break, f.LogOut, f.EndWrapUp, f.ExtendWrapUp} {
 		codes[code] = true
 	}
 	for i, e := range c.cfg.Emergencies {

@@ -14,6 +14,8 @@ trunks: [{name: t, addresses: [127.0.0.1], dids: [{number: "*", flow: main}]}]
 routing: {strategy: round_robin, resume_within: 5m}
 queues:
   - name: loans
+    wrap_up_extension: 20s
+    max_extensions: 2
     strategy: most_skilled
     skill: loans
     min_level: 6
@@ -43,7 +45,8 @@ func TestPolicyOfQueues(t *testing.T) {
 	}
 	want := routing.QueuePolicy{
 		ID: "loans", WrapUp: 10 * routing.Second, Strategy: routing.StrategyMostSkilled, RingGroup: 1,
-		Skill: "loans", MinLevel: 6, RelaxAfter: 30 * routing.Second,
+		Extension: routing.Extension{WrapUpExtension: 20 * routing.Second, MaxExtensions: 2},
+		Skill:     "loans", MinLevel: 6, RelaxAfter: 30 * routing.Second,
 		Limits: routing.Limits{
 			MaxWaiting: 9, WhenFull: routing.Exit{Queue: "desk"},
 			MaxWait: 2 * routing.Minute, WhenTooLong: routing.Exit{Prompt: "goodbye"},
@@ -53,7 +56,8 @@ func TestPolicyOfQueues(t *testing.T) {
 	if !reflect.DeepEqual(p.Queues[0], want) {
 		t.Errorf("got  %+v\nwant %+v", p.Queues[0], want)
 	}
-	if desk := (routing.QueuePolicy{ID: "desk", WrapUp: 10 * routing.Second, RingGroup: 1}); !reflect.DeepEqual(p.Queues[1], desk) {
+	usual := routing.Extension{WrapUpExtension: 30 * routing.Second, MaxExtensions: 1}
+	if desk := (routing.QueuePolicy{ID: "desk", WrapUp: 10 * routing.Second, RingGroup: 1, Extension: usual}); !reflect.DeepEqual(p.Queues[1], desk) {
 		t.Errorf("by default %+v", p.Queues[1])
 	}
 	skills := p.Seats[0].Skills

@@ -51,7 +51,8 @@ func (c *Config) Policy() routing.Policy {
 func (q *Queue) policy() routing.QueuePolicy {
 	p := routing.QueuePolicy{
 		ID: routing.QueueID(q.Name), WrapUp: micro(q.WrapUp), Strategy: q.Strategy, RingGroup: q.RingGroup,
-		Skill: q.Skill, MinLevel: q.MinLevel, RelaxAfter: micro(q.RelaxAfter),
+		Extension: routing.Extension{WrapUpExtension: micro(q.WrapUpExtension), MaxExtensions: q.MaxExtensions},
+		Skill:     q.Skill, MinLevel: q.MinLevel, RelaxAfter: micro(q.RelaxAfter),
 		Limits: routing.Limits{
 			MaxWaiting: q.MaxWaiting, WhenFull: q.WhenFull.exit(),
 			MaxWait: micro(q.MaxWait), WhenTooLong: q.WhenTooLong.exit(),

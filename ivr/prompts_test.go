@@ -55,7 +55,7 @@ func TestShippedPrompts(t *testing.T) {
 		}
 	}
 	for _, name := range strings.Fields(`welcome vip-welcome choose-language choose-service enter-number wrong-key no-key please-wait
-		connecting all-busy position digit-0 digit-9 goodbye you-are-ready on-break logged-out wrap-up-ended unknown-code`) {
+		connecting all-busy position digit-0 digit-9 goodbye you-are-ready on-break logged-out wrap-up-ended wrap-up-extended wrap-up-not-extended unknown-code`) {
 		if !p.Has(name) {
 			t.Errorf("no prompt %q", name)
 		}

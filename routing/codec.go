@@ -81,6 +81,7 @@ var decoders = map[string]func([]byte) (Event, error){
 	TalkStarted{}.Kind():        decodeAs[TalkStarted],
 	HoldChanged{}.Kind():        decodeAs[HoldChanged],
 	WrapUpEnded{}.Kind():        decodeAs[WrapUpEnded],
+	WrapUpExtended{}.Kind():     decodeAs[WrapUpExtended],
 	SeatFreed{}.Kind():          decodeAs[SeatFreed],
 	Estimated{}.Kind():          decodeAs[Estimated],
 	Tick{}.Kind():               decodeAs[Tick],

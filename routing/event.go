@@ -142,6 +142,12 @@ type WrapUpEnded struct {
 	Seat SeatID `json:"seat"`
 }
 
+// WrapUpExtended says that the agent asks for more time in the wrap-up: the call's
+// queue says how much, and how often.
+type WrapUpExtended struct {
+	Seat SeatID `json:"seat"`
+}
+
 // SeatFreed says that ops want the seat free now: an offer is withdrawn, a talk
 // is disconnected without wrap-up, a wrap-up or a rest ends.
 type SeatFreed struct {
@@ -185,6 +191,7 @@ func (OfferFailed) event()        {}
 func (TalkStarted) event()        {}
 func (HoldChanged) event()        {}
 func (WrapUpEnded) event()        {}
+func (WrapUpExtended) event()     {}
 func (SeatFreed) event()          {}
 func (Estimated) event()          {}
 func (Tick) event()               {}
@@ -236,6 +243,9 @@ func (HoldChanged) Kind() string { return "hold_changed" }
 
 // Kind implements Event.
 func (WrapUpEnded) Kind() string { return "wrap_up_ended" }
+
+// Kind implements Event.
+func (WrapUpExtended) Kind() string { return "wrap_up_extended" }
 
 // Kind implements Event.
 func (SeatFreed) Kind() string { return "seat_freed" }

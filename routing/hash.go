@@ -63,7 +63,8 @@ func (s *State) Hash() uint64 {
 		h.num(uint64(q.group))
 		h.text(q.skill)
 		h.num(uint64(q.minLevel))
-		h.time(Time(q.wrapUp), Time(q.relaxAfter))
+		h.time(Time(q.wrapUp), Time(q.relaxAfter), Time(q.extend.WrapUpExtension))
+		h.num(uint64(q.extend.MaxExtensions))
 		h.limits(&q.limits)
 		h.plan(q.own)
 		h.time(q.estimatedAt)
@@ -192,7 +193,7 @@ func (h *hasher) call(c *call) {
 	h.time(f.Arrived, f.Answered, f.Identified, f.Queued, f.Place, f.Connected, f.Ended,
 		c.placeAt, c.reach.since, c.entered, c.aloneSince, c.heldAt)
 	h.flags(c.held, c.seat != nil, c.timer.pos >= 0)
-	for _, n := range []uint64{uint64(f.Tier), uint64(c.reach.opened), uint64(c.reach.passed), uint64(c.reach.done), uint64(c.reach.leave), c.placeSeq, uint64(f.Rings),
+	for _, n := range []uint64{uint64(f.Tier), uint64(c.reach.opened), uint64(c.reach.passed), uint64(c.reach.done), uint64(c.reach.leave), c.placeSeq, uint64(f.Rings), uint64(c.extended),
 		uint64(f.QueueWait), uint64(f.Talk), uint64(f.Hold)} {
 		h.num(n)
 	}

@@ -78,6 +78,7 @@ type QueuePolicy struct {
 	ID QueueID `json:"id"`
 	// WrapUp is the agent's time for work after a call of this queue.
 	WrapUp Duration `json:"wrap_up"`
+	Extension
 	// Strategy says which idle seat is rung first; empty means Policy.Strategy.
 	Strategy string `json:"strategy,omitempty"`
 	// RingGroup is how many seats ring at once for a call, the first by the strategy;
@@ -96,6 +97,14 @@ type QueuePolicy struct {
 	// and after RelaxAfter those below the level.
 	Plan []PlanStep `json:"plan,omitempty"`
 	Limits
+}
+
+// Extension is how an agent may prolong a wrap-up. The zero value allows nothing.
+type Extension struct {
+	// WrapUpExtension is the time that one WrapUpExtended adds.
+	WrapUpExtension Duration `json:"wrap_up_extension,omitempty"`
+	// MaxExtensions is how often, for one call.
+	MaxExtensions int `json:"max_extensions,omitempty"`
 }
 
 // SeatPolicy is what is configured about one seat.
@@ -193,6 +202,9 @@ func (p *Policy) validateQueues(bad func(string, ...any)) map[QueueID]bool {
 		seen[q.ID] = true
 		if q.WrapUp < 0 || q.WrapUp > maxDuration {
 			bad("wrap_up of queue %q is %d µs; use 0 to one year", q.ID, q.WrapUp)
+		}
+		if q.WrapUpExtension < 0 || q.WrapUpExtension > maxDuration || q.MaxExtensions < 0 {
+			bad("wrap_up_extension of queue %q is %d µs, %d times; use 0 to one year, 0 times or more", q.ID, q.WrapUpExtension, q.MaxExtensions)
 		}
 		q.validateSkill(bad)
 		q.validateLimits(bad)

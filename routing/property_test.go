@@ -60,6 +60,7 @@ func drawPolicy(t *rapid.T) Policy {
 
 func drawQueue(t *rapid.T, id QueueID, some func(string) Duration) QueuePolicy {
 	q := QueuePolicy{ID: id, WrapUp: some("wrap-up"), Strategy: drawStrategy(t), RingGroup: max(0, rapid.IntRange(-3, 3).Draw(t, "ring group"))}
+	q.Extension = Extension{some("extension"), rapid.IntRange(0, 2).Draw(t, "max extensions")}
 	if rapid.Bool().Draw(t, "skilled") {
 		q.Skill = rapid.SampledFrom([]string{"k0", "k1"}).Draw(t, "skill")
 		q.MinLevel = rapid.IntRange(0, 4).Draw(t, "min level")
@@ -186,10 +187,7 @@ func drawEvent(t *rapid.T, s *State) Event {
 		}
 		return ev
 	default:
-		if rapid.Bool().Draw(t, "free") {
-			return SeatFreed{Seat: seatID}
-		}
-		return WrapUpEnded{Seat: seatID}
+		return rapid.SampledFrom([]Event{SeatFreed{seatID}, WrapUpEnded{seatID}, WrapUpExtended{seatID}}).Draw(t, "what of the seat")
 	}
 }
 

@@ -15,7 +15,7 @@ var told = map[string]bool{
 	"CallIdentified.Call": false, "CallIdentified.Manager": false, "CallIdentified.Team": false,
 	"CallIdentified.Language": false, "CallIdentified.Source": false,
 	"CallQueued.Call": false, "CallQueued.Queue": false, "CallQueued.Language": false,
-	"SeatRegistered.Seat": false, "SeatUnregistered.Seat": false, "SeatFreed.Seat": false, "WrapUpEnded.Seat": false,
+	"SeatRegistered.Seat": false, "SeatUnregistered.Seat": false, "SeatFreed.Seat": false, "WrapUpEnded.Seat": false, "WrapUpExtended.Seat": false,
 	"AgentStatusChanged.Agent": false, "AgentStatusChanged.Status": false, "AgentStatusChanged.Reason": false,
 	"OfferRinging.Call": false, "OfferRinging.Seat": false, "OfferAnswered.Call": false, "OfferAnswered.Seat": false,
 	"OfferFailed.Call": false, "OfferFailed.Seat": false, "OfferFailed.Cause": false,

@@ -77,7 +77,7 @@ func (s *State) changeQueues() {
 			s.queues[p.ID] = q
 			s.queueIDs = append(s.queueIDs, q)
 		}
-		q.removed, q.wrapUp = false, p.WrapUp
+		q.removed, q.wrapUp, q.extend = false, p.WrapUp, p.Extension
 		q.strategy = cmp.Or(p.Strategy, s.policy.Strategy, StrategyLongestIdle)
 		q.skill, q.minLevel, q.relaxAfter, q.limits = p.Skill, p.MinLevel, p.RelaxAfter, p.Limits
 		q.own, q.group = p.Plan, p.RingGroup

@@ -230,7 +230,7 @@ func (s *State) thawCall(v *wireCall) error {
 	f.Offers, f.Moves = slices.Clone(f.Offers), slices.Clone(f.Moves)
 	c := &call{
 		facts: f, band: f.Tier.Band(), reach: v.reach(), entered: v.Entered, aloneSince: v.AloneSince, placeAt: v.PlaceAt, placeSeq: v.PlaceSeq,
-		heldAt: v.HeldAt, held: v.Held,
+		heldAt: v.HeldAt, held: v.Held, extended: v.Extended,
 	}
 	c.timer = timer{id: string(f.ID), pos: -1, call: c}
 	if err := s.thawTimer(&c.timer, v.Timer); err != nil {

@@ -177,6 +177,9 @@ func (p *player) queue(id string, opts map[string]string) routing.QueuePolicy {
 		case "skill":
 			name, level, _ := strings.Cut(v, ":")
 			q.Skill, q.MinLevel = name, p.num(level)
+		case "extension": // 30s:2
+			d, n, _ := strings.Cut(v, ":")
+			q.WrapUpExtension, q.MaxExtensions = p.span(d), p.num(n)
 		case "relax_after":
 			q.RelaxAfter = p.span(v)
 		case "max_waiting":
@@ -297,6 +300,8 @@ func (p *player) events(w []string) []routing.Event {
 			return []routing.Event{routing.SeatUnregistered{Seat: id}}
 		case "wraps_up":
 			return []routing.Event{routing.WrapUpEnded{Seat: id}}
+		case "extends":
+			return []routing.Event{routing.WrapUpExtended{Seat: id}}
 		case "freed":
 			return []routing.Event{routing.SeatFreed{Seat: id}}
 		}

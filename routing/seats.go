@@ -184,6 +184,28 @@ func (s *State) wrapUpEnded(ev WrapUpEnded) {
 	s.endWrapUp(x)
 }
 
+// wrapUpExtended gives the seat more time in its wrap-up, by the rule that the
+// policy now has for the call's queue; a queue that is gone allows nothing.
+func (s *State) wrapUpExtended(ev WrapUpExtended) {
+	x := s.seats[ev.Seat]
+	if x == nil || x.wrap == nil {
+		s.ignore("wrap_up_extended: seat %q is not in wrap-up", ev.Seat)
+		return
+	}
+	// Not x.wrap.q: that may be a queue which is forgotten already.
+	var rule Extension
+	if q := s.queues[x.wrap.facts.Queue]; q != nil && q.extend.WrapUpExtension > 0 {
+		rule = q.extend
+	}
+	if x.wrap.extended >= rule.MaxExtensions {
+		s.ignore("wrap_up_extended: seat %q has had %d extensions, %d are allowed", ev.Seat, x.wrap.extended, rule.MaxExtensions)
+		return
+	}
+	x.wrap.extended++
+	// However often: a snapshot with a deadline further away would be refused.
+	s.deadlines.set(&x.timer, min(x.timer.at.Add(rule.WrapUpExtension), s.now.Add(maxDuration)))
+}
+
 func (s *State) endWrapUp(x *seat) {
 	c := x.wrap
 	c.facts.WrapUp = s.now.Sub(c.facts.Ended)

@@ -113,6 +113,7 @@ type wireCall struct {
 	PlaceSeq   uint64   `json:"place_seq,omitempty"`
 	HeldAt     Time     `json:"held_at,omitempty"`
 	Held       bool     `json:"held,omitempty"`
+	Extended   int      `json:"extended,omitempty"`
 	Timer      Time     `json:"timer,omitempty"` // zero when off
 	// The offer stood with the call, and in Seat, in version 1.
 	Offer     uint64 `json:"offer,omitempty"`
@@ -197,7 +198,7 @@ func (s *State) freezeAgents(w *wireState) map[*agent]int {
 
 func (q *queue) freeze() wireQueue {
 	return wireQueue{
-		QueuePolicy: QueuePolicy{ID: q.id, WrapUp: q.wrapUp, Strategy: q.strategy, RingGroup: q.group, Skill: q.skill, MinLevel: q.minLevel, RelaxAfter: q.relaxAfter, Plan: q.own, Limits: q.limits},
+		QueuePolicy: QueuePolicy{ID: q.id, WrapUp: q.wrapUp, Extension: q.extend, Strategy: q.strategy, RingGroup: q.group, Skill: q.skill, MinLevel: q.minLevel, RelaxAfter: q.relaxAfter, Plan: q.own, Limits: q.limits},
 		Removed:     q.removed, Totals: q.totals, Estimates: q.wireEstimates(), EstimatedAt: q.estimatedAt,
 	}
 }
@@ -213,7 +214,7 @@ func (q *queue) wireEstimates() (out []TierEstimate) {
 
 func (w *wireQueue) thaw() *queue {
 	q := newQueue(w.ID)
-	q.wrapUp, q.strategy, q.group, q.skill, q.minLevel = w.WrapUp, w.Strategy, w.RingGroup, w.Skill, w.MinLevel
+	q.wrapUp, q.extend, q.strategy, q.group, q.skill, q.minLevel = w.WrapUp, w.Extension, w.Strategy, w.RingGroup, w.Skill, w.MinLevel
 	q.relaxAfter, q.own, q.limits = w.RelaxAfter, w.Plan, w.Limits
 	q.removed, q.totals = w.Removed, w.Totals
 	q.setEstimates(w.Estimates, w.EstimatedAt)
@@ -238,7 +239,7 @@ func (x *seat) freeze(agent int) wireSeat {
 func (c *call) freeze() wireCall {
 	w := wireCall{
 		Facts: c.facts.Clone(), Opened: c.reach.opened, Passed: c.reach.passed, Done: c.reach.done, Leave: c.reach.leave, Since: c.reach.since, Entered: c.entered, AloneSince: c.aloneSince, PlaceAt: c.placeAt, PlaceSeq: c.placeSeq,
-		HeldAt: c.heldAt, Held: c.held, Timer: c.timer.on(),
+		HeldAt: c.heldAt, Held: c.held, Extended: c.extended, Timer: c.timer.on(),
 	}
 	for _, x := range c.rings {
 		w.Rings = append(w.Rings, x.id)

@@ -26,7 +26,7 @@ var kept = map[reflect.Type]map[string]string{
 	},
 	reflect.TypeFor[call](): {
 		"facts": "", "q": "", "reach": "", "member": "in the queue", "inLine": "of reach", "seat": "", "rings": "", "placeAt": "", "placeSeq": "",
-		"heldAt": "", "held": "", "entered": "", "aloneSince": "", "timer": "", "band": "of the tier",
+		"heldAt": "", "held": "", "extended": "", "entered": "", "aloneSince": "", "timer": "", "band": "of the tier",
 	},
 	reflect.TypeFor[seat](): {
 		"id": "", "person": "", "vip": "", "team": "", "queues": "", "languages": "", "node": "", "registered": "", "gone": "",
@@ -36,7 +36,7 @@ var kept = map[reflect.Type]map[string]string{
 	},
 	reflect.TypeFor[agent](): {"id": "", "status": "", "reason": "", "misses": "", "seat": ""},
 	reflect.TypeFor[queue](): {
-		"id": "", "wrapUp": "", "strategy": "", "group": "", "skill": "", "minLevel": "", "relaxAfter": "", "limits": "", "own": "", "estimates": "", "estimatedAt": "", "plan": "of own and the policy", "of": "of plan", "holds": "of plan and the counts", "weighs": "of plan", "waits": "of plan", "timer": "of plan and the time", "guests": "the waiting calls", "members": "the waiting calls", "presentVIP": "counts the seats", "removed": "", "totals": "",
+		"id": "", "wrapUp": "", "extend": "", "strategy": "", "group": "", "skill": "", "minLevel": "", "relaxAfter": "", "limits": "", "own": "", "estimates": "", "estimatedAt": "", "plan": "of own and the policy", "of": "of plan", "holds": "of plan and the counts", "weighs": "of plan", "waits": "of plan", "timer": "of plan and the time", "guests": "the waiting calls", "members": "the waiting calls", "presentVIP": "counts the seats", "removed": "", "totals": "",
 		"lines": "the waiting calls", "idleVIP": "the available seats", "idleOrdinary": "the available seats",
 		"waiting": "counts the calls", "onOffer": "counts the calls", "talking": "counts the calls", "present": "counts the seats",
 	},

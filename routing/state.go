@@ -75,7 +75,9 @@ type call struct {
 
 	heldAt Time
 	held   bool
-	timer  timer // of the plan and the queue's limits, while it waits
+	// extended is how often its wrap-up was.
+	extended int
+	timer    timer // of the plan and the queue's limits, while it waits
 }
 
 // offer is a call on offer to a seat.
@@ -130,6 +132,7 @@ type agent struct {
 type queue struct {
 	id       QueueID
 	wrapUp   Duration
+	extend   Extension
 	strategy string
 	group    int // seats that ring at once; 0 is 1
 	skill    string
@@ -231,6 +234,8 @@ func (s *State) apply(e Entry) {
 		s.agentStatusChanged(ev)
 	case WrapUpEnded:
 		s.wrapUpEnded(ev)
+	case WrapUpExtended:
+		s.wrapUpExtended(ev)
 	case SeatFreed:
 		s.seatFreed(ev)
 	case Estimated:

@@ -37,6 +37,12 @@ func (s *Server) agentCall(leg *sip.Leg) {
 	case codes.EndWrapUp:
 		s.core.post(routing.WrapUpEnded{Seat: routing.SeatID(in.Agent)})
 		say = "wrap-up-ended"
+	case codes.ExtendWrapUp:
+		say = "wrap-up-not-extended"
+		if s.core.tell(routing.WrapUpExtended{Seat: routing.SeatID(in.Agent)}) {
+			say = "wrap-up-extended"
+		}
+		log.Info("agent asked for a longer wrap-up", "answer", say)
 	default:
 		prompt, ok := s.toggleEmergency(cfg, in.Agent, dialled)
 		if !ok {

@@ -192,6 +192,27 @@ func (c *core) do(f func()) bool {
 	}
 }
 
+// tell applies an event and says whether it fitted the state: an ignored one
+// changed nothing. It is false, too, once the core has stopped.
+func (c *core) tell(ev routing.Event) (fitted bool) {
+	ran := make(chan struct{})
+	if !c.do(func() {
+		before, _ := c.state.Ignored()
+		c.apply(ev)
+		after, _ := c.state.Ignored()
+		fitted = after == before
+		close(ran)
+	}) {
+		return false
+	}
+	select {
+	case <-ran:
+		return fitted
+	case <-c.done:
+		return isDone(ran) && fitted
+	}
+}
+
 // startTalk reports that call and seat are bridged and tells whether routing
 // agrees: the offer may have been withdrawn while the agent picked up.
 func (c *core) startTalk(ev routing.TalkStarted) (agreed bool) {

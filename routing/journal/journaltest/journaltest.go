@@ -66,6 +66,7 @@ func Entries(n int) []routing.Entry {
 		routing.TalkStarted{Call: "c1", Seat: "s1", Offer: 2},
 		routing.HoldChanged{Call: "c1", Held: true},
 		routing.CallEnded{Call: "c1", Cause: routing.CauseCallerHungUp},
+		routing.WrapUpExtended{Seat: "s1"},
 		routing.WrapUpEnded{Seat: "s1"},
 		routing.SeatFreed{Seat: "s1"},
 		routing.SeatUnregistered{Seat: "s1"},
