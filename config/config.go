@@ -272,6 +272,10 @@ type Tier struct {
 	// Percent of the calls that should be answered within Target. 1 to 100,
 	// default 90.
 	Percent int `yaml:"percent" default:"90" min:"1" max:"100"`
+	// MaxWait is how long a caller may wait in any one queue, then goes where its
+	// when_too_long leads. The shorter one of this and the queue's max_wait counts.
+	// 0s to 24h, default 0s: for ever.
+	MaxWait time.Duration `yaml:"max_wait" default:"0s" min:"0s" max:"24h"`
 }
 
 // Queue is where callers wait.
@@ -314,7 +318,8 @@ type Queue struct {
 	MaxWaiting int `yaml:"max_waiting" default:"0" min:"0" max:"100000"`
 	// WhenFull is where that one goes. Default: hung up.
 	WhenFull Exit `yaml:"when_full"`
-	// MaxWait is how long a caller may wait here. 0s to 24h, default 0s: for ever.
+	// MaxWait is how long a caller may wait here, of whatever tier; see Tier.MaxWait.
+	// 0s to 24h, default 0s: for ever.
 	MaxWait time.Duration `yaml:"max_wait" default:"0s" min:"0s" max:"24h"`
 	// WhenTooLong is where the caller then goes. Default: hung up.
 	WhenTooLong Exit `yaml:"when_too_long"`

@@ -13,10 +13,10 @@ type namedExit struct {
 	needs string
 }
 
-func (q *Queue) exits() []namedExit {
+func (c *Config) exits(q *Queue) []namedExit {
 	return []namedExit{
 		{q.WhenFull, "when_full", q.MaxWaiting > 0, "max_waiting"},
-		{q.WhenTooLong, "when_too_long", q.MaxWait > 0, "max_wait"},
+		{q.WhenTooLong, "when_too_long", c.leaveSomeTime(q), "max_wait"},
 		{q.WhenEmpty, "when_empty", !q.JoinEmpty || q.LeaveEmpty > 0, "join_empty: false or leave_empty"},
 	}
 }
@@ -25,7 +25,7 @@ func (q *Queue) exits() []namedExit {
 // prompts are checked with all others.
 func (c *checker) exits(i int, q *Queue) {
 	known := c.queueNames()
-	for _, e := range q.exits() {
+	for _, e := range c.cfg.exits(q) {
 		at := index("queues", i, e.name)
 		if _, given := c.at[at]; !given || c.bad[at] || c.bad[at+".queue"] || c.bad[at+".hang_up"] {
 			continue
@@ -43,7 +43,7 @@ func (c *checker) exits(i int, q *Queue) {
 
 // badLimit says that a limit of queue i couldn't be read.
 func (c *checker) badLimit(i int) bool {
-	return slices.ContainsFunc([]string{"max_waiting", "max_wait", "join_empty", "leave_empty"}, func(name string) bool {
+	return c.badBelow("tiers") || slices.ContainsFunc([]string{"max_waiting", "max_wait", "join_empty", "leave_empty"}, func(name string) bool {
 		return c.bad[index("queues", i, name)]
 	})
 }

@@ -28,7 +28,7 @@ func (c *checker) sounds() {
 			if at := index("queues", i, "music"); q.Music != "" && !c.bad[at] && !prompts.Has(q.Music) {
 				c.wrong(at, didYouMean(q.Music, prompts.Names()), "prompt %s doesn't exist", quote(q.Music))
 			}
-			for _, e := range q.exits() {
+			for _, e := range c.cfg.exits(&q) {
 				if at := index("queues", i, e.name+".hang_up"); e.HangUp != "" && !c.bad[at] && !prompts.Has(e.HangUp) {
 					c.wrong(at, didYouMean(e.HangUp, prompts.Names()), "prompt %s doesn't exist", quote(e.HangUp))
 				}

@@ -83,3 +83,31 @@ func TestEmergencyLiftsLevels(t *testing.T) {
 		t.Error("the normal policy has changed")
 	}
 }
+
+// TestTierMaxWait: a tier's limit is told to routing, leads to when_too_long where the
+// queue has none of its own, and ends a plan that otherwise wouldn't.
+func TestTierMaxWait(t *testing.T) {
+	const tiers = "tiers: {A1: {max_wait: 1m}, A2: {max_wait: 1m}, B1: {max_wait: 1m}, B2: {max_wait: 1m}, C: {max_wait: 90s}}\n"
+	text := strings.Replace(minimal, "{name: q}", "{name: q, when_too_long: {hang_up: goodbye}, plan: [{ring: manager, for: 20s}]}", 1)
+	cfg, err := Parse("tiers", []byte(text+tiers))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tier := range cfg.Policy().Tiers {
+		want := routing.Minute
+		if tier.Tier == routing.TierC {
+			want = 90 * routing.Second
+		}
+		if tier.MaxWait != want {
+			t.Errorf("%s may wait %s, want %s", tier.Tier, tier.MaxWait, want)
+		}
+	}
+	for old, want := range map[string]string{
+		"C: {max_wait: 90s}": "the plan of queue q never ends for callers of tier C",
+		"max_wait: 1m":       "the plan of queue q never ends for callers of tier A1",
+	} {
+		if _, err := Parse("tiers", []byte(text+strings.Replace(tiers, old, strings.Replace(old, "max_wait", "target", 1), 1))); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("without %s: %v, want %s", old, err, want)
+		}
+	}
+}

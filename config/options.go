@@ -27,7 +27,8 @@ func (c *Config) Policy() routing.Policy {
 		p.UTCOffset = c.Routing.offset(time.Now())
 	}
 	for _, t := range routing.Tiers() {
-		p.Tiers = append(p.Tiers, routing.TierPolicy{Tier: t, TargetMS: c.Tiers.Of(t).Target.Milliseconds()})
+		of := c.Tiers.Of(t)
+		p.Tiers = append(p.Tiers, routing.TierPolicy{Tier: t, TargetMS: of.Target.Milliseconds(), MaxWait: micro(of.MaxWait)})
 	}
 	for _, q := range c.Queues {
 		p.Queues = append(p.Queues, q.policy())
@@ -111,6 +112,20 @@ func (t *Tiers) Of(tier routing.Tier) Tier {
 	default:
 		return t.C
 	}
+}
+
+// maxWait is how long a caller of tier t may wait in q, 0 for ever.
+func (c *Config) maxWait(q *Queue, t routing.Tier) time.Duration {
+	of := c.Tiers.Of(t).MaxWait
+	if q.MaxWait == 0 || of > 0 && of < q.MaxWait {
+		return of
+	}
+	return q.MaxWait
+}
+
+// leaveSomeTime says that callers of some tier may wait in q only so long.
+func (c *Config) leaveSomeTime(q *Queue) bool {
+	return slices.ContainsFunc(routing.Tiers(), func(t routing.Tier) bool { return c.maxWait(q, t) > 0 })
 }
 
 // SIPAccess says who may call and register.

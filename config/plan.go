@@ -134,14 +134,14 @@ func (c *checker) plan(i int, q *Queue) {
 		c.wrong(index("queues", i, "relax_after"), "write a step {ring: relaxed, after: "+ivr.Span(q.RelaxAfter)+"}",
 			"queue %s has a plan, which says when the level is relaxed", q.Name)
 	}
-	whole := true
+	whole := !c.badBelow("tiers")
 	for k := range q.Plan {
 		at := index(list, k, "")
 		if !c.step(at, q, &q.Plan[k]) {
 			whole = false
 			continue
 		}
-		if why := q.unreached(k); why != "" {
+		if why := c.unreached(q, k); why != "" {
 			c.wrong(at, "move it up, or leave it out", "step %d of the plan of queue %s never does anything: %s", k+1, q.Name, why)
 		}
 	}
@@ -202,10 +202,10 @@ func (c *checker) hasVIP(q *Queue) bool {
 }
 
 // unreached says why step k adds nothing to those before it, or "".
-func (q *Queue) unreached(k int) string {
+func (c *checker) unreached(q *Queue, k int) string {
 	st := &q.Plan[k]
-	if q.MaxWait > 0 && st.After >= q.MaxWait {
-		return fmt.Sprintf("callers leave after max_wait, %s", ivr.Span(q.MaxWait))
+	if longest := c.longest(q, st); longest > 0 && st.After >= longest {
+		return fmt.Sprintf("callers leave after max_wait, %s", ivr.Span(longest))
 	}
 	for i := range k {
 		before := &q.Plan[i]
@@ -220,6 +220,25 @@ func (q *Queue) unreached(k int) string {
 		}
 	}
 	return ""
+}
+
+// longest is how long a caller whom the step is for may wait in q, 0 for ever.
+func (c *checker) longest(q *Queue, st *Step) (longest time.Duration) {
+	for _, t := range routing.Tiers() {
+		if !st.isFor(t) {
+			continue
+		}
+		limit := c.cfg.maxWait(q, t)
+		if limit == 0 {
+			return 0
+		}
+		longest = max(longest, limit)
+	}
+	return longest
+}
+
+func (st *Step) isFor(t routing.Tier) bool {
+	return len(st.When.Tiers) == 0 || slices.Contains(st.When.Tiers, t)
 }
 
 // covers says that w asks nothing that changes and is for all tiers of o.
@@ -238,14 +257,10 @@ func (w *When) changes() bool {
 // served tells of tiers whose callers could wait for ever: no step rings seats of a
 // queue for them, or makes them leave, for certain.
 func (c *checker) served(list string, q *Queue) {
-	if q.MaxWait > 0 {
-		return
-	}
 	for _, t := range routing.Tiers() {
-		if !slices.ContainsFunc(q.Plan, func(st Step) bool {
-			theirs := len(st.When.Tiers) == 0 || slices.Contains(st.When.Tiers, t)
+		if c.cfg.maxWait(q, t) == 0 && !slices.ContainsFunc(q.Plan, func(st Step) bool {
 			seats := st.Leave != nil || st.Ring == "queue" || st.Ring == "relaxed" || st.Ring == "vip" && t != routing.TierC
-			return theirs && seats && !st.When.changes()
+			return st.isFor(t) && seats && !st.When.changes()
 		}) {
 			c.wrong(list, "add {ring: queue, after: 1m}, {leave: ...}, or max_wait", "the plan of queue %s never ends for callers of tier %s: no step is certain to ring the seats of a queue or to let them leave", q.Name, t)
 			return

@@ -84,7 +84,7 @@ func (s *State) checkWaiting(c *call, bad func(string, ...any)) int {
 	if r != c.reach || r.leave > 0 {
 		bad("(a) call %s has read the plan of queue %s as far as %+v, not %+v", c.facts.ID, c.q.id, c.reach, r)
 	}
-	if at, _, _, leaves := c.leavesAt(); leaves && (!ok || at < wake) {
+	if at, _, _, leaves := s.leavesAt(c); leaves && (!ok || at < wake) {
 		wake, ok = at, true
 	}
 	if ok && (c.timer.pos < 0 || c.timer.at > wake) {

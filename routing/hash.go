@@ -106,6 +106,7 @@ func (h *hasher) policy(p *Policy) {
 	for _, t := range p.Tiers {
 		h.num(uint64(t.Tier))
 		h.num(uint64(t.TargetMS))
+		h.time(Time(t.MaxWait))
 	}
 }
 

@@ -32,8 +32,8 @@ type Limits struct {
 	// Calls on offer don't count, and one whose offer failed comes back anyway.
 	MaxWaiting int  `json:"max_waiting,omitempty"`
 	WhenFull   Exit `json:"when_full,omitzero"`
-	// MaxWait is how long a call may wait since it came into the queue. A call
-	// that is on offer then stays until the offer fails.
+	// MaxWait is how long a call may wait since it came into the queue, or less by
+	// TierPolicy.MaxWait. A call that is on offer then stays until the offer fails.
 	MaxWait     Duration `json:"max_wait,omitempty"`
 	WhenTooLong Exit     `json:"when_too_long,omitzero"`
 	// RefuseEmpty lets nobody in while nobody is there: no seat of the queue
@@ -206,15 +206,25 @@ func (s *State) recountPresent() {
 	}
 }
 
+// maxWait is how long c may wait in its queue, by the shorter one of what queue and
+// tier say; zero is for ever.
+func (s *State) maxWait(c *call) Duration {
+	ofQueue, ofTier := c.q.limits.MaxWait, s.maxWaits[c.facts.Tier]
+	if ofQueue == 0 || ofTier > 0 && ofTier < ofQueue {
+		return ofTier
+	}
+	return ofQueue
+}
+
 // leavesAt is when the waiting call c leaves its queue by a rule; ok is false when
 // none says so.
-func (c *call) leavesAt() (at Time, cause string, exit Exit, ok bool) {
+func (s *State) leavesAt(c *call) (at Time, cause string, exit Exit, ok bool) {
 	l := &c.q.limits
 	if i := c.reach.leave; i > 0 {
 		return 0, CauseOverflow, *c.q.plan[i-1].Leave, true
 	}
-	if l.MaxWait > 0 {
-		at, cause, exit, ok = c.entered.Add(l.MaxWait), CauseWaitedTooLong, l.WhenTooLong, true
+	if limit := s.maxWait(c); limit > 0 {
+		at, cause, exit, ok = c.entered.Add(limit), CauseWaitedTooLong, l.WhenTooLong, true
 	}
 	if l.LeaveEmpty > 0 && c.aloneSince != 0 {
 		if end := c.aloneSince.Add(l.LeaveEmpty); !ok || end < at {
@@ -246,7 +256,7 @@ func (s *State) leaveOverdue() bool {
 		if c.facts.Phase != PhaseWaiting {
 			continue
 		}
-		if at, cause, exit, ok := c.leavesAt(); ok && at <= s.now {
+		if at, cause, exit, ok := s.leavesAt(c); ok && at <= s.now {
 			s.unlink(c)
 			c.facts.Phase = PhaseIVR // in no line for the moment
 			s.leave(c, cause, exit)

@@ -71,6 +71,10 @@ type TierPolicy struct {
 	Tier Tier `json:"tier"`
 	// TargetMS is the wait in milliseconds within which calls should be answered.
 	TargetMS int64 `json:"target_ms"`
+	// MaxWait is how long a call may wait since it came into its present queue; then
+	// it leaves by Limits.WhenTooLong. The shorter one of this and Limits.MaxWait
+	// counts.
+	MaxWait Duration `json:"max_wait,omitempty"`
 }
 
 // QueuePolicy is what is configured about one queue.
@@ -187,6 +191,9 @@ func (p *Policy) validateTiers(bad func(string, ...any)) {
 		if t.TargetMS < 0 || t.TargetMS > int64(maxDuration/Millisecond) {
 			bad("target_ms of tier %s is %d; use 0 to one year", t.Tier, t.TargetMS)
 		}
+		if t.MaxWait < 0 || t.MaxWait > maxDuration {
+			bad("max_wait of tier %s is %d µs; use 0 to one year", t.Tier, t.MaxWait)
+		}
 	}
 }
 
@@ -268,12 +275,22 @@ func (x *SeatPolicy) agent() AgentID {
 	return x.Agent
 }
 
-// target returns the tier's target, zero if there is none.
-func (p *Policy) target(t Tier) Duration {
+// tier returns what is configured about t, zero if there is nothing.
+func (p *Policy) tier(t Tier) TierPolicy {
 	for i := range p.Tiers {
 		if p.Tiers[i].Tier == t {
-			return Duration(p.Tiers[i].TargetMS) * Millisecond
+			return p.Tiers[i]
 		}
 	}
-	return 0
+	return TierPolicy{Tier: t}
+}
+
+// target returns the tier's target, zero if there is none.
+func (p *Policy) target(t Tier) Duration { return Duration(p.tier(t).TargetMS) * Millisecond }
+
+// readTiers keeps at hand what the policy says of each tier.
+func (s *State) readTiers() {
+	for _, t := range Tiers() {
+		s.targets[t], s.maxWaits[t] = s.policy.target(t), s.policy.tier(t).MaxWait
+	}
 }

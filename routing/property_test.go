@@ -23,7 +23,8 @@ func drawPolicy(t *rapid.T) Policy {
 	p.ResumeWithin = some("resume within")
 	p.Order = rapid.SampledFrom([]string{"", OrderStrict, OrderDeadline, OrderRatio}).Draw(t, "order")
 	for _, tier := range Tiers() {
-		p.Tiers = append(p.Tiers, TierPolicy{Tier: tier, TargetMS: int64(rapid.IntRange(1, 40).Draw(t, "target")) * 1000})
+		p.Tiers = append(p.Tiers, TierPolicy{Tier: tier, TargetMS: int64(rapid.IntRange(1, 40).Draw(t, "target")) * 1000,
+			MaxWait: Duration(max(0, rapid.IntRange(-30, 30).Draw(t, "max wait of the tier"))) * Second})
 	}
 	for _, id := range []QueueID{"q0", "q1", "q2"}[:rapid.IntRange(0, 3).Draw(t, "queues")] {
 		q := drawQueue(t, id, some)

@@ -161,7 +161,7 @@ func (s *State) advance(c *call) {
 	}
 	c.reach = r
 	s.setAlone(c)
-	if at, _, _, leaves := c.leavesAt(); leaves && (!ok || at < wake) {
+	if at, _, _, leaves := s.leavesAt(c); leaves && (!ok || at < wake) {
 		wake, ok = at, true
 	}
 	switch {

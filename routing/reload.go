@@ -23,9 +23,7 @@ func (s *State) policyChanged(ev PolicyChanged) {
 		}
 	}
 	s.policy = ev.Policy.clone()
-	for _, t := range Tiers() {
-		s.targets[t] = s.policy.target(t)
-	}
+	s.readTiers()
 	s.clearSeats()
 	s.changeQueues()
 	s.changeSeats()

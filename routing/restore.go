@@ -76,9 +76,7 @@ func (s *State) thawPolicy(w *wireState) error {
 		return fmt.Errorf("its policy: %w", err)
 	}
 	s.policy = w.Policy.clone()
-	for _, t := range Tiers() {
-		s.targets[t] = s.policy.target(t)
-	}
+	s.readTiers()
 	return nil
 }
 

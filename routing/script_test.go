@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -264,7 +265,7 @@ func (p *player) settings(opts map[string]string) {
 		case k == "strategy":
 			pol.Strategy = v
 		case tierOf(k) != nil:
-			pol.Tiers = append(pol.Tiers, routing.TierPolicy{Tier: *tierOf(k), TargetMS: int64(p.span(v) / routing.Millisecond)})
+			p.tier(*tierOf(k), v)
 		case k == "keep_idle":
 			pol.KeepIdle = p.num(v)
 		case k == "max_misses":
@@ -277,6 +278,14 @@ func (p *player) settings(opts map[string]string) {
 			p.fatalf("unknown setting %q", k)
 		}
 	}
+}
+
+// tier reads a target and a longest wait: "10s", "10s:60s".
+func (p *player) tier(t routing.Tier, v string) {
+	p.t.Helper()
+	target, maxWait, _ := strings.Cut(v, ":")
+	p.policy.Tiers = slices.DeleteFunc(slices.Clone(p.policy.Tiers), func(o routing.TierPolicy) bool { return o.Tier == t })
+	p.policy.Tiers = append(p.policy.Tiers, routing.TierPolicy{Tier: t, TargetMS: int64(p.span(target) / routing.Millisecond), MaxWait: p.span(maxWait)})
 }
 
 // events reads "call c1 tier A1 queues sales", "seat s1 registers" and so on.

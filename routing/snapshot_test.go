@@ -18,7 +18,7 @@ var kept = map[reflect.Type]map[string]string{
 	reflect.TypeFor[State](): {
 		"now": "", "seq": "", "policy": "", "offers": "", "places": "", "ignored": "", "why": "",
 		"calls": "", "seats": "", "agents": "", "queues": "", "leavers": "",
-		"targets": "of the policy", "seatList": "the seats in order", "queueIDs": "the queues in order",
+		"targets": "of the policy", "maxWaits": "of the policy", "seatList": "the seats in order", "queueIDs": "the queues in order",
 		"idle": "the available seats", "states": "counts the seats", "byManager": "the waiting calls", "byTeam": "the waiting calls",
 		"favoured": "counts the waiting calls", "teams": "the seats", "deadlines": "the timers",
 		"everything": "false after each Apply", "freed": "empty after each Apply", "callsDirty": "empty after each Apply", "turned": "empty after each Apply", "overdue": "empty after each Apply", "rung": "scratch",

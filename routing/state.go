@@ -4,12 +4,14 @@ import "fmt"
 
 // State is everything that routing knows. The zero value isn't usable; see New.
 type State struct {
-	now     Time
-	seq     uint64
-	policy  Policy
-	targets [tierCount]Duration // of the policy
-	offers  uint64              // the last offer's number
-	places  uint64              // the last place's tie-breaker
+	now    Time
+	seq    uint64
+	policy Policy
+	// What the policy says of each tier.
+	targets, maxWaits [tierCount]Duration
+
+	offers  uint64 // the last offer's number
+	places  uint64 // the last place's tie-breaker
 	ignored uint64
 	why     string // why the last ignored event was ignored
 

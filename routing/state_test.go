@@ -95,11 +95,17 @@ func TestNilEventIsIgnored(t *testing.T) {
 
 func TestHashSeesWhatDiffers(t *testing.T) {
 	s, seen := routing.New(), map[uint64]string{}
+	limited := small()
+	limited.Tiers = []routing.TierPolicy{{Tier: routing.TierC, MaxWait: routing.Minute}}
+	other := small()
+	other.Tiers = []routing.TierPolicy{{Tier: routing.TierC, MaxWait: routing.Hour}}
 	for _, step := range []struct {
 		what string
 		ev   routing.Event
 	}{
 		{"policy", routing.PolicyChanged{Policy: small()}},
+		{"longest wait", routing.PolicyChanged{Policy: limited}},
+		{"another longest wait", routing.PolicyChanged{Policy: other}},
 		{"seat", routing.SeatRegistered{Seat: "s1"}},
 		{"status", routing.AgentStatusChanged{Agent: "s1", Status: routing.StatusBreak}},
 		{"reason", routing.AgentStatusChanged{Agent: "s1", Status: routing.StatusBreak, Reason: "lunch"}},
@@ -165,7 +171,7 @@ func TestSnapshots(t *testing.T) {
 func TestPolicyIsCheckedAndKeptApart(t *testing.T) {
 	bad := routing.Policy{
 		Order: "random", KeepIdle: -1, MaxMisses: -1, TeamTime: -1,
-		Tiers:  []routing.TierPolicy{{Tier: 9}, {Tier: routing.TierA1, TargetMS: -1}, {Tier: routing.TierA1}},
+		Tiers:  []routing.TierPolicy{{Tier: 9}, {Tier: routing.TierA1, TargetMS: -1, MaxWait: -1}, {Tier: routing.TierA1}},
 		Queues: []routing.QueuePolicy{{ID: "q"}, {ID: "q", WrapUp: -1}, {}},
 		Seats:  []routing.SeatPolicy{{ID: "s", Queues: []routing.QueueID{"r"}}, {ID: "s"}, {ID: "t", Agent: "s"}, {}},
 	}
@@ -175,7 +181,7 @@ func TestPolicyIsCheckedAndKeptApart(t *testing.T) {
 	}
 	for _, want := range []string{
 		`order "random" is unknown`, "keep_idle is -1", "max_misses is -1", "ring_time is 0", "team_time is -1",
-		"tier 9 does not exist", "tier A1 is given twice", "target_ms of tier A1 is -1", `queue "q" is given twice`, `wrap_up of queue "q"`,
+		"tier 9 does not exist", "tier A1 is given twice", "target_ms of tier A1 is -1", "max_wait of tier A1 is -1", `queue "q" is given twice`, `wrap_up of queue "q"`,
 		"a queue has no id", `seat "s" serves queue "r"`, `seat "s" is given twice`, `agent "s" sits at two seats`, "a seat has no id",
 	} {
 		if !strings.Contains(err.Error(), want) {
