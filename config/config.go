@@ -377,6 +377,9 @@ type Agent struct {
 	VIP bool `yaml:"vip"`
 	// Skills of the agent, for queues that ask for one. Default: none.
 	Skills []Skill `yaml:"skills"`
+	// Weight is the agent's share of the calls where the strategy is "weighted": with
+	// 2 twice as many as with 1. 1 to 100, default 1.
+	Weight int `yaml:"weight" default:"1" min:"1" max:"100"`
 }
 
 // Skill is what an agent can do, and how well.
@@ -396,9 +399,9 @@ type Routing struct {
 	// Strategy says which idle agent of a queue is rung first: "longest_idle";
 	// "least_occupied", with the least time in calls and wrap-ups since the phone
 	// registered; "most_skilled", with the highest level of the queue's skill;
-	// "round_robin", whose last call on offer is the longest ago. Default
-	// "longest_idle".
-	Strategy string `yaml:"strategy" default:"longest_idle" oneof:"longest_idle|least_occupied|most_skilled|round_robin"`
+	// "round_robin", whose last call on offer is the longest ago; "weighted", with the
+	// fewest calls on offer for the agent's weight. Default "longest_idle".
+	Strategy string `yaml:"strategy" default:"longest_idle" oneof:"longest_idle|least_occupied|most_skilled|round_robin|weighted"`
 	// KeepIdle is how many idle VIP seats of a queue are kept from C callers. 0
 	// to 10000, default 0.
 	KeepIdle int `yaml:"keep_idle" default:"0" min:"0" max:"10000"`

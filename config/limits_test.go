@@ -28,7 +28,7 @@ queues:
     leave_empty: 1m
     when_empty: {hang_up: all-busy}
   - name: desk
-agents: [{user: a, password: secret-a, queues: [loans, desk], skills: [{name: loans, level: 7}, {name: cards}]}]
+agents: [{user: a, password: secret-a, queues: [loans, desk], skills: [{name: loans, level: 7}, {name: cards}], weight: 3}]
 flows: {main: {start: q, steps: {q: {queue: loans}}}}
 `
 
@@ -63,6 +63,9 @@ func TestPolicyOfQueues(t *testing.T) {
 	skills := p.Seats[0].Skills
 	if len(skills) != 2 || skills[0] != (routing.Skill{Name: "loans", Level: 7}) || skills[1].Level != 5 {
 		t.Errorf("skills %+v", skills)
+	}
+	if p.Seats[0].Weight != 3 {
+		t.Errorf("weight %d", p.Seats[0].Weight)
 	}
 	if p.Strategy != routing.StrategyRoundRobin || p.ResumeWithin != 5*routing.Minute {
 		t.Errorf("strategy %s, resume within %d", p.Strategy, p.ResumeWithin)

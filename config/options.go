@@ -36,7 +36,7 @@ func (c *Config) Policy() routing.Policy {
 	for _, a := range c.Agents {
 		seat := routing.SeatPolicy{
 			ID: routing.SeatID(a.User), Agent: routing.AgentID(a.User),
-			VIP: a.VIP, Team: a.Team, Languages: a.Languages,
+			VIP: a.VIP, Team: a.Team, Languages: a.Languages, Weight: a.Weight,
 		}
 		for _, q := range a.Queues {
 			seat.Queues = append(seat.Queues, routing.QueueID(q))

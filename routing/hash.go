@@ -164,6 +164,8 @@ func (h *hasher) seat(x *seat) {
 	h.num(x.offer.id)
 	h.time(x.offer.at, x.offer.ringing)
 	h.flags(x.offer.answered)
+	h.num(uint64(x.weight))
+	h.num(uint64(x.turns))
 	h.num(uint64(x.busy))
 	h.time(x.idleSince, x.shown.Since)
 	if x.timer.pos >= 0 {

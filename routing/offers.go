@@ -26,7 +26,8 @@ func (s *State) makeOffer(c *call, x *seat, reasons Reasons) {
 	s.deadlines.set(&x.timer, s.now.Add(s.lease()))
 	emit(s, &s.arenas.offers, Offer{Call: c.facts.ID, Seat: x.id, Offer: x.offer.id, RingTime: s.policy.RingTime, Reasons: reasons})
 	s.update(x)
-	x.lastOffer = x.offer.id
+	x.lastOffer = x.offer.id // not before: the lists of idle seats go by these
+	x.turns++
 }
 
 // offered returns the seat if the call is on offer to it by this offer; else it

@@ -123,6 +123,9 @@ type SeatPolicy struct {
 	// Languages the seat speaks; empty means any.
 	Languages []string `json:"languages,omitempty"`
 	Skills    []Skill  `json:"skills,omitempty"`
+	// Weight is the seat's share of the offers where the strategy is "weighted", 1 to
+	// 100; 0 means 1.
+	Weight int `json:"weight,omitempty"`
 }
 
 // Validate returns everything that is wrong with the policy, joined, or nil.
@@ -256,6 +259,9 @@ func (p *Policy) validateSeats(queues map[QueueID]bool, bad func(string, ...any)
 			if !queues[q] {
 				bad("seat %q serves queue %q, which does not exist", x.ID, q)
 			}
+		}
+		if x.Weight < 0 || x.Weight > maxWeight {
+			bad("weight of seat %q is %d; use 1 to %d", x.ID, x.Weight, maxWeight)
 		}
 		for i, k := range x.Skills {
 			if k.Name == "" || k.Level < 1 || k.Level > maxLevel {

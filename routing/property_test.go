@@ -53,6 +53,7 @@ func drawPolicy(t *rapid.T) Policy {
 				x.Skills = append(x.Skills, Skill{Name: k, Level: n})
 			}
 		}
+		x.Weight = rapid.IntRange(0, 3).Draw(t, "weight")
 		x.Languages = rapid.SampledFrom([][]string{nil, {"zh"}, {"zh", "en"}}).Draw(t, "languages")
 		p.Seats = append(p.Seats, x)
 	}
@@ -136,7 +137,7 @@ func drawLimits(t *rapid.T, q *QueuePolicy, to []QueueID, some func(string) Dura
 }
 
 func drawStrategy(t *rapid.T) string {
-	return rapid.SampledFrom([]string{"", StrategyLongestIdle, StrategyLeastOccupied, StrategyMostSkilled, StrategyRoundRobin}).Draw(t, "strategy")
+	return rapid.SampledFrom([]string{"", StrategyLongestIdle, StrategyLeastOccupied, StrategyMostSkilled, StrategyRoundRobin, StrategyWeighted}).Draw(t, "strategy")
 }
 
 // drawEvent makes any event, sensible or not, mostly about things that exist.

@@ -76,7 +76,7 @@ func (s *State) changeQueues() {
 			s.queueIDs = append(s.queueIDs, q)
 		}
 		q.removed, q.wrapUp, q.extend = false, p.WrapUp, p.Extension
-		q.strategy = cmp.Or(p.Strategy, s.policy.Strategy, StrategyLongestIdle)
+		s.setStrategy(q, cmp.Or(p.Strategy, s.policy.Strategy, StrategyLongestIdle))
 		q.skill, q.minLevel, q.relaxAfter, q.limits = p.Skill, p.MinLevel, p.RelaxAfter, p.Limits
 		q.own, q.group = p.Plan, p.RingGroup
 	}
@@ -84,6 +84,17 @@ func (s *State) changeQueues() {
 	for _, q := range s.queueIDs { // those that are removed, too: the policy's times count
 		s.setPlan(q)
 	}
+}
+
+// setStrategy changes the strategy of q while no seat stands in a list. What seats
+// had while nobody went by weights isn't held against them.
+func (s *State) setStrategy(q *queue, strategy string) {
+	if strategy == StrategyWeighted && q.strategy != strategy {
+		for _, x := range s.seatList {
+			x.turns = 0
+		}
+	}
+	q.strategy = strategy
 }
 
 func newQueue(id QueueID) *queue {
@@ -129,7 +140,7 @@ func (s *State) changeSeats() {
 func (s *State) changeSeat(p *SeatPolicy, old map[AgentID]*agent) {
 	x := s.seats[p.ID]
 	if x == nil {
-		x = &seat{id: p.ID}
+		x = &seat{id: p.ID, weight: 1}
 		x.timer = timer{id: string(p.ID), pos: -1, seat: x}
 		s.seats[p.ID] = x
 		s.seatList = append(s.seatList, x)
@@ -142,6 +153,7 @@ func (s *State) changeSeat(p *SeatPolicy, old map[AgentID]*agent) {
 	s.agents[person.id] = person
 	x.person, x.gone = person, false
 	x.vip, x.team, x.languages, x.skills = p.VIP, p.Team, p.Languages, p.Skills
+	x.setWeight(int64(max(1, p.Weight)))
 
 	// A queue that went away is served until its calls are over.
 	queues := slices.DeleteFunc(x.queues, func(q *queue) bool { return !q.removed || q.live() == 0 })

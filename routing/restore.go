@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -165,6 +166,10 @@ func (s *State) thawSeat(v *wireSeat, people []*agent) error {
 		node: v.Node, registered: v.Registered, gone: v.Gone, resting: v.Resting, restUntil: v.RestUntil, idleSince: v.IdleSince,
 		offer: offer{id: v.OfferID, at: v.OfferAt, ringing: v.OfferRinging, answered: v.OfferAnswered},
 		shown: SeatChanged{Seat: v.ID, Agent: v.ShownAgent, State: v.ShownState, Status: v.ShownStatus, Reason: v.ShownReason, Since: v.ShownSince},
+	}
+	x.weight, x.turns = max(1, v.Weight), v.Turns
+	if x.weight > maxWeight || x.turns < 0 || x.turns > math.MaxInt64/maxWeight/2 {
+		return fmt.Errorf("has had %d turns with a weight of %d, which can't be", v.Turns, v.Weight)
 	}
 	for _, id := range v.Queues {
 		q := s.queues[id]

@@ -145,6 +145,9 @@ func (p *player) statement(w []string) {
 	case "seat":
 		_, vip := opts["vip"]
 		x := routing.SeatPolicy{ID: routing.SeatID(w[1]), VIP: vip, Team: opts["team"], Languages: list(opts["languages"]), Agent: routing.AgentID(opts["agent"])}
+		if w, ok := opts["weight"]; ok {
+			x.Weight = p.num(w)
+		}
 		for _, k := range list(opts["skills"]) {
 			name, level, _ := strings.Cut(k, ":")
 			x.Skills = append(x.Skills, routing.Skill{Name: name, Level: p.num(level)})

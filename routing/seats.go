@@ -39,6 +39,7 @@ func (s *State) update(x *seat) {
 	x.present = x.registered && !x.gone && x.person.status == StatusReady
 	if x.present && !was {
 		x.idleSince = s.now
+		s.catchUp(x)
 	}
 	s.setAvailable(x, x.present && x.call == nil && x.wrap == nil && !x.resting)
 	if was != x.present {
@@ -109,7 +110,7 @@ func (s *State) seatRegistered(node string, ev SeatRegistered) {
 		return
 	}
 	if !x.registered {
-		x.busy = 0
+		x.busy, x.turns = 0, 0
 	}
 	x.registered, x.node = true, node
 	s.update(x)

@@ -80,6 +80,8 @@ type wireSeat struct {
 	IdleSince  Time      `json:"idle_since,omitempty"`
 	Busy       Duration  `json:"busy,omitempty"`
 	LastOffer  uint64    `json:"last_offer,omitempty"`
+	Weight     int64     `json:"weight,omitempty"` // 0 is 1
+	Turns      int64     `json:"turns,omitempty"`
 	Timer      Time      `json:"timer,omitempty"` // zero when off
 	// Offer is open while OfferID isn't zero.
 	OfferID       uint64    `json:"offer_id,omitempty"`
@@ -223,7 +225,7 @@ func (w *wireQueue) thaw() *queue {
 
 func (x *seat) freeze(agent int) wireSeat {
 	w := wireSeat{
-		ID: x.id, Agent: agent, VIP: x.vip, Team: x.team, Languages: x.languages, Skills: x.skills, Busy: x.busy, LastOffer: x.lastOffer,
+		ID: x.id, Agent: agent, VIP: x.vip, Team: x.team, Languages: x.languages, Skills: x.skills, Busy: x.busy, LastOffer: x.lastOffer, Weight: x.weight, Turns: x.turns,
 		Node: x.node, Registered: x.registered, Gone: x.gone, Resting: x.resting,
 		RestUntil: x.restUntil, IdleSince: x.idleSince, Timer: x.timer.on(),
 		OfferID: x.offer.id, OfferAt: x.offer.at, OfferRinging: x.offer.ringing, OfferAnswered: x.offer.answered,

@@ -30,7 +30,7 @@ var kept = map[reflect.Type]map[string]string{
 	},
 	reflect.TypeFor[seat](): {
 		"id": "", "person": "", "vip": "", "team": "", "queues": "", "languages": "", "node": "", "registered": "", "gone": "",
-		"resting": "", "restUntil": "", "idleSince": "", "skills": "", "busy": "", "lastOffer": "", "timer": "", "shown": "", "offer": "",
+		"resting": "", "restUntil": "", "idleSince": "", "skills": "", "busy": "", "lastOffer": "", "weight": "", "turns": "", "timer": "", "shown": "", "offer": "",
 		"call": "the call has its seat", "wrap": "the call has its seat",
 		"present": "of registered, gone and status", "available": "of present, call, wrap and resting", "category": "of the same",
 	},
@@ -301,6 +301,8 @@ func TestRestoreRefuses(t *testing.T) {
 		"a total that doesn't add up": {`"entered":4`, `"entered":5`, "(d)"},
 		"a policy that is wrong":      {`"ring_time":15000000`, `"ring_time":0`, "ring_time"},
 		"a status that isn't":         {`"status":"ready"`, `"status":"happy"`, "happy"},
+		"a weight beyond the highest": {`"weight":1`, `"weight":101`, "weight of 101"},
+		"turns that can't be":         {`"turns":1`, `"turns":-1`, "-1 turns"},
 		"a second value":              {`"calls":[`, `"x`, "invalid"},
 	} {
 		t.Run(name, func(t *testing.T) {

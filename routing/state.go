@@ -108,6 +108,8 @@ type seat struct {
 	idleSince  Time
 	busy       Duration // in calls and wrap-ups since it registered
 	lastOffer  uint64   // its latest offer's number
+	weight     int64    // 1 to maxWeight
+	turns      int64    // offers since it came, and what it had then; see catchUp
 	call       *call    // on offer or talking
 	offer      offer    // open, while the call is on offer
 	wrap       *call    // in wrap-up

@@ -1,6 +1,9 @@
 package routing
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+)
 
 // The strategies: which of the idle seats of a queue is rung first. Ties go to the
 // longest idle, then to the id.
@@ -16,10 +19,16 @@ const (
 	// StrategyRoundRobin rings the seat whose last offer is the longest ago, taken
 	// or not: each has its turn.
 	StrategyRoundRobin = "round_robin"
+	// StrategyWeighted gives each seat a share of the offers in proportion to its
+	// weight: it rings the seat with the fewest offers, taken or not, for its weight.
+	StrategyWeighted = "weighted"
 )
 
 // maxRingGroup is how many seats ring at once for one call at most.
 const maxRingGroup = 16
+
+// maxWeight is the highest weight of a seat; the lowest is 1.
+const maxWeight = 100
 
 // maxLevel is the highest level of a skill; the lowest is 1.
 const maxLevel = 10
@@ -62,6 +71,8 @@ func (q *queue) compareIdle(a, b *seat) int {
 		first = cmp.Compare(b.level(q.skill), a.level(q.skill))
 	case StrategyRoundRobin:
 		first = cmp.Compare(a.lastOffer, b.lastOffer)
+	case StrategyWeighted:
+		first = compareTurns(a, b)
 	}
 	if first != 0 {
 		return first
@@ -69,9 +80,39 @@ func (q *queue) compareIdle(a, b *seat) int {
 	return cmp.Or(cmp.Compare(a.idleSince, b.idleSince), cmp.Compare(a.id, b.id))
 }
 
+// compareTurns compares what two seats have had for their weights.
+func compareTurns(a, b *seat) int { return cmp.Compare(a.turns*b.weight, b.turns*a.weight) }
+
+// catchUp brings the turns of x, who has just come, up to those of the seat that has
+// had least of all who are there and compete with x in a weighted queue. Else x
+// would be rung alone until it has had as much as they.
+func (s *State) catchUp(x *seat) {
+	var least *seat
+	for _, q := range x.queues {
+		if q.strategy != StrategyWeighted {
+			continue
+		}
+		for _, y := range s.seatList {
+			if y != x && y.present && y.vip == x.vip && slices.Contains(y.queues, q) && (least == nil || compareTurns(y, least) < 0) {
+				least = y
+			}
+		}
+	}
+	if least != nil {
+		x.turns = max(x.turns, least.turns*x.weight/least.weight)
+	}
+}
+
+// setWeight changes the weight of x, which stands in no list, and keeps what it has
+// had for it.
+func (x *seat) setWeight(weight int64) {
+	x.turns = x.turns * weight / x.weight
+	x.weight = weight
+}
+
 func validStrategy(name string) bool {
 	switch name {
-	case "", StrategyLongestIdle, StrategyLeastOccupied, StrategyMostSkilled, StrategyRoundRobin:
+	case "", StrategyLongestIdle, StrategyLeastOccupied, StrategyMostSkilled, StrategyRoundRobin, StrategyWeighted:
 		return true
 	}
 	return false

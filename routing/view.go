@@ -90,6 +90,10 @@ type SeatView struct {
 	Misses    int  `json:"misses"`               // offers left unanswered in a row
 	// Busy is the time in calls and wrap-ups since the seat registered.
 	Busy Duration `json:"busy"`
+	// Turns are its offers since it came, beginning with what the others had had; they
+	// count for its Weight where the strategy is "weighted".
+	Turns  int64 `json:"turns"`
+	Weight int64 `json:"weight"`
 	// Call is on offer, talking or in wrap-up here; Offer is its open offer.
 	Call  CallID `json:"call,omitempty"`
 	Offer uint64 `json:"offer,omitempty"`
@@ -221,7 +225,7 @@ func (s *State) Seats() []SeatView {
 func (x *seat) view() SeatView {
 	v := SeatView{
 		ID: x.id, Agent: x.person.id, VIP: x.vip, Team: x.team, Languages: slices.Clone(x.languages),
-		Skills: slices.Clone(x.skills), Busy: x.busy,
+		Skills: slices.Clone(x.skills), Busy: x.busy, Turns: x.turns, Weight: x.weight,
 		State: x.shown.State, Status: x.person.status, Reason: x.person.reason, Since: x.shown.Since,
 		Node: x.node, Available: x.available, IdleSince: x.idleSince, Misses: x.person.misses,
 	}
