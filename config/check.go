@@ -289,11 +289,24 @@ func (c *checker) agents() {
 		for j, k := range a.Skills {
 			twice(c, skills, k.Name, index(index("agents", i, "skills"), j, "name"), "skill")
 		}
+		c.preferences(i, &a)
 		for j, q := range a.Queues {
 			at := index(index("agents", i, "queues"), j, "")
 			if !c.bad[at] && !c.bad["queues"] && !slices.Contains(known, q) {
 				c.wrong(at, didYouMean(q, known), "queue %s doesn't exist", quote(q))
 			}
+		}
+	}
+}
+
+// preferences checks the queues that an agent prefers or doesn't.
+func (c *checker) preferences(i int, a *Agent) {
+	seen, list := map[string]string{}, index("agents", i, "preferences")
+	for j, f := range a.Preferences {
+		at := index(list, j, "queue")
+		twice(c, seen, f.Queue, at, "preference for queue")
+		if !c.bad[at] && !c.badBelow(index("agents", i, "queues")) && !slices.Contains(a.Queues, f.Queue) {
+			c.wrong(at, didYouMean(f.Queue, a.Queues), "agent %s doesn't serve queue %s", a.User, quote(f.Queue))
 		}
 	}
 }

@@ -297,7 +297,7 @@ type Queue struct {
 	Announce Announce `yaml:"announce"`
 	// Strategy says which idle agent is rung first, as in routing. Default: that
 	// of routing.
-	Strategy string `yaml:"strategy" oneof:"longest_idle|least_occupied|most_skilled|round_robin"`
+	Strategy string `yaml:"strategy" oneof:"longest_idle|least_occupied|most_skilled|round_robin|weighted"`
 	// RingGroup is how many agents ring at once for a caller, the first ones by the
 	// strategy; who answers first has the call. 1 to 16, default 1.
 	RingGroup int `yaml:"ring_group" default:"1" min:"1" max:"16"`
@@ -369,6 +369,9 @@ type Agent struct {
 	Name string `yaml:"name"`
 	// Queues the agent serves. An account manager may serve none.
 	Queues []string `yaml:"queues" unique:"yes"`
+	// Preferences are the queues that the agent isn't there for first of all. Default:
+	// rank 1 in each.
+	Preferences []Preference `yaml:"preferences"`
 	// Team of the agent; customers name their manager's team. Default: none.
 	Team string `yaml:"team" word:"yes"`
 	// Languages the agent speaks, ISO 639 codes. Default: any.
@@ -380,6 +383,15 @@ type Agent struct {
 	// Weight is the agent's share of the calls where the strategy is "weighted": with
 	// 2 twice as many as with 1. 1 to 100, default 1.
 	Weight int `yaml:"weight" default:"1" min:"1" max:"100"`
+}
+
+// Preference is how far back an agent stands in one queue.
+type Preference struct {
+	// Queue that the agent serves.
+	Queue string `yaml:"queue" required:"yes"`
+	// Rank of the agent there, 1 to 9: idle agents of rank 1 are rung first, those of
+	// rank 2 when none of rank 1 is idle, and so on. Default 1.
+	Rank int `yaml:"rank" default:"1" min:"1" max:"9"`
 }
 
 // Skill is what an agent can do, and how well.

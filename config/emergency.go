@@ -19,7 +19,8 @@ type Emergency struct {
 	// Announce are the prompts that every caller hears first. Default: none.
 	Announce []string `yaml:"announce"`
 	// OpenAllSeats lets every seat serve every queue and every tier, whatever its
-	// queues, its agent's skills and whether it is a VIP seat. Default false.
+	// queues, its agent's preferences and skills and whether it is a VIP seat. Default
+	// false.
 	OpenAllSeats bool `yaml:"open_all_seats"`
 	// Shed are the tiers that are turned away after the announcement, from the
 	// bottom: C, then B2 ... Default: none.
@@ -55,7 +56,7 @@ func (c *Config) EmergencyPolicy(name string) routing.Policy {
 	}
 	p.KeepIdle = 0
 	for i := range p.Seats {
-		p.Seats[i].VIP, p.Seats[i].Queues = false, all
+		p.Seats[i].VIP, p.Seats[i].Queues, p.Seats[i].Ranks = false, all, nil
 	}
 	return p
 }

@@ -28,7 +28,7 @@ queues:
     leave_empty: 1m
     when_empty: {hang_up: all-busy}
   - name: desk
-agents: [{user: a, password: secret-a, queues: [loans, desk], skills: [{name: loans, level: 7}, {name: cards}], weight: 3}]
+agents: [{user: a, password: secret-a, queues: [loans, desk], preferences: [{queue: desk, rank: 2}], skills: [{name: loans, level: 7}, {name: cards}], weight: 3}]
 flows: {main: {start: q, steps: {q: {queue: loans}}}}
 `
 
@@ -64,6 +64,9 @@ func TestPolicyOfQueues(t *testing.T) {
 	if len(skills) != 2 || skills[0] != (routing.Skill{Name: "loans", Level: 7}) || skills[1].Level != 5 {
 		t.Errorf("skills %+v", skills)
 	}
+	if r := p.Seats[0].Ranks; len(r) != 1 || r[0] != (routing.QueueRank{Queue: "desk", Rank: 2}) {
+		t.Errorf("ranks %+v", r)
+	}
 	if p.Seats[0].Weight != 3 {
 		t.Errorf("weight %d", p.Seats[0].Weight)
 	}
@@ -72,14 +75,15 @@ func TestPolicyOfQueues(t *testing.T) {
 	}
 }
 
-// TestEmergencyLiftsLevels: a seat that is open to all serves whatever its level.
+// TestEmergencyLiftsLevels: a seat that is open to all serves whatever its level, and
+// is as near as all others.
 func TestEmergencyLiftsLevels(t *testing.T) {
 	cfg, err := Parse("limited", []byte(strings.Replace(limited, "agents:", "emergencies: [{name: flood, open_all_seats: true}]\nagents:", 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := cfg.EmergencyPolicy("flood")
-	if p.Queues[0].MinLevel != 0 || p.Validate() != nil {
+	if p.Queues[0].MinLevel != 0 || p.Seats[0].Ranks != nil || p.Validate() != nil {
 		t.Errorf("queue %+v, %v", p.Queues[0], p.Validate())
 	}
 	if cfg.Policy().Queues[0].MinLevel != 6 {

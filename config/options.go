@@ -41,6 +41,9 @@ func (c *Config) Policy() routing.Policy {
 		for _, q := range a.Queues {
 			seat.Queues = append(seat.Queues, routing.QueueID(q))
 		}
+		for _, f := range a.Preferences {
+			seat.Ranks = append(seat.Ranks, routing.QueueRank{Queue: routing.QueueID(f.Queue), Rank: f.Rank})
+		}
 		for _, k := range a.Skills {
 			seat.Skills = append(seat.Skills, routing.Skill{Name: k.Name, Level: k.Level})
 		}

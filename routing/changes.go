@@ -77,9 +77,9 @@ func byName(list reflect.Value) map[string]reflect.Value {
 	return m
 }
 
-// nameOf is the name of element i: its ID, Tier or Name, else its number from 1.
+// nameOf is the name of element i: its ID, Tier, Name or Queue, else its number from 1.
 func nameOf(list reflect.Value, i int) string {
-	for _, key := range []string{"ID", "Tier", "Name"} {
+	for _, key := range []string{"ID", "Tier", "Name", "Queue"} {
 		if f := list.Index(i).FieldByName(key); f.IsValid() {
 			return fmt.Sprint(f.Interface())
 		}

@@ -11,7 +11,7 @@ func TestChanges(t *testing.T) {
 	old := Policy{
 		RingTime: 20 * Second, Order: OrderStrict, Tiers: []TierPolicy{{Tier: TierA1, TargetMS: 10000}},
 		Queues: []QueuePolicy{{ID: "sales", WrapUp: 10 * Second, Plan: []PlanStep{{Ring: StepManager, For: 20 * Second}, {Ring: StepQueue}}}, {ID: "gone"}},
-		Seats:  []SeatPolicy{{ID: "s1", Queues: []QueueID{"sales"}, Skills: []Skill{{"loans", 3}}}, {ID: "s2"}},
+		Seats:  []SeatPolicy{{ID: "s1", Queues: []QueueID{"sales"}, Skills: []Skill{{"loans", 3}}, Ranks: []QueueRank{{"sales", 2}}}, {ID: "s2"}},
 	}
 	now := old.clone()
 	now.Order, now.KeepIdle, now.RingTime = OrderRatio, 2, 90*Second
@@ -22,12 +22,14 @@ func TestChanges(t *testing.T) {
 	now.Queues[1].Plan[0].For = Minute
 	now.Queues[1].Plan = append(now.Queues[1].Plan, PlanStep{Leave: &Exit{Queue: "new"}})
 	now.Seats[0].VIP, now.Seats[0].Queues, now.Seats[0].Skills = true, []QueueID{"sales", "new"}, []Skill{{"loans", 7}}
+	now.Seats[0].Ranks = []QueueRank{{"sales", 3}, {"new", 2}}
 	now.Seats[1].Team = "east"
 	want := []string{
 		"tiers.A1.target_ms: 10000 → 5000", "order: strict → ratio", "keep_idle: 0 → 2", "ring_time: 20s → 1m30s",
 		"queues.gone removed", "queues.new added", "queues.sales.wrap_up: 10s → 1.5s",
 		"queues.sales.plan.1.for: 20s → 1m", "queues.sales.plan.3 added", "queues.sales.max_wait: 0s → 1h",
 		"seats.s1.vip: false → true", "seats.s1.queues: [sales] → [sales new]", "seats.s1.skills.loans.level: 3 → 7",
+		"seats.s1.ranks.new added", "seats.s1.ranks.sales.rank: 2 → 3",
 		"seats.s2.team: none → east",
 	}
 	if got := now.Changes(&old); !slices.Equal(got, want) {

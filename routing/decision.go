@@ -143,6 +143,8 @@ type Reasons struct {
 	// Strategy is the queue's; Level is the seat's level of the queue's skill.
 	Strategy string `json:"strategy"`
 	Level    int    `json:"level,omitempty"`
+	// Rank is the seat's in the queue that it is rung for; zero is the usual one, 1.
+	Rank int `json:"rank,omitempty"`
 	// RunnerUpSeat would have been rung if this seat weren't there.
 	RunnerUpSeat SeatID   `json:"runner_up_seat,omitempty"`
 	RunnerUpIdle Duration `json:"runner_up_idle,omitempty"`

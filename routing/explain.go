@@ -27,6 +27,7 @@ type Candidate struct {
 	// it could be rung.
 	Excluded string
 	Idle     Duration // how long it had been idle, when it could be rung
+	Rank     int      // its rank in the queue then, 0 for the usual one, 1
 }
 
 // The rules that exclude a seat, in the order in which they are asked.
@@ -90,7 +91,7 @@ func (s *State) Candidates(id CallID) []Candidate {
 	for i, x := range seats {
 		list[i] = Candidate{Seat: x.id, Excluded: why[x.id]}
 		if why[x.id] == "" {
-			list[i].Idle = s.now.Sub(x.idleSince)
+			list[i].Idle, list[i].Rank = s.now.Sub(x.idleSince), unusualRank(c, x)
 		}
 	}
 	return list

@@ -2,8 +2,54 @@ package routing
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 )
+
+// A rank that isn't the usual one is told, of the queue whose seat is rung; who is
+// rung as the account manager has none.
+func TestRanksAreExplained(t *testing.T) {
+	p := Policy{RingTime: 20 * Second, Queues: []QueuePolicy{{ID: "q", Plan: []PlanStep{{Ring: StepManager}, {Ring: StepQueue, Of: "other"}, {Ring: StepQueue}}}, {ID: "other"}}}
+	ranked := func(id SeatID, queue QueueID, rank int) SeatPolicy {
+		return SeatPolicy{ID: id, Queues: []QueueID{queue}, Ranks: []QueueRank{{queue, rank}}}
+	}
+	p.Seats = []SeatPolicy{ranked("manager", "q", 9), ranked("first", "q", 1), ranked("second", "q", 2), ranked("helper", "other", 4)}
+	s := New()
+	var got string
+	s.Watch(func(c Choice) {
+		for _, x := range c.Seats {
+			got += fmt.Sprintf("%s:%d ", x.Seat, x.Rank)
+		}
+	})
+	at := Time(0)
+	do := func(ev Event) (ranks []int) {
+		at += Time(Second)
+		for _, d := range s.Apply(Entry{At: at, Node: "n", Event: ev}) {
+			if o, ok := d.(*Offer); ok {
+				ranks = append(ranks, o.Reasons.Rank)
+			}
+		}
+		return ranks
+	}
+	do(PolicyChanged{p})
+	for _, x := range p.Seats {
+		do(SeatRegistered{x.ID})
+	}
+	var ranks []int
+	for i := range p.Seats {
+		id := CallID(fmt.Sprintf("c%d", i))
+		do(CallArrived{Call: id})
+		do(CallIdentified{Call: id, Manager: "manager"})
+		ranks = append(ranks, do(CallQueued{Call: id, Queue: "q"})...)
+	}
+	if want := []int{0, 4, 0, 2}; !slices.Equal(ranks, want) {
+		t.Errorf("offers by ranks %v, want %v", ranks, want)
+	}
+	if want := "manager:0 helper:4 first:0 second:2 helper:4 first:0 second:2 manager:0 "; !strings.HasPrefix(got, want) {
+		t.Errorf("seats\n%s, want first\n%s", got, want)
+	}
+}
 
 // Each rule that excludes a seat is named, and those that could be rung come
 // first, in the order in which they would be.

@@ -184,6 +184,11 @@ func (h *hasher) seat(x *seat) {
 		h.text(k.Name)
 		h.num(uint64(k.Level))
 	}
+	h.num(uint64(len(x.ranks)))
+	for _, r := range x.ranks {
+		h.text(string(r.Queue))
+		h.num(uint64(r.Rank))
+	}
 }
 
 func (h *hasher) call(c *call) {

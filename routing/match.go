@@ -6,8 +6,8 @@ import (
 )
 
 // compareSeatsFor is the order in which seats are rung for c: by the first open
-// step that rings them; then VIP seats for A and B but ordinary ones for C; then the
-// strategy of the queue that they are rung for, longest idle, id.
+// step that rings them; then VIP seats for A and B but ordinary ones for C; then level,
+// rank and strategy of the queue that they are rung for, longest idle, id.
 func compareSeatsFor(c *call, a, b *seat) int {
 	wrong := func(x *seat) int {
 		if x.vip == (c.band == BandC) {
@@ -16,11 +16,15 @@ func compareSeatsFor(c *call, a, b *seat) int {
 		return 0
 	}
 	at := c.circle(a)
-	q := c.q
-	if at != never {
-		q = cmp.Or(c.q.source(at), q)
+	return cmp.Or(cmp.Compare(at, c.circle(b)), cmp.Compare(wrong(a), wrong(b)), c.source(at).compareIdle(a, b))
+}
+
+// source is the queue as whose seats step i rings, which may be never.
+func (c *call) source(i int) *queue {
+	if i == never {
+		return c.q
 	}
-	return cmp.Or(cmp.Compare(at, c.circle(b)), cmp.Compare(wrong(a), wrong(b)), q.compareIdle(a, b))
+	return cmp.Or(c.q.source(i), c.q)
 }
 
 func (c *call) speaks(x *seat) bool {
@@ -35,8 +39,7 @@ func (s *State) reserved(c *call, x *seat, step int) bool {
 	if !x.vip || c.band != BandC {
 		return false
 	}
-	q := cmp.Or(c.q.source(step), c.q)
-	return q.idleVIP.len() <= s.policy.KeepIdle || s.policy.Order != OrderStrict && s.wanted(x)
+	return c.source(step).idleVIP.len() <= s.policy.KeepIdle || s.policy.Order != OrderStrict && s.wanted(x)
 }
 
 // wanted says whether a waiting call of A or B could have x now.

@@ -123,10 +123,23 @@ type SeatPolicy struct {
 	// Languages the seat speaks; empty means any.
 	Languages []string `json:"languages,omitempty"`
 	Skills    []Skill  `json:"skills,omitempty"`
+	// Ranks are the queues whose calls are not first of all for this seat.
+	Ranks []QueueRank `json:"ranks,omitempty"`
 	// Weight is the seat's share of the offers where the strategy is "weighted", 1 to
 	// 100; 0 means 1.
 	Weight int `json:"weight,omitempty"`
 }
+
+// QueueRank is how far back a seat stands in one of its queues.
+type QueueRank struct {
+	Queue QueueID `json:"queue"`
+	// Rank is 1 to 9: an idle seat of a lower rank is rung first. A queue without an
+	// entry has rank 1.
+	Rank int `json:"rank"`
+}
+
+// maxRank is the rank of those who are rung last.
+const maxRank = 9
 
 // Validate returns everything that is wrong with the policy, joined, or nil.
 // PolicyChanged with a policy that is wrong is ignored.
@@ -263,6 +276,7 @@ func (p *Policy) validateSeats(queues map[QueueID]bool, bad func(string, ...any)
 		if x.Weight < 0 || x.Weight > maxWeight {
 			bad("weight of seat %q is %d; use 1 to %d", x.ID, x.Weight, maxWeight)
 		}
+		x.validateRanks(bad)
 		for i, k := range x.Skills {
 			if k.Name == "" || k.Level < 1 || k.Level > maxLevel {
 				bad("seat %q has skill %q of level %d; use a name and 1 to %d", x.ID, k.Name, k.Level, maxLevel)
@@ -270,6 +284,20 @@ func (p *Policy) validateSeats(queues map[QueueID]bool, bad func(string, ...any)
 			if slices.ContainsFunc(x.Skills[:i], func(o Skill) bool { return o.Name == k.Name }) {
 				bad("seat %q has skill %q twice", x.ID, k.Name)
 			}
+		}
+	}
+}
+
+func (x *SeatPolicy) validateRanks(bad func(string, ...any)) {
+	for i, r := range x.Ranks {
+		if r.Rank < 1 || r.Rank > maxRank {
+			bad("seat %q has rank %d in queue %q; use 1 to %d", x.ID, r.Rank, r.Queue, maxRank)
+		}
+		if !slices.Contains(x.Queues, r.Queue) {
+			bad("seat %q has a rank in queue %q, which it does not serve", x.ID, r.Queue)
+		}
+		if slices.ContainsFunc(x.Ranks[:i], func(o QueueRank) bool { return o.Queue == r.Queue }) {
+			bad("seat %q has two ranks in queue %q", x.ID, r.Queue)
 		}
 	}
 }

@@ -46,6 +46,9 @@ func drawPolicy(t *rapid.T) Policy {
 		for _, q := range p.Queues {
 			if rapid.Bool().Draw(t, "serves") {
 				x.Queues = append(x.Queues, q.ID)
+				if n := rapid.IntRange(0, 3).Draw(t, "rank"); n > 0 {
+					x.Ranks = append(x.Ranks, QueueRank{q.ID, n})
+				}
 			}
 		}
 		for _, k := range []string{"k0", "k1"} {
@@ -259,6 +262,7 @@ func auditOffer(t *rapid.T, s *State, c *call, x *seat) {
 			t.Fatalf("call %s gets seat %s before %s", c.facts.ID, x.id, y.id)
 		}
 	}
+	auditRank(t, s, c, x)
 	for _, w := range s.waitingCalls() {
 		if !s.admissible(w, x) {
 			continue
@@ -283,6 +287,17 @@ func auditOffer(t *rapid.T, s *State, c *call, x *seat) {
 	}
 	if p := s.agents[c.facts.Manager]; p != nil && c.facts.Step == StepManager && p.seat != x {
 		t.Fatalf("call %s is in the manager's step but goes to %s", c.facts.ID, x.id)
+	}
+}
+
+// auditRank wants nobody to be idle who stands nearer to the queue than x and is like x
+// in all that comes before the rank.
+func auditRank(t *rapid.T, s *State, c *call, x *seat) {
+	q := c.source(c.circle(x))
+	for _, y := range s.idle {
+		if s.admissible(c, y) && c.circle(y) == c.circle(x) && y.vip == x.vip && q.fits(y) == q.fits(x) && y.rank(q) < x.rank(q) {
+			t.Fatalf("call %s gets seat %s of rank %d before %s of rank %d", c.facts.ID, x.id, x.rank(q), y.id, y.rank(q))
+		}
 	}
 }
 

@@ -7,7 +7,7 @@ func (s *State) reasons(c *call, x, second *seat) Reasons {
 	r := Reasons{
 		Rule: rule(c, x), Order: s.policy.Order, Step: c.facts.Step, Tier: c.facts.Tier,
 		Waited: s.now.Sub(c.facts.Queued), Target: s.policy.target(c.facts.Tier), Idle: s.now.Sub(x.idleSince),
-		Strategy: c.q.strategy, Level: x.level(c.q.skill),
+		Strategy: c.q.strategy, Level: x.level(c.q.skill), Rank: unusualRank(c, x),
 		Excluded: s.excluded(),
 	}
 	if second != nil {
@@ -17,6 +17,16 @@ func (s *State) reasons(c *call, x, second *seat) Reasons {
 		r.RunnerUpCall, r.RunnerUpTier, r.RunnerUpWaited = next.facts.ID, next.facts.Tier, s.now.Sub(next.facts.Queued)
 	}
 	return r
+}
+
+// unusualRank is the rank that x is rung by for c, 0 when it is the first one or
+// doesn't matter.
+func unusualRank(c *call, x *seat) int {
+	at := c.circle(x)
+	if r := x.rank(c.source(at)); r > 1 && at != never && c.q.plan[at].Ring != StepManager {
+		return r
+	}
+	return 0
 }
 
 func rule(c *call, x *seat) string {

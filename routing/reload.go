@@ -50,6 +50,7 @@ func (p *Policy) clone() Policy {
 		q.Seats[i].Queues = slices.Clone(q.Seats[i].Queues)
 		q.Seats[i].Languages = slices.Clone(q.Seats[i].Languages)
 		q.Seats[i].Skills = slices.Clone(q.Seats[i].Skills)
+		q.Seats[i].Ranks = slices.Clone(q.Seats[i].Ranks)
 	}
 	return q
 }
@@ -157,6 +158,10 @@ func (s *State) changeSeat(p *SeatPolicy, old map[AgentID]*agent) {
 
 	// A queue that went away is served until its calls are over.
 	queues := slices.DeleteFunc(x.queues, func(q *queue) bool { return !q.removed || q.live() == 0 })
+	ranks := slices.DeleteFunc(slices.Clone(x.ranks), func(r QueueRank) bool {
+		return !slices.ContainsFunc(queues, func(q *queue) bool { return q.id == r.Queue })
+	})
+	x.ranks = append(ranks, p.Ranks...)
 	for _, id := range p.Queues {
 		if q := s.queues[id]; !slices.Contains(queues, q) {
 			queues = append(queues, q)

@@ -162,7 +162,7 @@ func (s *State) thawSeat(v *wireSeat, people []*agent) error {
 		return errors.New("has an agent who is not there")
 	}
 	x := &seat{
-		id: v.ID, person: people[v.Agent], vip: v.VIP, team: v.Team, languages: v.Languages, skills: v.Skills, busy: v.Busy, lastOffer: v.LastOffer,
+		id: v.ID, person: people[v.Agent], vip: v.VIP, team: v.Team, languages: v.Languages, skills: v.Skills, ranks: v.Ranks, busy: v.Busy, lastOffer: v.LastOffer,
 		node: v.Node, registered: v.Registered, gone: v.Gone, resting: v.Resting, restUntil: v.RestUntil, idleSince: v.IdleSince,
 		offer: offer{id: v.OfferID, at: v.OfferAt, ringing: v.OfferRinging, answered: v.OfferAnswered},
 		shown: SeatChanged{Seat: v.ID, Agent: v.ShownAgent, State: v.ShownState, Status: v.ShownStatus, Reason: v.ShownReason, Since: v.ShownSince},

@@ -152,8 +152,12 @@ func (p *player) statement(w []string) {
 			name, level, _ := strings.Cut(k, ":")
 			x.Skills = append(x.Skills, routing.Skill{Name: name, Level: p.num(level)})
 		}
-		for _, q := range list(opts["queues"]) {
-			x.Queues = append(x.Queues, routing.QueueID(q))
+		for _, q := range list(opts["queues"]) { // sales,care:2
+			name, rank, ranked := strings.Cut(q, ":")
+			x.Queues = append(x.Queues, routing.QueueID(name))
+			if ranked {
+				x.Ranks = append(x.Ranks, routing.QueueRank{Queue: routing.QueueID(name), Rank: p.num(rank)})
+			}
 		}
 		p.policy.Seats = append(p.policy.Seats, x)
 	case "step": // of the plan of the queue before
@@ -467,6 +471,9 @@ func show(d routing.Decision) string {
 		}
 		if r.Level > 0 {
 			s += fmt.Sprintf(", level %d", r.Level)
+		}
+		if r.Rank > 0 {
+			s += fmt.Sprintf(", rank %d", r.Rank)
 		}
 		if r.RunnerUpSeat != "" {
 			s += fmt.Sprintf(", before seat %s", r.RunnerUpSeat)

@@ -94,6 +94,8 @@ type wireSeat struct {
 	ShownStatus Status  `json:"shown_status"`
 	ShownReason string  `json:"shown_reason,omitempty"`
 	ShownSince  Time    `json:"shown_since"`
+	// Ranks are those in its queues that have one.
+	Ranks []QueueRank `json:"ranks,omitempty"`
 }
 
 type wireCall struct {
@@ -225,7 +227,7 @@ func (w *wireQueue) thaw() *queue {
 
 func (x *seat) freeze(agent int) wireSeat {
 	w := wireSeat{
-		ID: x.id, Agent: agent, VIP: x.vip, Team: x.team, Languages: x.languages, Skills: x.skills, Busy: x.busy, LastOffer: x.lastOffer, Weight: x.weight, Turns: x.turns,
+		ID: x.id, Agent: agent, VIP: x.vip, Team: x.team, Languages: x.languages, Skills: x.skills, Ranks: x.ranks, Busy: x.busy, LastOffer: x.lastOffer, Weight: x.weight, Turns: x.turns,
 		Node: x.node, Registered: x.registered, Gone: x.gone, Resting: x.resting,
 		RestUntil: x.restUntil, IdleSince: x.idleSince, Timer: x.timer.on(),
 		OfferID: x.offer.id, OfferAt: x.offer.at, OfferRinging: x.offer.ringing, OfferAnswered: x.offer.answered,

@@ -99,6 +99,7 @@ type seat struct {
 	queues    []*queue // by id
 	languages []string
 	skills    []Skill
+	ranks     []QueueRank
 
 	node       string // through which it is registered
 	registered bool

@@ -52,8 +52,19 @@ func (x *seat) level(skill string) int {
 // fits says whether x has the level that q asks for.
 func (q *queue) fits(x *seat) bool { return q.minLevel == 0 || x.level(q.skill) >= q.minLevel }
 
-// compareIdle is the order in which q's idle seats are rung, those below its level
-// last. What it depends on doesn't change while a seat is idle.
+// rank is where x stands in q, 1 for those who are rung first.
+func (x *seat) rank(q *queue) int {
+	for i := range x.ranks {
+		if x.ranks[i].Queue == q.id {
+			return x.ranks[i].Rank
+		}
+	}
+	return 1
+}
+
+// compareIdle is the order in which q's idle seats are rung: those below its level
+// last, then by rank, then by the strategy. What it depends on doesn't change while a
+// seat is idle.
 func (q *queue) compareIdle(a, b *seat) int {
 	if q.minLevel > 0 {
 		if fit := q.fits(a); fit != q.fits(b) {
@@ -62,6 +73,9 @@ func (q *queue) compareIdle(a, b *seat) int {
 			}
 			return 1
 		}
+	}
+	if r := cmp.Compare(a.rank(q), b.rank(q)); r != 0 {
+		return r
 	}
 	first := 0
 	switch q.strategy {
@@ -93,7 +107,7 @@ func (s *State) catchUp(x *seat) {
 			continue
 		}
 		for _, y := range s.seatList {
-			if y != x && y.present && y.vip == x.vip && slices.Contains(y.queues, q) && (least == nil || compareTurns(y, least) < 0) {
+			if y != x && y.present && y.vip == x.vip && y.rank(q) == x.rank(q) && slices.Contains(y.queues, q) && (least == nil || compareTurns(y, least) < 0) {
 				least = y
 			}
 		}

@@ -97,6 +97,8 @@ type SeatView struct {
 	// Call is on offer, talking or in wrap-up here; Offer is its open offer.
 	Call  CallID `json:"call,omitempty"`
 	Offer uint64 `json:"offer,omitempty"`
+	// Ranks are those in its queues that have one; see QueueRank.
+	Ranks []QueueRank `json:"ranks,omitempty"`
 }
 
 // TierCount is a number by tier.
@@ -225,7 +227,7 @@ func (s *State) Seats() []SeatView {
 func (x *seat) view() SeatView {
 	v := SeatView{
 		ID: x.id, Agent: x.person.id, VIP: x.vip, Team: x.team, Languages: slices.Clone(x.languages),
-		Skills: slices.Clone(x.skills), Busy: x.busy, Turns: x.turns, Weight: x.weight,
+		Skills: slices.Clone(x.skills), Ranks: slices.Clone(x.ranks), Busy: x.busy, Turns: x.turns, Weight: x.weight,
 		State: x.shown.State, Status: x.person.status, Reason: x.person.reason, Since: x.shown.Since,
 		Node: x.node, Available: x.available, IdleSince: x.idleSince, Misses: x.person.misses,
 	}

@@ -144,15 +144,19 @@ func TestBreakGivesNothingBack(t *testing.T) {
 	w.want(t, 10, map[SeatID]int{"s2": 10})
 }
 
-// VIP seats are rung for other calls: what they have had says nothing of the others.
+// VIP seats are rung for other calls, seats of a higher rank for those that nobody
+// else could take: what they have had says nothing of the others.
 func TestKindsOfSeatsAreLevelApart(t *testing.T) {
 	w := newWeighing(1)
 	w.offers(50)
-	w.p.Seats = append(w.p.Seats, SeatPolicy{ID: "vip", VIP: true, Queues: []QueueID{"q"}})
+	w.p.Seats = append(w.p.Seats, SeatPolicy{ID: "vip", VIP: true, Queues: []QueueID{"q"}},
+		SeatPolicy{ID: "backup", Queues: []QueueID{"q"}, Ranks: []QueueRank{{"q", 2}}}, SeatPolicy{ID: "other", Queues: []QueueID{"q"}})
 	w.do(PolicyChanged{w.p})
-	w.do(SeatRegistered{"vip"})
-	if x, _ := w.s.Seat("vip"); x.Turns != 0 || x.Weight != 1 {
-		t.Errorf("the first VIP seat begins at %d", x.Turns)
+	for id, want := range map[SeatID]int64{"vip": 0, "backup": 0, "other": 50} {
+		w.do(SeatRegistered{id})
+		if x, _ := w.s.Seat(id); x.Turns != want || x.Weight != 1 {
+			t.Errorf("%s begins at %d with the weight %d, want %d and 1", id, x.Turns, x.Weight, want)
+		}
 	}
 }
 

@@ -214,7 +214,11 @@ func (s *story) choice(c routing.Choice) {
 			continue
 		}
 		rank++
-		s.more("%d. %s, idle for %s", rank, x.Seat, span(x.Idle))
+		of := ""
+		if x.Rank > 0 {
+			of = fmt.Sprintf(" of rank %d", x.Rank)
+		}
+		s.more("%d. %s%s, idle for %s", rank, x.Seat, of, span(x.Idle))
 	}
 	for _, rule := range []string{routing.ExcludedOffline, routing.ExcludedNotReady, routing.ExcludedBusy, routing.ExcludedResting,
 		routing.ExcludedQueue, routing.ExcludedLanguage, routing.ExcludedSkill, routing.ExcludedStep, routing.ExcludedReserved} {

@@ -90,6 +90,15 @@ func TestWhyTellsTheCallsStory(t *testing.T) {
 	}
 }
 
+// The rank of a seat is told where it isn't the usual one.
+func TestWhyTellsRanks(t *testing.T) {
+	s := &story{call: "c"}
+	s.choice(routing.Choice{Seat: "bob", Seats: []routing.Candidate{{Seat: "bob"}, {Seat: "eve", Rank: 3, Idle: routing.Minute}}})
+	if got := strings.Join(s.lines, "\n"); !strings.Contains(got, "1. bob, idle for 0s") || !strings.Contains(got, "2. eve of rank 3, idle for 1m0s") {
+		t.Error(got)
+	}
+}
+
 func TestReplayUnderANewPolicy(t *testing.T) {
 	dir, policy := oneDay(t)
 	r := replaying{replications: 2, seed: 1, tolerance: 1, worst: 5}
