@@ -50,6 +50,12 @@ func (m *Metrics) connected(c *routing.CallView) {
 // closed counts each part of an answered call, also one of no length: the counts of all parts are
 // the number of calls.
 func (m *Metrics) closed(c *routing.CallView) {
+	for i := range c.Talks { // those that ended by a transfer
+		t := &c.Talks[i]
+		for k, d := range []routing.Duration{t.Talk, t.Hold, t.WrapUp} {
+			m.handle.WithLabelValues(c.Tier.String(), string(t.Queue), parts[k]).Observe(seconds(d))
+		}
+	}
 	if c.Outcome != routing.OutcomeAnswered {
 		return
 	}

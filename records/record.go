@@ -78,6 +78,10 @@ type Record struct {
 	Hold      Seconds `json:"hold_s"`
 	WrapUp    Seconds `json:"wrap_up_s"`
 
+	// Talks are the talks before, which ended with a transfer back into a queue; queue,
+	// seat, agent, queued, connected and the durations above are of the last part.
+	Talks []Talk `json:"talks,omitempty"`
+
 	// Rings counts the offers to agents; Offers are those, in order.
 	Rings  int     `json:"rings"`
 	Offers []Offer `json:"offers,omitempty"`
@@ -86,6 +90,20 @@ type Record struct {
 	// leg that never was, and for a call that was cut by the end of its node.
 	CallerMedia Media `json:"caller_media,omitzero"`
 	AgentMedia  Media `json:"agent_media,omitzero"`
+}
+
+// Talk is a talk that ended with a transfer.
+type Talk struct {
+	Queue     string  `json:"queue"`
+	Seat      string  `json:"seat"`
+	Agent     string  `json:"agent"`
+	Queued    Time    `json:"queued"`
+	Connected Time    `json:"connected"`
+	Ended     Time    `json:"ended"`
+	QueueWait Seconds `json:"queue_wait_s"`
+	Talk      Seconds `json:"talk_s"`
+	Hold      Seconds `json:"hold_s"`
+	WrapUp    Seconds `json:"wrap_up_s"` // 0 when the call was over before it
 }
 
 // Expected is a wait that was estimated: half of the callers are answered within P50,
@@ -146,6 +164,12 @@ func New(v routing.CallView, caller, agent Media) Record {
 	}
 	for _, m := range v.Moves {
 		r.Moves = append(r.Moves, Move{From: string(m.From), At: at(m.At), Cause: m.Cause})
+	}
+	for _, t := range v.Talks {
+		r.Talks = append(r.Talks, Talk{
+			Queue: string(t.Queue), Seat: string(t.Seat), Agent: string(t.Agent), Queued: at(t.Queued), Connected: at(t.Connected), Ended: at(t.Ended),
+			QueueWait: Seconds(t.QueueWait), Talk: Seconds(t.Talk), Hold: Seconds(t.Hold), WrapUp: Seconds(t.WrapUp),
+		})
 	}
 	for _, o := range v.Offers {
 		r.Offers = append(r.Offers, Offer{

@@ -53,7 +53,7 @@ func (s *State) newCall() *call {
 	}
 	c := s.spare[n-1]
 	s.spare[n-1], s.spare = nil, s.spare[:n-1]
-	*c = call{facts: CallView{Offers: c.facts.Offers[:0], Moves: c.facts.Moves[:0]}, rings: c.rings[:0]}
+	*c = call{facts: CallView{Offers: c.facts.Offers[:0], Moves: c.facts.Moves[:0], Talks: c.facts.Talks[:0]}, rings: c.rings[:0]}
 	return c
 }
 

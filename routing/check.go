@@ -117,6 +117,9 @@ func (s *State) checkSeats(bad func(string, ...any)) {
 			bad("(b) seat %s has two calls", x.id)
 		}
 		for _, c := range []*call{x.call, x.wrap} {
+			if c != nil && c.part && c == x.wrap && c.seat == x {
+				continue
+			}
 			if c != nil && (s.calls[c.facts.ID] != c || c.seat != x && !slices.Contains(c.rings, x)) {
 				bad("(b) seat %s has call %s, which is not there", x.id, c.facts.ID)
 			}

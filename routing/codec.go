@@ -71,6 +71,7 @@ var decoders = map[string]func([]byte) (Event, error){
 	CallAnswered{}.Kind():       decodeAs[CallAnswered],
 	CallIdentified{}.Kind():     decodeAs[CallIdentified],
 	CallQueued{}.Kind():         decodeAs[CallQueued],
+	CallRequeued{}.Kind():       decodeAs[CallRequeued],
 	CallEnded{}.Kind():          decodeAs[CallEnded],
 	SeatRegistered{}.Kind():     decodeAs[SeatRegistered],
 	SeatUnregistered{}.Kind():   decodeAs[SeatUnregistered],

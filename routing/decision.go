@@ -35,6 +35,7 @@ type arenas struct {
 	withdrawals  arena[Withdraw]
 	disconnects  arena[Disconnect]
 	overflows    arena[Overflow]
+	transferred  arena[Transferred]
 	connected    arena[Connected]
 	ended        arena[Ended]
 	closed       arena[Closed]
@@ -43,6 +44,7 @@ type arenas struct {
 
 func (a *arenas) reset() {
 	a.offers.used, a.withdrawals.used, a.disconnects.used, a.overflows.used = 0, 0, 0, 0
+	a.transferred.used = 0
 	a.connected.used, a.ended.used, a.closed.used, a.seatsChanged.used = 0, 0, 0, 0
 }
 
@@ -92,6 +94,14 @@ type Overflow struct {
 	To     QueueID `json:"to,omitempty"`
 	Prompt string  `json:"prompt,omitempty"`
 	Cause  string  `json:"cause"` // "queue_full", "nobody_there", "waited_too_long" or "overflow"
+}
+
+// Transferred asks the owner of Call to hang up the leg to Seat: the call waits in
+// Queue from now on. What the queue makes of it follows in the same Apply.
+type Transferred struct {
+	Call  CallID  `json:"call"`
+	Seat  SeatID  `json:"seat"`
+	Queue QueueID `json:"queue"`
 }
 
 // Connected says that caller and agent talk: the wait is over and known.
@@ -178,6 +188,7 @@ func (*Offer) decision()         {}
 func (*Withdraw) decision()      {}
 func (*Disconnect) decision()    {}
 func (*Overflow) decision()      {}
+func (*Transferred) decision()   {}
 func (*Connected) decision()     {}
 func (*Ended) decision()         {}
 func (*Closed) decision()        {}
@@ -195,6 +206,9 @@ func (*Disconnect) Kind() string { return "disconnect" }
 
 // Kind implements Decision.
 func (*Overflow) Kind() string { return "overflow" }
+
+// Kind implements Decision.
+func (*Transferred) Kind() string { return "transferred" }
 
 // Kind implements Decision.
 func (*Connected) Kind() string { return "connected" }
@@ -258,3 +272,9 @@ func (d *Closed) Clone() Decision {
 
 // Clone implements Decision.
 func (d *PolicyApplied) Clone() Decision { return &PolicyApplied{slices.Clone(d.Changes)} }
+
+// Clone implements Decision.
+func (d *Transferred) Clone() Decision {
+	c := *d
+	return &c
+}

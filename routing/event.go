@@ -72,6 +72,16 @@ type CallQueued struct {
 	Language string `json:"language,omitempty"`
 }
 
+// CallRequeued sends a call that talks back into a queue: the agent's part is over and
+// is wrapped up, the caller waits. With KeepPlace the call has the place in the line
+// that it had before the talk; else it is placed behind all others. A queue that
+// doesn't exist changes nothing.
+type CallRequeued struct {
+	Call      CallID  `json:"call"`
+	Queue     QueueID `json:"queue"`
+	KeepPlace bool    `json:"keep_place,omitempty"`
+}
+
 // CallEnded says that leg A is gone, or will be at once.
 type CallEnded struct {
 	Call CallID `json:"call"`
@@ -181,6 +191,7 @@ func (CallArrived) event()        {}
 func (CallAnswered) event()       {}
 func (CallIdentified) event()     {}
 func (CallQueued) event()         {}
+func (CallRequeued) event()       {}
 func (CallEnded) event()          {}
 func (SeatRegistered) event()     {}
 func (SeatUnregistered) event()   {}
@@ -213,6 +224,9 @@ func (CallIdentified) Kind() string { return "call_identified" }
 
 // Kind implements Event.
 func (CallQueued) Kind() string { return "call_queued" }
+
+// Kind implements Event.
+func (CallRequeued) Kind() string { return "call_requeued" }
 
 // Kind implements Event.
 func (CallEnded) Kind() string { return "call_ended" }

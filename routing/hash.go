@@ -167,6 +167,12 @@ func (h *hasher) seat(x *seat) {
 	h.num(uint64(x.weight))
 	h.num(uint64(x.turns))
 	h.num(uint64(x.busy))
+	if x.wrap != nil && x.wrap.part {
+		h.text(string(x.wrap.facts.ID))
+		h.text(string(x.wrap.facts.Queue))
+		h.time(x.wrap.facts.Connected, x.wrap.facts.Ended)
+		h.num(uint64(x.wrap.extended))
+	}
 	h.time(x.idleSince, x.shown.Since)
 	if x.timer.pos >= 0 {
 		h.time(x.timer.at)
@@ -221,6 +227,14 @@ func (h *hasher) call(c *call) {
 		h.text(string(m.From))
 		h.text(m.Cause)
 		h.time(m.At)
+	}
+	h.num(uint64(len(f.Talks)))
+	for i := range f.Talks {
+		t := &f.Talks[i]
+		h.text(string(t.Queue))
+		h.text(string(t.Seat))
+		h.text(string(t.Agent))
+		h.time(t.Queued, t.Connected, t.Ended, Time(t.QueueWait), Time(t.Talk), Time(t.Hold), Time(t.WrapUp))
 	}
 	h.num(uint64(len(f.Offers)))
 	for i := range f.Offers {

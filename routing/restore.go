@@ -180,6 +180,10 @@ func (s *State) thawSeat(v *wireSeat, people []*agent) error {
 	}
 	slices.SortFunc(x.queues, compareQueues)
 	x.timer = timer{id: string(x.id), pos: -1, seat: x}
+	if p := v.Part; p != nil {
+		x.wrap = &call{part: true, q: s.queues[p.Queue], seat: x, extended: p.Extended,
+			facts: CallView{ID: p.Call, Phase: PhaseWrapUp, Queue: p.Queue, Connected: p.Connected, Ended: p.Ended}}
+	}
 	if err := s.thawTimer(&x.timer, v.Timer); err != nil {
 		return err
 	}
@@ -230,7 +234,7 @@ func (s *State) thawCall(v *wireCall) error {
 	if f.Tier >= tierCount {
 		return errors.New("is of a tier that does not exist")
 	}
-	f.Offers, f.Moves = slices.Clone(f.Offers), slices.Clone(f.Moves)
+	f = f.Clone()
 	c := &call{
 		facts: f, band: f.Tier.Band(), reach: v.reach(), entered: v.Entered, aloneSince: v.AloneSince, placeAt: v.PlaceAt, placeSeq: v.PlaceSeq,
 		heldAt: v.HeldAt, held: v.Held, extended: v.Extended,

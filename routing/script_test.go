@@ -376,6 +376,8 @@ func (p *player) callEvents(id routing.CallID, what string, args []string) []rou
 		return one(routing.TalkStarted{Call: id, Seat: o.Seat, Offer: o.Offer})
 	case "refused", "busy", "no_answer", "unreachable", "fault":
 		return one(routing.OfferFailed{Call: id, Seat: o.Seat, Offer: o.Offer, Cause: what})
+	case "requeued":
+		return one(routing.CallRequeued{Call: id, Queue: routing.QueueID(args[0]), KeepPlace: len(args) > 1 && args[1] == "old_place"})
 	case "held":
 		return one(routing.HoldChanged{Call: id, Held: true})
 	case "resumed":
@@ -488,6 +490,8 @@ func show(d routing.Decision) string {
 		return s
 	case *routing.Withdraw:
 		return fmt.Sprintf("WITHDRAW %d: %s from %s, %s", d.Offer, d.Call, d.Seat, d.Cause)
+	case *routing.Transferred:
+		return fmt.Sprintf("TRANSFERRED %s from %s to queue %s", d.Call, d.Seat, d.Queue)
 	case *routing.PolicyApplied:
 		return "POLICY " + strings.Join(d.Changes, "; ")
 	case *routing.Disconnect:

@@ -215,6 +215,10 @@ func (s *State) endWrapUp(x *seat) {
 	x.busy += s.now.Sub(c.facts.Connected)
 	s.deadlines.stop(&x.timer)
 	s.update(x)
+	if c.part {
+		s.closePart(c, x)
+		return
+	}
 	s.closeCall(c)
 }
 

@@ -83,6 +83,8 @@ type wireSeat struct {
 	Weight     int64     `json:"weight,omitempty"` // 0 is 1
 	Turns      int64     `json:"turns,omitempty"`
 	Timer      Time      `json:"timer,omitempty"` // zero when off
+	// Part is what it wraps up of a call that went on.
+	Part *wirePart `json:"part,omitempty"`
 	// Offer is open while OfferID isn't zero.
 	OfferID       uint64    `json:"offer_id,omitempty"`
 	OfferAt       Time      `json:"offer_at,omitempty"`
@@ -96,6 +98,14 @@ type wireSeat struct {
 	ShownSince  Time    `json:"shown_since"`
 	// Ranks are those in its queues that have one.
 	Ranks []QueueRank `json:"ranks,omitempty"`
+}
+
+type wirePart struct {
+	Call      CallID  `json:"call"`
+	Queue     QueueID `json:"queue"`
+	Connected Time    `json:"connected"`
+	Ended     Time    `json:"ended"`
+	Extended  int     `json:"extended,omitempty"`
 }
 
 type wireCall struct {
@@ -236,6 +246,9 @@ func (x *seat) freeze(agent int) wireSeat {
 	}
 	for _, q := range x.queues {
 		w.Queues = append(w.Queues, q.id)
+	}
+	if p := x.wrap; p != nil && p.part {
+		w.Part = &wirePart{p.facts.ID, p.facts.Queue, p.facts.Connected, p.facts.Ended, p.extended}
 	}
 	return w
 }

@@ -26,7 +26,7 @@ var kept = map[reflect.Type]map[string]string{
 	},
 	reflect.TypeFor[call](): {
 		"facts": "", "q": "", "reach": "", "member": "in the queue", "inLine": "of reach", "seat": "", "rings": "", "placeAt": "", "placeSeq": "",
-		"heldAt": "", "held": "", "extended": "", "entered": "", "aloneSince": "", "timer": "", "band": "of the tier",
+		"heldAt": "", "held": "", "extended": "", "part": "", "entered": "", "aloneSince": "", "timer": "", "band": "of the tier",
 	},
 	reflect.TypeFor[seat](): {
 		"id": "", "person": "", "vip": "", "team": "", "queues": "", "languages": "", "node": "", "registered": "", "gone": "",

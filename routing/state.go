@@ -77,6 +77,8 @@ type call struct {
 
 	heldAt Time
 	held   bool
+	// part says that it is no call but what a seat wraps up of one that goes on.
+	part bool
 	// extended is how often its wrap-up was.
 	extended int
 	timer    timer // of the plan and the queue's limits, while it waits
@@ -219,6 +221,8 @@ func (s *State) apply(e Entry) {
 		s.callIdentified(e.Node, ev)
 	case CallQueued:
 		s.callQueued(e.Node, ev)
+	case CallRequeued:
+		s.callRequeued(e.Node, ev)
 	case CallEnded:
 		s.callEnded(e.Node, ev)
 	case HoldChanged:

@@ -22,7 +22,7 @@ type CallView struct {
 	Source   string     `json:"source,omitempty"`
 
 	// Queue is where the call waits, or waited last; Moves are its ways out of
-	// the queues before.
+	// the queues before, since the last of Talks.
 	Queue QueueID `json:"queue,omitempty"`
 	Moves []Move  `json:"moves,omitempty"`
 	Step  Step    `json:"step,omitempty"` // since queued
@@ -50,6 +50,9 @@ type CallView struct {
 	// Rings counts the offers, Offers holds those that are over.
 	Rings  int         `json:"rings"`
 	Offers []OfferView `json:"offers,omitempty"`
+	// Talks are the talks before, which ended by a transfer; what is told of a talk
+	// elsewhere is of the last one, and Queued and QueueWait are of the last wait.
+	Talks []TalkView `json:"talks,omitempty"`
 	// Talk is without Hold. Both are known when the call ended, WrapUp when closed.
 	Talk    Duration `json:"talk"`
 	Hold    Duration `json:"hold"`
@@ -161,7 +164,7 @@ func (t *QueueTotals) left(o Outcome) {
 // Clone returns a copy that shares nothing with v.
 func (v *CallView) Clone() CallView {
 	w := *v
-	w.Offers, w.Moves = slices.Clone(v.Offers), slices.Clone(v.Moves)
+	w.Offers, w.Moves, w.Talks = slices.Clone(v.Offers), slices.Clone(v.Moves), slices.Clone(v.Talks)
 	return w
 }
 
@@ -179,6 +182,9 @@ func (c *call) shared(now Time) CallView {
 	}
 	if len(v.Moves) == 0 {
 		v.Moves = nil
+	}
+	if len(v.Talks) == 0 {
+		v.Talks = nil
 	}
 	if v.Phase == PhaseWaiting || v.Phase == PhaseOnOffer {
 		v.QueueWait = now.Sub(v.Queued)

@@ -161,6 +161,8 @@ func (c *core) deliver(d routing.Decision) {
 		id = d.Call
 	case *routing.Disconnect:
 		id = d.Call
+	case *routing.Transferred:
+		id = d.Call
 	case *routing.Overflow:
 		id = d.Call
 	default:

@@ -31,6 +31,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /api/status", s.authorised(s.getStatus))
 	mux.HandleFunc("GET /api/seats", s.authorised(s.getSeats))
 	mux.HandleFunc("POST /api/seats/{seat}/free", s.authorised(s.postFree))
+	mux.HandleFunc("POST /api/seats/{seat}/transfer", s.authorised(s.postTransfer))
 	mux.HandleFunc("POST /api/emergency/{name}", s.authorised(func(w http.ResponseWriter, r *http.Request) { s.switchEmergency(w, r.PathValue("name")) }))
 	mux.HandleFunc("DELETE /api/emergency", s.authorised(func(w http.ResponseWriter, _ *http.Request) { s.switchEmergency(w, "") }))
 	return mux
@@ -126,6 +127,37 @@ func (s *Server) postFree(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.log.Warn("seat freed by hand", "seat", id, "was", before.State, "call", before.Call)
 		reply(w, http.StatusOK, after)
+	}
+}
+
+// postTransfer sends the caller who talks at a seat back into a queue, behind the
+// others or, with keep_place=true, at the old place. The agent wraps up.
+func (s *Server) postTransfer(w http.ResponseWriter, r *http.Request) {
+	id, queue := routing.SeatID(r.PathValue("seat")), routing.QueueID(r.FormValue("queue"))
+	if _, ok := s.settings.Load().Queue(string(queue)); !ok {
+		problem(w, http.StatusNotFound, "no queue "+string(queue)+"; name one with ?queue=NAME")
+		return
+	}
+	found, done := false, false
+	var seat routing.SeatView
+	err := s.core.view(r.Context(), func(st *routing.State) {
+		if seat, found = st.Seat(id); !found || seat.State != routing.SeatTalking {
+			return
+		}
+		s.core.apply(routing.CallRequeued{Call: seat.Call, Queue: queue, KeepPlace: r.FormValue("keep_place") == "true"})
+		after, _ := st.Call(seat.Call)
+		done = after.Phase != routing.PhaseTalking
+		seat, _ = st.Seat(id)
+	})
+	switch {
+	case err != nil:
+		problem(w, http.StatusServiceUnavailable, err.Error())
+	case !found:
+		problem(w, http.StatusNotFound, "no seat "+string(id)+"; GET /api/seats lists them")
+	case !done:
+		problem(w, http.StatusConflict, "nobody talks at seat "+string(id))
+	default:
+		reply(w, http.StatusOK, seat)
 	}
 }
 

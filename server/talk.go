@@ -210,8 +210,8 @@ type agentLeg struct {
 }
 
 // talk bridges caller and agent until one of them leaves. It is false when the
-// call goes on waiting: the offer was withdrawn as the agent picked up, or the
-// agent was gone before the bridge.
+// call goes on waiting: the offer was withdrawn as the agent picked up, the agent was
+// gone before the bridge, or the talk ended with a transfer back into a queue.
 func (c *call) talk(b *agentLeg) (over bool) {
 	held := make(chan bool, 8)
 	defer c.endTalk(b)
@@ -263,9 +263,14 @@ func (c *call) talk(b *agentLeg) (over bool) {
 			c.cause = routing.CauseDrained
 			return true
 		case d := <-c.decisions:
-			if d, ok := d.(*routing.Disconnect); ok {
+			switch d := d.(type) {
+			case *routing.Disconnect:
 				c.cause = d.Cause
 				return true
+			case *routing.Transferred:
+				c.log.Info("call transferred", "from", d.Seat, "queue", d.Queue)
+				c.queue = d.Queue
+				return false
 			}
 		case <-held:
 			if h := b.audio.Held(); h != onHold {

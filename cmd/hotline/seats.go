@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -23,7 +24,8 @@ func seatsCommand() *cobra.Command {
 		Use:   "seats",
 		Short: "List the seats of a running hotline",
 		Example: `  hotline seats
-  hotline seats free carol     withdraw her offer, or disconnect her call`,
+  hotline seats free carol     withdraw her offer, or disconnect her call
+  hotline seats transfer carol fault --keep-place    her caller waits for fault, at the old place`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var seats []routing.SeatView
@@ -47,6 +49,26 @@ func seatsCommand() *cobra.Command {
 			return printSeats(cmd.OutOrStdout(), []routing.SeatView{seat})
 		},
 	})
+	cmd.AddCommand(transferCommand(&c))
+	return cmd
+}
+
+func transferCommand(c *apiClient) *cobra.Command {
+	keep := false
+	cmd := &cobra.Command{
+		Use:   "transfer SEAT QUEUE",
+		Short: "Send the caller who talks at a seat back into a queue",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			how := url.Values{"queue": {args[1]}, "keep_place": {strconv.FormatBool(keep)}}
+			var seat routing.SeatView
+			if err := c.do("POST", "/api/seats/"+url.PathEscape(args[0])+"/transfer?"+how.Encode(), &seat); err != nil {
+				return err
+			}
+			return printSeats(cmd.OutOrStdout(), []routing.SeatView{seat})
+		},
+	}
+	cmd.Flags().BoolVar(&keep, "keep-place", false, "at the place in the line that the caller had before the talk")
 	return cmd
 }
 

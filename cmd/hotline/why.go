@@ -178,6 +178,10 @@ func (s *story) decision(at routing.Time, d routing.Decision) {
 		} else if d.Call == s.call {
 			s.say(at, "turned away from queue %s: %s", d.From, d.Cause)
 		}
+	case *routing.Transferred:
+		if d.Call == s.call {
+			s.say(at, "sent back by %s into queue %s", d.Seat, d.Queue)
+		}
 	case *routing.PolicyApplied:
 		s.say(at, "policy changed: %s", strings.Join(d.Changes, "; "))
 	case *routing.Disconnect:

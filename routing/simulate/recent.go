@@ -56,6 +56,12 @@ func (r *Recent) Observe(d routing.Decision) {
 	if r.since == 0 {
 		r.since = v.Queued
 	}
+	for i := range v.Talks {
+		t := &v.Talks[i]
+		put(&r.calls, &r.next, recentCalls, recentCall{
+			queue: t.Queue, tier: v.Tier, queued: t.Queued, wait: float64(t.QueueWait) / second, service: float64(t.Talk+t.Hold) / second, answered: true,
+		})
+	}
 	put(&r.calls, &r.next, recentCalls, recentCall{
 		queue: v.Queue, tier: v.Tier, queued: v.Queued, wait: float64(v.QueueWait) / second,
 		service: float64(v.Talk+v.Hold) / second, answered: v.Connected != 0,

@@ -105,6 +105,15 @@ func (rec *Recorded) event(before underway, e routing.Entry) {
 }
 
 func (rec *Recorded) add(v *routing.CallView, line int) {
+	for i := range v.Talks { // each wait and talk before a transfer is a call of its own
+		t := &v.Talks[i]
+		if at := max(t.Queued, rec.From); t.Connected >= at {
+			rec.Calls = append(rec.Calls, RecordedCall{
+				ID: fmt.Sprintf("%s talk %d", v.ID, i+1), At: at, Tier: v.Tier, Queue: t.Queue, Manager: v.Manager, Team: v.Team, Language: v.Language,
+				Wait: micro(t.Connected.Sub(at)), Before: micro(at.Sub(t.Queued)), Answered: true, Service: micro(t.Talk + t.Hold),
+			})
+		}
+	}
 	if v.Queued == 0 || v.Outcome != routing.OutcomeAnswered && v.Outcome != routing.OutcomeAbandoned {
 		return // never in a queue, or ended by something that isn't the caller's wish
 	}

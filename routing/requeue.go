@@ -1,0 +1,95 @@
+package routing
+
+// TalkView is a talk that ended by a transfer: the call went on without this agent.
+type TalkView struct {
+	Queue     QueueID  `json:"queue"`
+	Seat      SeatID   `json:"seat"`
+	Agent     AgentID  `json:"agent"`
+	Queued    Time     `json:"queued"`
+	Connected Time     `json:"connected"`
+	Ended     Time     `json:"ended"`
+	QueueWait Duration `json:"queue_wait"`
+	Talk      Duration `json:"talk"` // without Hold
+	Hold      Duration `json:"hold"`
+	// WrapUp is known when it is over, if the call isn't closed by then.
+	WrapUp Duration `json:"wrap_up"`
+}
+
+// callRequeued sends a talking call back into a queue; the agent wraps up.
+func (s *State) callRequeued(node string, ev CallRequeued) {
+	c := s.owned(node, ev.Call, ev.Kind())
+	if c == nil {
+		return
+	}
+	q := s.queues[ev.Queue]
+	switch {
+	case c.facts.Phase != PhaseTalking:
+		s.outOfState(ev.Kind(), c)
+		return
+	case q == nil || q.removed:
+		s.ignore("call_requeued: queue %q does not exist", ev.Queue)
+		return
+	}
+	from, x := c.q, c.seat
+	s.closeTalk(c)
+	emit(s, &s.arenas.transferred, Transferred{Call: c.facts.ID, Seat: x.id, Queue: q.id})
+	s.leaveSeat(c, x)
+	f := &c.facts
+	f.Seat, f.Agent, f.Connected, f.Talk, f.Hold, f.Place = "", "", 0, 0, 0, 0
+	f.Queued, f.Expected, c.extended = s.now, q.estimate(f.Tier, s.now), 0
+	f.Moves = f.Moves[:0]
+	if ev.KeepPlace {
+		f.Place = c.placeAt
+	} else {
+		s.places++
+		c.placeAt, c.placeSeq = s.now, s.places
+	}
+	f.Phase = PhaseIVR // in no line for the moment
+	c.reach = reach{since: s.now}
+	s.enter(c, q)
+	s.dropEmpty(from)
+}
+
+// closeTalk writes down a talk after which the call goes on.
+func (s *State) closeTalk(c *call) {
+	f := &c.facts
+	if c.held {
+		f.Hold += s.now.Sub(c.heldAt)
+		c.held, c.heldAt = false, 0
+	}
+	f.Talks = append(f.Talks, TalkView{
+		Queue: f.Queue, Seat: f.Seat, Agent: f.Agent, Queued: f.Queued, Connected: f.Connected, Ended: s.now,
+		QueueWait: f.QueueWait, Talk: s.now.Sub(f.Connected) - f.Hold, Hold: f.Hold,
+	})
+	c.q.talking--
+	c.q.totals.left(OutcomeAnswered)
+}
+
+// leaveSeat lets the agent at x wrap up the talk with c, which goes on. What the seat
+// wraps up is a part of the call, with the same id.
+func (s *State) leaveSeat(c *call, x *seat) {
+	part := &call{part: true, q: c.q, seat: x, facts: CallView{ID: c.facts.ID, Phase: PhaseWrapUp, Queue: c.facts.Queue, Connected: c.facts.Connected, Ended: s.now}}
+	c.seat, x.call = nil, nil
+	if x.registered && !x.gone && c.q.wrapUp > 0 {
+		x.wrap = part
+		s.deadlines.set(&x.timer, s.now.Add(c.q.wrapUp))
+		s.update(x)
+		return
+	}
+	x.idleSince = s.now
+	x.busy += s.now.Sub(c.facts.Connected)
+	s.update(x)
+}
+
+// closePart notes how long the agent at x took for the part, if the call is still there.
+func (s *State) closePart(part *call, x *seat) {
+	c := s.calls[part.facts.ID]
+	if c == nil {
+		return
+	}
+	for i := range c.facts.Talks {
+		if t := &c.facts.Talks[i]; t.Seat == x.id && t.Ended == part.facts.Ended {
+			t.WrapUp = part.facts.WrapUp
+		}
+	}
+}
