@@ -313,10 +313,7 @@ func (c *checker) preferences(i int, a *Agent) {
 
 func (c *checker) featureCodes() {
 	f, seen := c.cfg.FeatureCodes, map[string]string{}
-	for _, code := range []struct{ name, value string }{
-		{"ready", f.Ready}, {"break", f.Break}, {"log_out", f.LogOut}, {"end_wrap_up", f.EndWrapUp},
-		{"extend_wrap_up", f.ExtendWrapUp},
-	} {
+	for _, code := range f.codes() {
 		path := "feature_codes." + code.name
 		switch first, ok := seen[code.value]; {
 		case c.bad[path]:

@@ -461,6 +461,8 @@ type FeatureCodes struct {
 	Ready string `yaml:"ready" default:"*1" code:"yes"`
 	// Break from calls. Default "*2".
 	Break string `yaml:"break" default:"*2" code:"yes"`
+	// Breaks are codes for breaks with a reason of their own. Default: none.
+	Breaks []BreakCode `yaml:"breaks"`
 	// LogOut for today. Default "*3".
 	LogOut string `yaml:"log_out" default:"*3" code:"yes"`
 	// EndWrapUp before its time. Default "*4".

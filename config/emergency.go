@@ -66,8 +66,8 @@ func (c *Config) EmergencyPolicy(name string) routing.Policy {
 func (c *checker) emergencies() {
 	names, codes := map[string]string{}, map[string]bool{}
 	f := c.cfg.FeatureCodes
-	for _, code := range []string{f.Ready, f.Break, f.LogOut, f.EndWrapUp, f.ExtendWrapUp} {
-		codes[code] = true
+	for _, code := range f.codes() {
+		codes[code.value] = true
 	}
 	for i, e := range c.cfg.Emergencies {
 		twice(c, names, e.Name, index("emergencies", i, "name"), "emergency")

@@ -30,8 +30,6 @@ func (s *Server) agentCall(leg *sip.Leg) {
 	switch dialled {
 	case codes.Ready:
 		status(routing.StatusReady, "", "you-are-ready")
-	case codes.Break:
-		status(routing.StatusBreak, "feature_code", "on-break")
 	case codes.LogOut:
 		status(routing.StatusLoggedOut, "", "logged-out")
 	case codes.EndWrapUp:
@@ -44,6 +42,10 @@ func (s *Server) agentCall(leg *sip.Leg) {
 		}
 		log.Info("agent asked for a longer wrap-up", "answer", say)
 	default:
+		if reason, ok := codes.BreakReason(dialled); ok {
+			status(routing.StatusBreak, reason, "on-break")
+			break
+		}
 		prompt, ok := s.toggleEmergency(cfg, in.Agent, dialled)
 		if !ok {
 			log.Warn("agent dialled an unknown code")

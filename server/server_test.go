@@ -319,18 +319,21 @@ func TestWrapUpEndsByDeadlineOrCode(t *testing.T) {
 }
 
 func TestFeatureCodes(t *testing.T) {
-	h := start(t, nil)
+	h := start(t, func(c *config.Config) {
+		c.FeatureCodes.Breaks = []config.BreakCode{{Code: "*21", Reason: "lunch"}}
+	})
 	desk, _ := h.desk("alice")
 	codes := h.settings.Load().FeatureCodes
 	for _, tc := range []struct {
-		code string
-		want routing.Status
-	}{{codes.Break, routing.StatusBreak}, {codes.LogOut, routing.StatusLoggedOut}, {codes.Ready, routing.StatusReady}} {
+		code   string
+		want   routing.Status
+		reason string
+	}{{codes.Break, routing.StatusBreak, "feature_code"}, {"*21", routing.StatusBreak, "lunch"}, {codes.LogOut, routing.StatusLoggedOut, ""}, {codes.Ready, routing.StatusReady, ""}} {
 		c, err := h.dial(desk, tc.code)
 		if err != nil {
 			t.Fatalf("%s: %v", tc.code, err)
 		}
-		h.when(tc.code, func(s *routing.State) bool { v, _ := s.Seat("alice"); return v.Status == tc.want })
+		h.when(tc.code, func(s *routing.State) bool { v, _ := s.Seat("alice"); return v.Status == tc.want && v.Reason == tc.reason })
 		c.Hangup()
 	}
 	var refused *softphone.RefusedError

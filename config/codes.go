@@ -1,0 +1,36 @@
+package config
+
+// BreakCode is a break with a reason.
+type BreakCode struct {
+	// Code to dial.
+	Code string `yaml:"code" required:"yes" code:"yes"`
+	// Reason as seats show it, such as "lunch".
+	Reason string `yaml:"reason" required:"yes" word:"yes"`
+}
+
+// BreakReason is the reason of a break's code; false when the code is for no break.
+func (f *FeatureCodes) BreakReason(code string) (reason string, ok bool) {
+	if code == f.Break {
+		return "feature_code", true
+	}
+	for _, b := range f.Breaks {
+		if b.Code == code {
+			return b.Reason, true
+		}
+	}
+	return "", false
+}
+
+// namedCode is a feature code and its field.
+type namedCode struct{ name, value string }
+
+func (f *FeatureCodes) codes() []namedCode {
+	list := []namedCode{
+		{"ready", f.Ready}, {"break", f.Break}, {"log_out", f.LogOut}, {"end_wrap_up", f.EndWrapUp},
+		{"extend_wrap_up", f.ExtendWrapUp},
+	}
+	for i, b := range f.Breaks {
+		list = append(list, namedCode{index("breaks", i, "code"), b.Code})
+	}
+	return list
+}
