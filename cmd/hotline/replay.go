@@ -62,8 +62,8 @@ type replayedCall struct {
 	NewWait float64 `json:"new_wait_s"`
 }
 
-const modelled = "recorded: when callers came, how long they talked, when those who gave up did, when seats were there; " +
-	"modelled: how long those answered would have waited (Kaplan-Meier by tier), how long those who gave up would have talked, and that agents answer as they did on average"
+const modelled = "recorded: when callers came, how long they talked, when those who gave up did, when seats were there, how agents took the first offers of each call; " +
+	"modelled: how long those answered would have waited (Kaplan-Meier by tier), how long those who gave up would have talked, and how agents take further offers"
 
 func replayCommand() *cobra.Command {
 	var r replaying

@@ -120,10 +120,10 @@ func printReport(w io.Writer, r simulate.Named) {
 	rep := r.Report
 	fmt.Fprintf(w, "%s: %d replications, occupancy %.1f ± %.1f %%, on average %.2f calls wait\n", r.Name, rep.Replications,
 		100*rep.Occupancy.Mean, 100*rep.Occupancy.HalfWidth, rep.Waiting.Mean)
-	fmt.Fprintf(w, "%-12s %8s %8s %14s %7s %14s %7s %7s %7s %15s %6s %6s %6s\n", "", "offered", "answered", "gave up", "target", "neg", "ign", "pos", "ans", "ASA", "P50", "P80", "P95")
+	fmt.Fprintf(w, "%-12s %8s %8s %14s %6s %7s %14s %7s %7s %7s %15s %6s %6s %6s\n", "", "offered", "answered", "gave up", "shed", "target", "neg", "ign", "pos", "ans", "ASA", "P50", "P80", "P95")
 	row := func(f simulate.Figures) {
-		fmt.Fprintf(w, "%-12s %8.0f %8.0f %7.1f ± %3.1f%% %7s %7.1f ± %3.1f%% %6.1f%% %6.1f%% %6.1f%% %7.1f ± %4.1fs %5.0fs %5.0fs %5.0fs\n", f.Name,
-			f.Offered.Mean, f.Answered.Mean, 100*f.PAbandon.Mean, 100*f.PAbandon.HalfWidth, f.TargetText(), 100*f.Neg.Mean, 100*f.Neg.HalfWidth,
+		fmt.Fprintf(w, "%-12s %8.0f %8.0f %7.1f ± %3.1f%% %5.1f%% %7s %7.1f ± %3.1f%% %6.1f%% %6.1f%% %6.1f%% %7.1f ± %4.1fs %5.0fs %5.0fs %5.0fs\n", f.Name,
+			f.Offered.Mean, f.Answered.Mean, 100*f.PAbandon.Mean, 100*f.PAbandon.HalfWidth, 100*f.PShed.Mean, f.TargetText(), 100*f.Neg.Mean, 100*f.Neg.HalfWidth,
 			100*f.Ign.Mean, 100*f.Pos.Mean, 100*f.Ans.Mean, f.ASA.Mean, f.ASA.HalfWidth, f.P50.Mean, f.P80.Mean, f.P95.Mean)
 	}
 	for _, f := range rep.Tiers {

@@ -71,11 +71,11 @@ func percent(e Estimate) string { return fmt.Sprintf("%.1f ± %.1f %%", 100*e.Me
 func FiguresTable(of string, figures []Figures) string {
 	rows := make([][]string, len(figures))
 	for i, f := range figures {
-		rows[i] = []string{f.Name, fmt.Sprintf("%.0f", f.Offered.Mean), fmt.Sprintf("%.0f", f.Answered.Mean), percent(f.PAbandon), f.TargetText(),
+		rows[i] = []string{f.Name, fmt.Sprintf("%.0f", f.Offered.Mean), fmt.Sprintf("%.0f", f.Answered.Mean), percent(f.PAbandon), percent(f.PShed), f.TargetText(),
 			percent(f.Neg), percent(f.Ign), percent(f.Pos), percent(f.Ans), fmt.Sprintf("%.1f ± %.1f s", f.ASA.Mean, f.ASA.HalfWidth),
 			fmt.Sprintf("%.0f s", f.P50.Mean), fmt.Sprintf("%.0f s", f.P80.Mean), fmt.Sprintf("%.0f s", f.P95.Mean)}
 	}
-	return plot.Table([]string{of, "offered", "answered", "gave up", "target", "neg", "ign", "pos", "ans", "ASA", "P50", "P80", "P95"}, rows)
+	return plot.Table([]string{of, "offered", "answered", "gave up", "shed", "target", "neg", "ign", "pos", "ans", "ASA", "P50", "P80", "P95"}, rows)
 }
 
 // bars draws the service level of each tier, a bar for each report.

@@ -68,16 +68,23 @@ func (r *Recent) Observe(d routing.Decision) {
 		gaveUp: v.Outcome == routing.OutcomeAbandoned,
 	})
 	for _, o := range v.Offers {
-		rung := Ringing{Took: float64(o.Took) / second}
-		switch o.Outcome {
-		case routing.OfferTaken:
-		case routing.OfferWithdrawn:
-			continue // the agent had no say
-		default:
-			rung.Cause = o.Outcome
+		if rung, told := ringing(&o); told {
+			put(&r.offers, &r.nextOf, recentOffers, rung)
 		}
-		put(&r.offers, &r.nextOf, recentOffers, rung)
 	}
+}
+
+// ringing is how an offer that is over went; false when the agent had no say.
+func ringing(o *routing.OfferView) (rung Ringing, told bool) {
+	rung.Took = float64(o.Took) / second
+	switch o.Outcome {
+	case routing.OfferTaken:
+	case routing.OfferWithdrawn:
+		return rung, false
+	default:
+		rung.Cause = o.Outcome
+	}
+	return rung, true
 }
 
 // put adds v to a ring of at most size.

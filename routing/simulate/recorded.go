@@ -27,6 +27,9 @@ type RecordedCall struct {
 	// Service is the talk with its holds; of a call that wasn't answered nobody
 	// knows it.
 	Service time.Duration
+	// Offers are how agents took the call, in order; the last one was answered if any
+	// was.
+	Offers []Ringing
 
 	line int // see underway
 }
@@ -104,16 +107,22 @@ func (rec *Recorded) event(before underway, e routing.Entry) {
 	}
 }
 
-func (rec *Recorded) add(v *routing.CallView, line int) {
-	for i := range v.Talks { // each wait and talk before a transfer is a call of its own
+// addTalks makes a call of its own of each wait and talk before a transfer.
+func (rec *Recorded) addTalks(v *routing.CallView) {
+	for i := range v.Talks {
 		t := &v.Talks[i]
 		if at := max(t.Queued, rec.From); t.Connected >= at {
 			rec.Calls = append(rec.Calls, RecordedCall{
 				ID: fmt.Sprintf("%s talk %d", v.ID, i+1), At: at, Tier: v.Tier, Queue: t.Queue, Manager: v.Manager, Team: v.Team, Language: v.Language,
 				Wait: micro(t.Connected.Sub(at)), Before: micro(at.Sub(t.Queued)), Answered: true, Service: micro(t.Talk + t.Hold),
+				Offers: ringings(v.Offers, at, t.Connected),
 			})
 		}
 	}
+}
+
+func (rec *Recorded) add(v *routing.CallView, line int) {
+	rec.addTalks(v)
 	if v.Queued == 0 || v.Outcome != routing.OutcomeAnswered && v.Outcome != routing.OutcomeAbandoned {
 		return // never in a queue, or ended by something that isn't the caller's wish
 	}
@@ -122,12 +131,23 @@ func (rec *Recorded) add(v *routing.CallView, line int) {
 	rec.Calls = append(rec.Calls, RecordedCall{
 		ID: string(v.ID), At: at, Tier: v.Tier, Queue: v.Queue, Manager: v.Manager, Team: v.Team, Language: v.Language,
 		Wait: micro(v.QueueWait - before), Before: micro(before), Answered: v.Outcome == routing.OutcomeAnswered, Service: micro(v.Talk + v.Hold), line: line,
+		Offers: ringings(v.Offers, at, v.Ended),
 	})
-	for _, o := range v.Offers {
-		if o.Outcome == routing.OfferTaken {
-			rec.Rings = append(rec.Rings, float64(o.Took)/second)
+	for _, rung := range ringings(v.Offers, 0, v.Ended) {
+		if rung.Cause == "" {
+			rec.Rings = append(rec.Rings, rung.Took)
 		}
 	}
+}
+
+// ringings are how the offers went that were made in a span of time.
+func ringings(offers []routing.OfferView, from, to routing.Time) (out []Ringing) {
+	for i := range offers {
+		if rung, told := ringing(&offers[i]); told && offers[i].At >= from && offers[i].At <= to {
+			out = append(out, rung)
+		}
+	}
+	return out
 }
 
 func micro(d routing.Duration) time.Duration { return time.Duration(d) * time.Microsecond }
@@ -152,7 +172,8 @@ func (rec *Recorded) sort() {
 
 // Scenario puts the recorded callers before a policy. What is recorded: when each
 // call came, who called, how long those answered talked, when those who gave up
-// did, and when seats were present. What is modelled: how long those answered
+// did, how agents took the first, second ... offer of each call, and when seats were
+// present. What is modelled: further offers (one of the recorded ringings), how long those answered
 // would have waited (Kaplan–Meier by tier, given what they did wait), and how
 // long those who gave up would have talked (one of the recorded talks of their
 // tier). The same seed models the same for each policy.
@@ -181,7 +202,7 @@ func (rec *Recorded) Scenario(policy routing.Policy, seed uint64, replications i
 			sc.Classes = append(sc.Classes, Class{Name: fmt.Sprintf("%s %s", c.Tier, c.Queue), Tier: c.Tier, Queue: c.Queue,
 				Manager: c.Manager, Team: c.Team, Language: c.Language})
 		}
-		a := Arrival{At: micro(c.At.Sub(rec.From)), Class: k}
+		a := Arrival{At: micro(c.At.Sub(rec.From)), Class: k, Offers: c.Offers}
 		wait, before, talk := c.Wait.Seconds(), c.Before.Seconds(), c.Service.Seconds()
 		if p := patience[c.Tier]; c.Answered {
 			a.Model = func(r *rand.Rand) (float64, float64) { return talk, p.After(before+wait, r) - before }

@@ -128,3 +128,60 @@ func TestReplayUnderTheSamePolicyGivesWhatWasRecorded(t *testing.T) {
 		t.Errorf("recorded %+v", rec.Calls)
 	}
 }
+
+// Offers go as they went: the first agent refuses after 5 s, the second one answers
+// after 3 s, and so does a replay. The talk that ended by a transfer is a call of its own.
+func TestReplayKeepsHowOffersWent(t *testing.T) {
+	policy := pool(2, "strict", nil).Policy
+	s := routing.New()
+	var entries []routing.Entry
+	feed := func(sec float64, ev routing.Event) (offered []routing.Offer) {
+		e := routing.Entry{Seq: uint64(len(entries) + 1), At: routing.Time(sec*second) + start, Node: "n", Event: ev}
+		entries = append(entries, e)
+		for _, d := range s.Apply(e) {
+			if o, ok := d.(*routing.Offer); ok {
+				offered = append(offered, *o)
+			}
+		}
+		return offered
+	}
+	policy.RejectDelay = routing.Hour
+	feed(0, routing.PolicyChanged{Policy: policy})
+	feed(0, routing.SeatRegistered{Seat: "s0000"})
+	feed(0, routing.SeatRegistered{Seat: "s0001"})
+	feed(1, routing.CallArrived{Call: "c"})
+	o := feed(1, routing.CallQueued{Call: "c", Queue: "q"})[0]
+	o = feed(6, routing.OfferFailed{Call: "c", Seat: o.Seat, Offer: o.Offer, Cause: routing.OfferRefused})[0]
+	feed(9, routing.TalkStarted{Call: "c", Seat: o.Seat, Offer: o.Offer})
+	o = feed(20, routing.CallRequeued{Call: "c", Queue: "q"})[0]
+	feed(22, routing.TalkStarted{Call: "c", Seat: o.Seat, Offer: o.Offer})
+	feed(30, routing.CallEnded{Call: "c", Cause: routing.CauseCallerHungUp})
+	rec, err := FromJournal(routing.New(), func(f func(routing.Entry) error) error {
+		for _, e := range entries {
+			if err := f(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rec.Calls) != 2 || rec.Calls[0].ID != "c talk 1" || rec.Calls[0].Wait != 8*time.Second || rec.Calls[0].Service != 11*time.Second ||
+		rec.Calls[1].ID != "c" || rec.Calls[1].Wait != 2*time.Second {
+		t.Fatalf("recorded %+v", rec.Calls)
+	}
+	sc, err := rec.Scenario(policy, 1, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep, err := Run(t.Context(), sc, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []float64{8, 2} {
+		if answered, wait := rep.Call(i); answered.Mean != 1 || wait.Mean != want || wait.SE != 0 {
+			t.Errorf("call %d: answered %v after %v s, want %v", i, answered.Mean, wait.Mean, want)
+		}
+	}
+}

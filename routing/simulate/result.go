@@ -15,6 +15,7 @@ import (
 // tally counts the calls of one class in one replication.
 type tally struct {
 	offered, served, left int
+	shed                  int       // turned away by a limit or a plan
 	waits, gaveUp         []float64 // s
 }
 
@@ -113,8 +114,10 @@ type Figures struct {
 	Offered   Estimate `json:"offered"`
 	Answered  Estimate `json:"answered"`
 	Abandoned Estimate `json:"abandoned"`
-	PAbandon  Estimate `json:"p_abandon"` // of the calls whose wait is over
-	PWait     Estimate `json:"p_wait"`    // of those answered or abandoned, who had to wait
+	Shed      Estimate `json:"shed"`      // turned away by a limit or a plan
+	PAbandon  Estimate `json:"p_abandon"` // of the calls whose wait is over, as the next
+	PShed     Estimate `json:"p_shed"`
+	PWait     Estimate `json:"p_wait"` // of those answered or abandoned, who had to wait
 
 	Neg Estimate `json:"service_level_neg"` // a / offered
 	Ign Estimate `json:"service_level_ign"` // a / (offered - b)
@@ -122,7 +125,7 @@ type Figures struct {
 	Ans Estimate `json:"service_level_ans"` // a / answered
 
 	ASA  Estimate `json:"asa_s"`  // mean wait of those answered
-	Mean Estimate `json:"wait_s"` // mean wait of all
+	Mean Estimate `json:"wait_s"` // mean wait of those answered or abandoned
 	P50  Estimate `json:"wait_p50_s"`
 	P80  Estimate `json:"wait_p80_s"`
 	P95  Estimate `json:"wait_p95_s"`
@@ -269,7 +272,7 @@ func (rep *Report) figures(name string, classes []int) Figures {
 }
 
 func (rep *Report) measure(f *Figures, r *result, classes []int, put func(*Estimate, float64)) {
-	var offered, served, left, a, b, waited float64
+	var offered, served, left, shed, a, b, waited float64
 	var sumServed, sumLeft float64
 	var waits []float64
 	for _, i := range classes {
@@ -277,6 +280,7 @@ func (rep *Report) measure(f *Figures, r *result, classes []int, put func(*Estim
 		offered += float64(t.offered)
 		served += float64(t.served)
 		left += float64(t.left)
+		shed += float64(t.shed)
 		for _, w := range t.waits {
 			sumServed += w
 			if w <= target {
@@ -296,18 +300,20 @@ func (rep *Report) measure(f *Figures, r *result, classes []int, put func(*Estim
 		waits = append(waits, t.waits...)
 	}
 	slices.Sort(waits)
-	over := served + left
+	over := served + left + shed
 	put(&f.Offered, offered)
 	put(&f.Answered, served)
 	put(&f.Abandoned, left)
+	put(&f.Shed, shed)
 	put(&f.PAbandon, left/over)
-	put(&f.PWait, waited/over)
+	put(&f.PShed, shed/over)
+	put(&f.PWait, waited/(served+left))
 	put(&f.Neg, a/over)
 	put(&f.Ign, a/(over-b))
 	put(&f.Pos, (a+b)/over)
 	put(&f.Ans, a/served)
 	put(&f.ASA, sumServed/served)
-	put(&f.Mean, (sumServed+sumLeft)/over)
+	put(&f.Mean, (sumServed+sumLeft)/(served+left))
 	put(&f.P50, percentile(waits, 0.5))
 	put(&f.P80, percentile(waits, 0.8))
 	put(&f.P95, percentile(waits, 0.95))

@@ -52,6 +52,7 @@ type caller struct {
 	counted bool    // arrived after the warm-up
 	rings   []phone // on offer to
 	taken   bool    // an agent has answered
+	offers  int     // of those that the file tells
 	node    string  // that owns the call
 	probe   int     // for a look ahead: the number of its queue, from 1
 }
@@ -416,6 +417,10 @@ func (r *replication) rung(i int, d deed) {
 		c.live = false
 		r.apply(c.node, routing.CallEnded{Call: c.id, Cause: routing.CauseCallerHungUp})
 		return
+	case c.offers < len(r.recorded(c)):
+		o := r.recorded(c)[c.offers]
+		after, p.fails = o.Took, o.Cause
+		c.offers++
 	case len(r.sc.Offers) > 0:
 		o := r.sc.Offers[r.ring.IntN(len(r.sc.Offers))]
 		after, p.fails = o.Took, o.Cause
@@ -438,6 +443,14 @@ func (c *caller) unring(offer uint64) {
 	if i := c.ringing(offer); i >= 0 {
 		c.rings = slices.Delete(c.rings, i, i+1)
 	}
+}
+
+// recorded is how the offers of c went, if it is from a file.
+func (r *replication) recorded(c *caller) []Ringing {
+	if len(r.sc.Calls) == 0 {
+		return nil
+	}
+	return r.sc.Calls[c.file].Offers
 }
 
 // answer ends the ringing of a phone for c.
@@ -464,7 +477,12 @@ func (r *replication) ended(i int, d deed) {
 	if !c.talking {
 		r.area.wait--
 		if c.counted {
-			r.out.classes[c.class].abandoned(d.wait)
+			t := &r.out.classes[c.class]
+			if d.outcome == routing.OutcomeAbandoned {
+				t.abandoned(d.wait)
+			} else {
+				t.shed++
+			}
 			r.out.outcome(c.file, Outcome{Wait: d.wait})
 		}
 		if d.outcome == routing.OutcomeAbandoned { // one who was turned away knows why

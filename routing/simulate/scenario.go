@@ -46,6 +46,9 @@ type Arrival struct {
 	Class    int           // whose tier, queue and customer facts it has
 	Service  time.Duration
 	Patience time.Duration // negative: never gives up
+	// Offers are how agents take the first offers of the call; those after go by the
+	// scenario.
+	Offers []Ringing
 	// Model, where set, draws what isn't known: it is asked once in each
 	// replication and gives service and patience in seconds.
 	Model func(r *rand.Rand) (service, patience float64)

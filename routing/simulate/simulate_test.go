@@ -182,3 +182,25 @@ func TestRingGroupRingsAtOnce(t *testing.T) {
 		t.Error(why)
 	}
 }
+
+// A queue that takes two waiting calls turns others away: that is no giving up, nobody
+// calls again for it, and all that were offered are answered, gave up, were shed, or wait.
+func TestShedIsNoGivingUp(t *testing.T) {
+	sc := pool(1, routing.OrderStrict, nil, Class{Tier: routing.TierC, PerHour: 60, Service: Exponential{120}, Redial: 0.9, RedialAfter: Constant(1)})
+	sc.Policy.Queues[0].MaxWaiting = 2
+	sc.Length, sc.Replications = 20*time.Hour, 3
+	rep, err := Run(t.Context(), sc, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := rep.All
+	left := f.Offered.Mean - f.Answered.Mean - f.Shed.Mean
+	if f.Abandoned.Mean != 0 || f.Shed.Mean < 400 || left < 0 || left > 3 {
+		t.Errorf("offered %v, answered %v, gave up %v, shed %v", f.Offered.Mean, f.Answered.Mean, f.Abandoned.Mean, f.Shed.Mean)
+	}
+	// M/M/1 with room for three: a call is turned away with the probability of a full
+	// house, ρ³/(1 + ρ + ρ² + ρ³) with ρ = 2.
+	if want := 8. / 15; math.Abs(f.PShed.Mean-want) > 0.03 {
+		t.Errorf("shed %.3f, want %.3f", f.PShed.Mean, want)
+	}
+}
