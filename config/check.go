@@ -249,10 +249,18 @@ func (c *checker) skill(i int, q *Queue, whole bool) {
 		c.wrong(relax, "add min_level, or leave relax_after out", "queue %s asks for no level that could be relaxed", q.Name)
 	case q.Strategy == routing.StrategyMostSkilled && q.Skill == "":
 		c.wrong(strategy, "add skill: ...", "queue %s has no skill to go by", q.Name)
-	case q.MinLevel > 0 && q.RelaxAfter == 0 && whole && !c.skilled(q):
-		c.wrong(level, "give one of its agents the skill, or set relax_after",
-			"nobody who serves queue %s has level %d of skill %s", q.Name, q.MinLevel, q.Skill)
+	case q.MinLevel > 0 && !q.relaxes() && whole && !c.badBelow(index("queues", i, "plan")) && !c.skilled(q):
+		hint := "give one of its agents the skill, or set relax_after"
+		if len(q.Plan) > 0 {
+			hint = "give one of its agents the skill, or add {ring: relaxed, after: 1m} to the plan"
+		}
+		c.wrong(level, hint, "nobody who serves queue %s has level %d of skill %s", q.Name, q.MinLevel, q.Skill)
 	}
+}
+
+// relaxes says that the queue takes seats below its level one day.
+func (q *Queue) relaxes() bool {
+	return q.RelaxAfter > 0 || slices.ContainsFunc(q.Plan, func(st Step) bool { return st.Ring == string(routing.StepRelaxed) })
 }
 
 // skilled says whether an agent of q has the level it asks for; what couldn't be

@@ -34,6 +34,13 @@ flows: {main: {start: q, steps: {q: {queue: sales}}}}
 emergencies: [{name: flood, open_all_seats: true}]
 `
 
+// A plan that relaxes the level asks for no agent who has it.
+func TestPlanRelaxesALevelThatNobodyHas(t *testing.T) {
+	if _, err := Parse("relaxed", []byte(strings.Replace(planned, "skills: [{name: sales}]", "skills: []", 1))); err != nil {
+		t.Error(err)
+	}
+}
+
 // What a file says of a plan is what routing is told.
 func TestPolicyOfPlan(t *testing.T) {
 	cfg, err := Parse("planned", []byte(planned))
