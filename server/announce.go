@@ -46,9 +46,13 @@ func (a *announcing) told() <-chan struct{} {
 	return a.now.Done()
 }
 
-// tell asks routing and plays the first prompt in place of the music.
+// tell asks routing and plays the first prompt in place of the music. It doesn't cut
+// short what it still tells.
 func (a *announcing) tell() {
 	a.arm()
+	if a.now != nil {
+		return
+	}
 	q, _ := a.c.cfg.Queue(string(a.c.queue))
 	ctx, cancel := context.WithTimeout(a.c.s.ctx, time.Second)
 	defer cancel()

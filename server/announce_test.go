@@ -1,12 +1,16 @@
 package server
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"hotline/config"
+	"hotline/ivr"
+	"hotline/media"
 	"hotline/routing"
+	"hotline/softphone"
 )
 
 // Two wait for the one agent, who talks. Routing is told what they have to expect by
@@ -74,5 +78,50 @@ func TestWaitPrompts(t *testing.T) {
 		if !set.prompts.Has(name) {
 			t.Errorf("there is no prompt %s", name)
 		}
+	}
+}
+
+// hears closes its channel when the caller has heard clips in this order, whatever
+// sounds between them.
+func hears(c *softphone.Call, clips ...*media.Clip) <-chan struct{} {
+	var want [][]int16
+	for _, clip := range clips {
+		want = slices.AppendSeq(want, slices.Chunk(clip.PCM(), 160))
+	}
+	done := make(chan struct{})
+	c.Media.OnAudio(func(pcm []int16) {
+		if len(want) > 0 && slices.Equal(want[0], pcm) {
+			if want = want[1:]; len(want) == 0 {
+				close(done)
+			}
+		}
+	})
+	return done
+}
+
+// An announcement that is longer than the time until the next one is told to its end,
+// also when a phone that rings meanwhile is declined, and then there is music.
+func TestAnnouncementsAreToldToTheirEnd(t *testing.T) {
+	h := start(t, func(c *config.Config) {
+		c.Queues[0].Announce = config.Announce{Every: 1500 * time.Millisecond, Position: true}
+		c.Directory.DefaultLanguage = "en"
+		c.Routing.BusyDelay = time.Hour
+	})
+	_, rings := h.desk("alice")
+	h.call()
+	agent := h.pickUp(rings)
+	h.seatIs("alice", routing.SeatTalking)
+	begins := h.log.next("announced")
+	prompts := h.settings.Load().prompts
+	clip := func(name string) *media.Clip { return prompts.Get(name, "en") }
+	music := media.NewClip(clip(ivr.HoldMusic).PCM()[:1600])
+	told := hears(h.call(), clip("position"), clip("digit-1"), music)
+	h.await("an announcement", begins)
+	again := h.log.next("announced")
+	agent.Hangup()
+	h.ring(rings).Refuse(486)
+	h.await("the announcement and music after it", told)
+	if isDone(again) {
+		t.Error("the caller was told twice")
 	}
 }
