@@ -23,10 +23,13 @@ type scene struct {
 	customers string // one a line: name tier manager team language; "-" is none
 	script    string // what happens, one step a line; see verbs
 	why       string // one a line: of whose call `hotline why` says what
+	// record looks at more in the call records of people's latest calls.
+	record func(t *testing.T, of func(who string) record)
 }
 
 // verbs are the steps of a script: each waits until it has happened. There are also
-// "reload SECTIONS", "hotline COMMAND", and comments after "#".
+// "reload SECTIONS", "changes [SETTING: OLD → NEW]" that the reload made, "metric
+// SERIES at least N", "hotline COMMAND", and comments after "#".
 var verbs = map[string]func(s *stage, who string, more []string){
 	"calls":  (*stage).calls,   // NAME calls [DID] [for PATIENCE]: and is queued
 	"tries":  (*stage).tries,   // NAME tries: calls, and perhaps is never queued
@@ -36,6 +39,10 @@ var verbs = map[string]func(s *stage, who string, more []string){
 	"moves":  (*stage).moves,   // NAME moves to QUEUE: CAUSE
 	"goes":   (*stage).goes,    // NAME goes: CAUSE: is turned away by a limit
 	"hears":  (*stage).hears,   // NAME hears that only others are served: is shed in an emergency
+
+	"listens": (*stage).listens, // NAME listens: calls with a baresip that keeps what it hears, and is queued
+	"learns":  (*stage).learns,  // NAME learns PLACE [and a wait]: an announcement begins
+	"heard":   (*stage).heard,   // NAME heard all but the last of it, music before and after, then the agent
 
 	"comes":    (*stage).comes,    // AGENT comes [by hand | at a desk]: answers at once, or not by itself
 	"talks":    (*stage).talks,    // AGENT talks to NAME, who is the next at this seat
@@ -62,6 +69,9 @@ func (sc scene) play(t *testing.T) {
 	}
 	s.end()
 	s.why(sc.why)
+	if sc.record != nil {
+		sc.record(t, s.record)
+	}
 }
 
 // stage is a scene being played.
@@ -69,16 +79,17 @@ type stage struct {
 	*program
 	people   map[string]int    // name of a caller to the last digits of the number
 	call     map[string]string // to the id of the latest call
-	callers  []<-chan error    // a sipp for each call
+	callers  []<-chan error    // the end of each caller's phone
 	baresips map[string]*baresip
 	desks    map[string]*desk
-	over     map[string]time.Time // when an agent's latest offer failed or talk ended
+	over     map[string]time.Time  // when an agent's latest offer failed or talk ended
+	told     map[string][][]string // the prompts of each announcement that a caller learned from
 }
 
 func newStage(t *testing.T, sc scene) *stage {
 	t.Helper()
 	s := &stage{program: newProgram(t), people: map[string]int{}, call: map[string]string{},
-		baresips: map[string]*baresip{}, desks: map[string]*desk{}, over: map[string]time.Time{}}
+		baresips: map[string]*baresip{}, desks: map[string]*desk{}, over: map[string]time.Time{}, told: map[string][][]string{}}
 	var list []string
 	for line := range strings.Lines(sc.customers) {
 		if f := strings.Fields(line); len(f) > 0 {
@@ -128,6 +139,12 @@ func (s *stage) step(line string, words []string) {
 	switch words[0] {
 	case "reload":
 		s.reload(strings.TrimPrefix(line, "reload ") + "\n")
+		return
+	case "changes":
+		s.log.await(s.t, "policy changed", "changes", strings.TrimPrefix(line, "changes "))
+		return
+	case "metric":
+		s.metric(words[1], words[len(words)-1])
 		return
 	case "hotline":
 		if _, errs, code := runProgram(s.t, append(words[1:], "--url=http://"+s.http)...); code != 0 {
@@ -305,18 +322,41 @@ func (s *stage) vanishes(who string, _ []string) { s.baresips[who].kill() }
 // is asks /api/seats again whenever something was logged.
 func (s *stage) is(who string, more []string) {
 	s.t.Helper()
-	more = append(more, "", "")
+	want := strings.Join(more, " ")
+	s.until(who+" is "+want, func() (string, bool) {
+		x := s.seatView(who)
+		got := strings.TrimSpace(fmt.Sprintf("%s %s %s", x.State, x.Status, x.Reason))
+		return got, got == want
+	})
+}
+
+// metric asks /metrics again whenever something was logged.
+func (s *stage) metric(series, least string) {
+	s.t.Helper()
+	want, err := strconv.ParseFloat(least, 64)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.until(series+" is at least "+least, func() (string, bool) {
+		got, there := scrape(s.t, s.http)[series]
+		return fmt.Sprint(got, " ", there), there && got >= want
+	})
+}
+
+// until asks again whenever something was logged.
+func (s *stage) until(what string, ask func() (got string, ok bool)) {
+	s.t.Helper()
 	deadline := time.After(patience)
 	for {
 		news := s.log.next()
-		x := s.seatView(who)
-		if string(x.State) == more[0] && string(x.Status) == more[1] && x.Reason == more[2] {
+		got, ok := ask()
+		if ok {
 			return
 		}
 		select {
 		case <-news:
 		case <-deadline:
-			s.t.Fatalf("%s is %s %s %s, want %v", who, x.State, x.Status, x.Reason, more)
+			s.t.Fatalf("want that %s, but it is %s; the log:\n%s", what, got, s.log)
 		}
 	}
 }
@@ -379,6 +419,18 @@ func (s *stage) end() {
 	if out, errs, code := runProgram(s.t, "journal", "verify", filepath.Join(s.dir, "journal")); code != 0 || !strings.Contains(out, "good: it can be read back") {
 		s.t.Errorf("hotline journal verify: code %d, %s%s", code, out, errs)
 	}
+}
+
+// record is that of somebody's latest call.
+func (s *stage) record(who string) record {
+	s.t.Helper()
+	for _, r := range s.records() {
+		if r.str("call") == s.call[who] {
+			return r
+		}
+	}
+	s.t.Fatalf("%s's call has no record", who)
+	return nil
 }
 
 // why wants `hotline why` to say these things of these people's latest calls.
