@@ -130,3 +130,34 @@ func TestPlanReloadedWhileACallWaits(t *testing.T) {
 			ann: moved from queue sales to support: overflow`,
 	}.play(t)
 }
+
+// Ann waits in front of bo for the agent who talks. She hears hold music, now and
+// then her place and how long it may take, in her language, and is put through while
+// an announcement is being played.
+func TestAnnouncementsOnLiveCalls(t *testing.T) {
+	scene{
+		config: `
+queues: [{name: sales, wrap_up: 0s, announce: {every: 1s}}]
+agents: [{user: carol, queues: [sales]}]
+routing: {estimate_every: 1s}
+`,
+		customers: "ann A1 - - en",
+		script: `
+			carol comes
+			zed calls
+			carol talks to zed
+			ann listens
+			bo calls
+			bo learns 2
+			ann learns 1 and a wait
+			ann learns 1 and a wait # the one before was played to its end
+			carol hangs up
+			carol talks to ann
+			clock calls for 500ms
+			clock gives up
+			carol hangs up
+			ann heard all that
+		`,
+		why: "ann: OFFERED to carol",
+	}.play(t)
+}
