@@ -161,3 +161,52 @@ routing: {estimate_every: 1s}
 		why: "ann: OFFERED to carol",
 	}.play(t)
 }
+
+// What callers have to expect is estimated while they wait, and acts on the plan: the
+// operator is rung for bo, who waits, and dan, who comes then, moves there. Ann is
+// told what to expect, waits less, and that is counted.
+func TestEstimatesOnLiveCalls(t *testing.T) {
+	scene{
+		config: `
+queues:
+  - name: sales
+    wrap_up: 0s
+    plan:
+      - {leave: {queue: operator}, when: {expected_wait: 10s, tiers: [A1]}}
+      - {ring: queue}
+      - {ring: queue, of: operator, when: {expected_wait: 10s, tiers: [B1]}}
+  - {name: operator}
+agents: [{user: carol, queues: [sales]}, {user: olga, queues: [operator]}]
+routing: {estimate_every: 1s}
+`,
+		customers: "ann A2\nbo B1\ndan A1",
+		script: `
+			carol comes
+			olga comes
+			zed calls
+			carol talks to zed
+			bo calls # olga is idle
+			bo rings at olga by other_queue
+			olga talks to bo
+			metric hotline_expected_wait_seconds{quantile="0.5",queue="sales",tier="A2"} at least 10
+			dan calls
+			dan moves to operator: overflow
+			ann calls
+			carol hangs up
+			carol talks to ann
+			carol hangs up
+			metric hotline_expected_wait_judged_total{quantile="0.5",queue="sales",tier="A2"} at least 1
+			metric hotline_expected_wait_within_total{quantile="0.8",queue="sales",tier="A2"} at least 1
+		`,
+		why: "bo: by rule other_queue (order strict, step other_queue)",
+		record: func(t *testing.T, of func(string) record) {
+			for _, who := range []string{"ann", "dan"} {
+				e, _ := of(who)["expected_s"].(map[string]any)
+				p50, _ := e["p50"].(float64)
+				if p80, _ := e["p80"].(float64); p50 < 10 || p80 < p50 {
+					t.Errorf("%s's record says that %v was expected", who, e)
+				}
+			}
+		},
+	}.play(t)
+}
