@@ -46,7 +46,7 @@ func (s sippCallers) start(t *testing.T) <-chan error {
 	if err := os.WriteFile(file, []byte(numbers.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	port := freePorts(t, 4)
+	port := freePorts(t, 6) // SIP, two for sound, and two for pictures, which sipp takes, too
 	args := append([]string{s.server, "-sf", scenario, "-inf", file, "-s", s.did,
 		"-i", "127.0.0.1", "-p", strconv.Itoa(port), "-mi", "127.0.0.1", "-mp", strconv.Itoa(port + 2),
 		"-m", strconv.Itoa(s.calls), "-l", strconv.Itoa(s.calls), "-r", strconv.Itoa(max(s.rate, 1)),
