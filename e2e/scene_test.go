@@ -101,7 +101,21 @@ func newStage(t *testing.T, sc scene) *stage {
 	config := withSections(s.program.config(), sc.config)
 	s.write(config + fmt.Sprintf("directory: {file: %q}\n", customersFile(t, list...)))
 	s.start()
+	t.Cleanup(s.explain)
 	return s
+}
+
+// explain tells, when the test has failed, of callers' phones that ended badly.
+func (s *stage) explain() {
+	for _, ended := range s.callers {
+		select {
+		case err := <-ended:
+			if err != nil && s.t.Failed() {
+				s.t.Log(err)
+			}
+		default:
+		}
+	}
 }
 
 // withSections puts sections of a config in the place of those of the same names.
