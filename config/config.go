@@ -337,7 +337,8 @@ type Queue struct {
 
 // Announce tells those who wait how they stand.
 type Announce struct {
-	// Every is how often. 0s to 1h, default 0s: never.
+	// Every is how often; one that lasts longer is told to its end. 0s to 1h, default
+	// 0s: never.
 	Every time.Duration `yaml:"every" default:"0s" min:"0s" max:"1h"`
 	// Position tells the place in the line of the queue. Default true.
 	Position bool `yaml:"position" default:"true"`

@@ -21,8 +21,15 @@ type announcing struct {
 // announce begins with the queue that the call waits in.
 func (c *call) announce() *announcing {
 	a := &announcing{c: c, timer: time.NewTimer(time.Hour)}
-	a.arm()
+	a.begin()
 	return a
+}
+
+// begin starts anew with the queue that the call waits in now: what was still to be
+// told was about the one before.
+func (a *announcing) begin() {
+	a.rest = nil
+	a.arm()
 }
 
 func (a *announcing) arm() {

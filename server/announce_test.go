@@ -3,6 +3,7 @@ package server
 import (
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -123,5 +124,43 @@ func TestAnnouncementsAreToldToTheirEnd(t *testing.T) {
 	h.await("the announcement and music after it", told)
 	if isDone(again) {
 		t.Error("the caller was told twice")
+	}
+}
+
+// A caller who isn't known hears in both languages why the queue doesn't take the call,
+// and then is hung up; the record says why.
+func TestStrangersAreTurnedAwayInBothLanguages(t *testing.T) {
+	h := start(t, func(c *config.Config) {
+		c.Queues[0].JoinEmpty = false
+		c.Queues[0].WhenEmpty.HangUp = "all-busy"
+	})
+	prompts := h.settings.Load().prompts
+	c := h.call()
+	var mu sync.Mutex
+	heard := map[[160]int16]bool{}
+	c.Media.OnAudio(func(pcm []int16) {
+		mu.Lock()
+		defer mu.Unlock()
+		heard[[160]int16(pcm)] = true
+	})
+	h.await("the end of the call", c.Done())
+	mu.Lock()
+	for _, language := range []string{"zh", "en"} {
+		frames, n := 0, 0
+		for f := range slices.Chunk(prompts.Get("all-busy", language).PCM(), 160) {
+			if len(f) == 160 {
+				if frames++; heard[[160]int16(f)] {
+					n++
+				}
+			}
+		}
+		if n < frames/2 { // the begin may be over before the caller listens
+			t.Errorf("the caller has heard %d of %d frames in %s", n, frames, language)
+		}
+	}
+	mu.Unlock()
+	h.when("closed", func(s *routing.State) bool { return len(s.Calls()) == 0 })
+	if rec := h.one(); rec["outcome"] != "shed" || rec["cause"] != "nobody_there" {
+		t.Errorf("record %v", rec)
 	}
 }

@@ -248,7 +248,7 @@ func (c *call) wait() {
 					return
 				}
 				c.moveOn(d)
-				a.arm()
+				a.begin()
 			case *routing.Disconnect:
 				c.cause = d.Cause
 				return
@@ -319,13 +319,8 @@ func (c *call) turnAway(d *routing.Overflow) {
 	if d.Prompt == "" {
 		return
 	}
-	said := c.play(c.cfg.prompts.Get(d.Prompt, c.language), media.PlayOptions{})
-	select {
-	case <-said.Done():
-	case <-c.a.Done():
-	case <-c.audio.Timeout():
-	case <-c.s.ctx.Done():
-	}
+	c.hear(d.Prompt)
+	c.cause = d.Cause // whoever hung up during the prompt
 }
 
 // close ends what is left of the call and reports its end.

@@ -131,7 +131,7 @@ func (c *call) hear(name string) bool {
 		languages = []string{"zh", "en"}
 	}
 	for _, l := range languages {
-		p := c.audio.Play(c.cfg.prompts.Get(name, l), media.PlayOptions{})
+		p := c.play(c.cfg.prompts.Get(name, l), media.PlayOptions{})
 		select {
 		case <-p.Done():
 		case <-c.a.Done():

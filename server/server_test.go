@@ -333,7 +333,10 @@ func TestFeatureCodes(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", tc.code, err)
 		}
-		h.when(tc.code, func(s *routing.State) bool { v, _ := s.Seat("alice"); return v.Status == tc.want && v.Reason == tc.reason })
+		h.when(tc.code, func(s *routing.State) bool {
+			v, _ := s.Seat("alice")
+			return v.Status == tc.want && v.Reason == tc.reason
+		})
 		c.Hangup()
 	}
 	var refused *softphone.RefusedError
