@@ -326,7 +326,7 @@ func (w *wireState) upgrade() error {
 		}
 		if v.Facts.Queue != "" {
 			v.Facts.Step = steps[v.Step]
-			v.Opened = 1<<(v.Step+1) - 1
+			v.Opened = 1<<min(v.Step+1, len(w.planOf(v.Facts.Queue))) - 1
 			v.Passed = 1<<min(v.Step, 2) - 1
 			v.Done = uint8(v.Passed)
 		}
@@ -334,6 +334,16 @@ func (w *wireState) upgrade() error {
 		w.upgradeOffer(v)
 	}
 	return nil
+}
+
+// planOf is the plan of a queue. A call of version 1 could be beyond it: it stayed
+// relaxed when a reload took that from its queue.
+func (w *wireState) planOf(id QueueID) []PlanStep {
+	i := slices.IndexFunc(w.Queues, func(q wireQueue) bool { return q.ID == id })
+	if i < 0 || w.Policy == nil {
+		return nil
+	}
+	return w.Policy.plan(&w.Queues[i].QueuePolicy)
 }
 
 // upgradeOffer gives the seat of a call on offer the offer and its deadline.

@@ -466,3 +466,32 @@ func TestRestoreReadsVersion1(t *testing.T) {
 		t.Errorf("a step that does not exist: %v", err)
 	}
 }
+
+// In version 1 a call stayed relaxed when a reload took that from its queue. It is as
+// far as the plan goes now.
+func TestRestoreReadsVersion1BeyondThePlan(t *testing.T) {
+	data, err := os.ReadFile("testdata/snapshot-v1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range [][2]string{
+		{`,"relax_after":10000000`, ""},
+		{`"place_seq":7,"timer":1790000065000000`, `"place_seq":7`},                // the plain call waits for nothing any more
+		{`"step":2,"since":1790000013000000`, `"step":3,"since":1790000013000000`}, // the one that talks
+	} {
+		if !bytes.Contains(data, []byte(c[0])) {
+			t.Fatalf("no %s", c[0])
+		}
+		data = bytes.ReplaceAll(data, []byte(c[0]), []byte(c[1]))
+	}
+	s, err := Restore(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.calls["relaxed"].facts.Step; got != StepQueue {
+		t.Errorf("who waits is in step %q", got)
+	}
+	if got := s.calls["talking"].facts.Step; got != StepRelaxed {
+		t.Errorf("who talks came by step %q", got)
+	}
+}
