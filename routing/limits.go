@@ -125,7 +125,7 @@ func (p *Policy) ExitCircle() []QueueID {
 func (s *State) enter(c *call, q *queue) {
 	c.q, c.entered, c.aloneSince = q, s.now, 0
 	c.facts.Queue, c.facts.Step = q.id, ""
-	c.reach = reach{since: c.reach.since, done: c.reach.done}
+	c.reach = reach{since: s.now, done: c.reach.done}
 	q.totals.Entered++
 	switch {
 	case q.limits.RefuseEmpty && s.alone(c):
