@@ -148,6 +148,9 @@ func (q *QueuePolicy) validatePlan(bad func(string, ...any)) {
 			bad("step %d of the plan of queue %q "+format, append([]any{i + 1, q.ID}, args...)...)
 		}
 		st.validate(say)
+		if st.Of != "" && st.Of == q.ID {
+			say("names its own queue; leave that out")
+		}
 	}
 }
 

@@ -172,7 +172,7 @@ func TestPolicyIsCheckedAndKeptApart(t *testing.T) {
 	bad := routing.Policy{
 		Order: "random", KeepIdle: -1, MaxMisses: -1, TeamTime: -1,
 		Tiers:  []routing.TierPolicy{{Tier: 9}, {Tier: routing.TierA1, TargetMS: -1, MaxWait: -1}, {Tier: routing.TierA1}},
-		Queues: []routing.QueuePolicy{{ID: "q"}, {ID: "q", WrapUp: -1}, {}},
+		Queues: []routing.QueuePolicy{{ID: "q"}, {ID: "q", WrapUp: -1}, {}, {ID: "p", Plan: []routing.PlanStep{{Ring: routing.StepQueue, Of: "p"}}}},
 		Seats: []routing.SeatPolicy{{ID: "s", Queues: []routing.QueueID{"r"}}, {ID: "s"}, {ID: "t", Agent: "s", Weight: 101},
 			{ID: "u", Queues: []routing.QueueID{"q"}, Ranks: []routing.QueueRank{{Queue: "q", Rank: 10}, {Queue: "q", Rank: 1}, {Queue: "r", Rank: 2}}}, {}},
 	}
@@ -182,7 +182,7 @@ func TestPolicyIsCheckedAndKeptApart(t *testing.T) {
 	}
 	for _, want := range []string{
 		`order "random" is unknown`, "keep_idle is -1", "max_misses is -1", "ring_time is 0", "team_time is -1",
-		"tier 9 does not exist", "tier A1 is given twice", "target_ms of tier A1 is -1", "max_wait of tier A1 is -1", `queue "q" is given twice`, `wrap_up of queue "q"`,
+		"tier 9 does not exist", "tier A1 is given twice", "target_ms of tier A1 is -1", "max_wait of tier A1 is -1", `queue "q" is given twice`, `wrap_up of queue "q"`, `step 1 of the plan of queue "p" names its own queue`,
 		"a queue has no id", `seat "s" serves queue "r"`, `seat "s" is given twice`, `weight of seat "t" is 101`,
 		`seat "u" has rank 10 in queue "q"`, `seat "u" has two ranks in queue "q"`, `seat "u" has a rank in queue "r", which it does not serve`, `agent "s" sits at two seats`, "a seat has no id",
 	} {
