@@ -309,7 +309,7 @@ type Queue struct {
 	// RelaxAfter is how long a caller waits for that level; then any agent of the
 	// queue is rung. 0s to 24h, default 0s: for ever.
 	RelaxAfter time.Duration `yaml:"relax_after" default:"0s" min:"0s" max:"24h"`
-	// Plan says step by step who is rung and when callers leave. Default: the
+	// Plan says in at most 15 steps who is rung and when callers leave. Default: the
 	// manager for routing.manager_time, the team for routing.team_time, then the
 	// queue, and after relax_after those below the level.
 	Plan []Step `yaml:"plan"`

@@ -119,6 +119,9 @@ func (st *Step) policy() routing.PlanStep {
 	return p
 }
 
+// maxSteps leaves room for the one that an emergency puts before the others.
+const maxSteps = routing.MaxSteps - 1
+
 // plan checks the steps of a queue's plan, each by itself and after those before.
 func (c *checker) plan(i int, q *Queue) {
 	if len(q.Plan) == 0 {
@@ -133,6 +136,9 @@ func (c *checker) plan(i int, q *Queue) {
 	if q.RelaxAfter > 0 {
 		c.wrong(index("queues", i, "relax_after"), "write a step {ring: relaxed, after: "+ivr.Span(q.RelaxAfter)+"}",
 			"queue %s has a plan, which says when the level is relaxed", q.Name)
+	}
+	if len(q.Plan) > maxSteps {
+		c.wrong(index(list, maxSteps, ""), "leave some out", "the plan of queue %s has %d steps; routing reads at most %d", q.Name, len(q.Plan), maxSteps)
 	}
 	whole := !c.badBelow("tiers")
 	for k := range q.Plan {

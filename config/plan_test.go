@@ -99,6 +99,24 @@ func TestNextPolicyIsWhenTheClocksChange(t *testing.T) {
 	}
 }
 
+// The longest plan that the file may have is taken by routing, in an emergency, too.
+func TestLongestPlan(t *testing.T) {
+	text := planned[:strings.Index(planned, "    plan:")] + "    plan:\n"
+	for range maxSteps - 1 {
+		text += "      - {leave: {queue: desk}, when: {waiting: 2}}\n"
+	}
+	text += "      - {leave: {}, after: 5m}\n" + planned[strings.Index(planned, "  - name: desk"):]
+	cfg, err := Parse("planned", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []routing.Policy{cfg.Policy(), cfg.EmergencyPolicy("flood")} {
+		if err := p.Validate(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestHoursThatAreNone(t *testing.T) {
 	for _, s := range []string{"", "mon", "Mon-Fri 9:00-18:00", "Mon 24:00-25:00", "Mon 09:60-10:00", "Mon 09:00-09:00", "Mon 08:00", "Mon-Fri 08:00-24:01"} {
 		if w, err := Hours(s).windows(); err == nil {

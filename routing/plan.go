@@ -2,8 +2,8 @@ package routing
 
 import "slices"
 
-// maxSteps bounds the steps of a plan.
-const maxSteps = 16
+// MaxSteps bounds the steps of a plan.
+const MaxSteps = 16
 
 // PlanStep is one step of a queue's plan: whom to ring, or where to send the call.
 // A plan is read from top to bottom for each call; see State.read.
@@ -136,8 +136,8 @@ func samePlan(a, b []PlanStep) bool {
 }
 
 func (q *QueuePolicy) validatePlan(bad func(string, ...any)) {
-	if len(q.Plan) > maxSteps {
-		bad("the plan of queue %q has %d steps; use at most %d", q.ID, len(q.Plan), maxSteps)
+	if len(q.Plan) > MaxSteps {
+		bad("the plan of queue %q has %d steps; use at most %d", q.ID, len(q.Plan), MaxSteps)
 	}
 	if len(q.Plan) > 0 && q.RelaxAfter > 0 {
 		bad("queue %q has a plan and relax_after; write a step that rings %q", q.ID, StepRelaxed)

@@ -139,7 +139,7 @@ func (c *call) reaches(i int, x *seat) bool {
 }
 
 // never is the circle of a seat that no open step rings.
-const never = maxSteps
+const never = MaxSteps
 
 // circle returns the first open step of c that rings x, or never.
 func (c *call) circle(x *seat) int {
