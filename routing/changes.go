@@ -26,6 +26,7 @@ func (p *Policy) Changes(old *Policy) []string {
 func changes(path string, old, now reflect.Value, out *[]string) {
 	switch {
 	case reflect.DeepEqual(old.Interface(), now.Interface()):
+	case old.Kind() == reflect.Slice && old.Len()+now.Len() == 0: // one isn't nil
 	case old.Kind() == reflect.Struct:
 		for i := range old.NumField() {
 			f := old.Type().Field(i)
