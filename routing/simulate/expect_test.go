@@ -171,3 +171,38 @@ func TestExpectSaysNothingWithoutReason(t *testing.T) {
 		t.Errorf("without time: %v, %v", found, err)
 	}
 }
+
+// Where phones ring in groups a caller of the look ahead is answered once, and the other
+// queues are still waited for.
+func TestExpectWithRingGroups(t *testing.T) {
+	p := routing.Policy{RingTime: 15 * routing.Second, Queues: []routing.QueuePolicy{{ID: "group", RingGroup: 2}, {ID: "other"}}}
+	for _, id := range []routing.SeatID{"g1", "g2"} {
+		p.Seats = append(p.Seats, routing.SeatPolicy{ID: id, Queues: []routing.QueueID{"group"}})
+	}
+	p.Seats = append(p.Seats, routing.SeatPolicy{ID: "o1", Queues: []routing.QueueID{"other"}})
+	s := routing.New()
+	do := func(evs ...routing.Event) {
+		for _, ev := range evs {
+			s.Apply(routing.Entry{At: start, Node: node, Event: ev})
+		}
+	}
+	do(routing.PolicyChanged{Policy: p})
+	for _, x := range p.Seats {
+		do(routing.SeatRegistered{Seat: x.ID})
+	}
+	do(routing.CallArrived{Call: "c"}, routing.CallQueued{Call: "c", Queue: "other"}, routing.TalkStarted{Call: "c", Seat: "o1", Offer: 1})
+	found, err := Expect(t.Context(), s.Freeze(), &Recent{}, Forecast{Replications: 50})
+	if err != nil || len(found) != 2 {
+		t.Fatalf("%v, %v", found, err)
+	}
+	for _, e := range found[0].Tiers {
+		if e.P80 != 0 {
+			t.Errorf("idle seats of a group: %+v", e)
+		}
+	}
+	for _, e := range found[1].Tiers {
+		if e.P50 < 10*routing.Second || e.P50 > 20*routing.Minute {
+			t.Errorf("a seat that talks: %+v", e)
+		}
+	}
+}

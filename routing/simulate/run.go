@@ -406,7 +406,7 @@ func (r *replication) follow(d deed) {
 // rung lets the agent answer or not, now or after some ringing.
 func (r *replication) rung(i int, d deed) {
 	c := &r.calls[i]
-	if c.taken {
+	if c.taken || !c.live {
 		return // another of the ring group was faster, at this very instant
 	}
 	p := phone{seat: d.seat, offer: d.offer}
