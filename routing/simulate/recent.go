@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"slices"
 	"sync"
 
 	"hotline/routing"
@@ -32,13 +33,13 @@ type Recent struct {
 	next   int
 	offers []Ringing // a ring
 	nextOf int
-	since  routing.Time // of the first call seen
+	since  routing.Time // who came to a queue after this is known
 }
 
 type recentCall struct {
 	queue         routing.QueueID
 	tier          routing.Tier
-	queued        routing.Time
+	queued, ended routing.Time
 	wait, service float64 // s
 	answered      bool
 	gaveUp        bool
@@ -53,7 +54,9 @@ func (r *Recent) Observe(d routing.Decision) {
 	v := &e.Call
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.since == 0 {
+	if len(r.calls) == recentCalls { // who came after the end of the one that is forgotten stays
+		r.since = max(r.since, r.calls[r.next].ended)
+	} else if r.since == 0 || v.Queued < r.since {
 		r.since = v.Queued
 	}
 	for i := range v.Talks {
@@ -63,7 +66,7 @@ func (r *Recent) Observe(d routing.Decision) {
 		})
 	}
 	put(&r.calls, &r.next, recentCalls, recentCall{
-		queue: v.Queue, tier: v.Tier, queued: v.Queued, wait: float64(v.QueueWait) / second,
+		queue: v.Queue, tier: v.Tier, queued: v.Queued, ended: v.Ended, wait: float64(v.QueueWait) / second,
 		service: float64(v.Talk+v.Hold) / second, answered: v.Connected != 0,
 		gaveUp: v.Outcome == routing.OutcomeAbandoned,
 	})
@@ -125,13 +128,26 @@ func (m *model) of(q routing.QueueID) behaviour {
 // is there already matters to nothing but redialling, which a look ahead hasn't.
 func (m *model) class(q routing.QueueID, t routing.Tier) int { return m.index[class{q, t}] }
 
+// copied is what is remembered, for learn alone: the core must not wait for that.
+func (r *Recent) copied() (calls []recentCall, offers []Ringing, since routing.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.calls), slices.Clone(r.offers), r.since
+}
+
 // learn makes a model of what was seen and of the calls that are there: those that
 // talk or wait now tell how long calls and patience are at least.
 func (r *Recent) learn(state *routing.State) *model {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := state.Now()
-	m := &model{index: map[class]int{}, byQueue: map[routing.QueueID]behaviour{}, offers: append([]Ringing(nil), r.offers...)}
+	calls, offers, since := r.copied()
+	m := &model{index: map[class]int{}, byQueue: map[routing.QueueID]behaviour{}, offers: offers}
+	now, live := state.Now(), state.Calls()
+	live = slices.DeleteFunc(live, func(v routing.CallView) bool { return v.Queued == 0 || v.Ended != 0 })
+	for i := range live {
+		if v := &live[i]; since == 0 || len(calls) < recentCalls && v.Queued < since {
+			since = v.Queued
+		}
+	}
+	since = max(since, now.Add(-rateWindow))
 	services, patiences := map[routing.QueueID][]Wait{}, map[routing.QueueID][]Wait{}
 	arrived := map[class]int{}
 	see := func(q routing.QueueID, t routing.Tier, queued routing.Time, wait Wait, service Wait, talked bool) {
@@ -139,25 +155,19 @@ func (r *Recent) learn(state *routing.State) *model {
 		if talked {
 			services[q] = append(services[q], service)
 		}
-		if now.Sub(queued) < rateWindow {
+		if queued >= since {
 			arrived[class{q, t}]++
 		}
 	}
-	since := r.since
-	for _, c := range r.calls {
+	for _, c := range calls {
 		see(c.queue, c.tier, c.queued, Wait{c.wait, c.gaveUp}, Wait{c.service, true}, c.answered)
 	}
-	for _, v := range state.Calls() {
-		if v.Queued == 0 || v.Ended != 0 {
-			continue
-		}
-		if since == 0 || v.Queued < since {
-			since = v.Queued
-		}
+	for i := range live {
+		v := &live[i]
 		see(v.Queue, v.Tier, v.Queued, Wait{float64(v.QueueWait) / second, false}, Wait{float64(now.Sub(v.Connected)) / second, false}, v.Connected != 0)
 	}
 	m.behave(services, patiences)
-	m.arrive(state.Queues(), arrived, min(now.Sub(since), rateWindow))
+	m.arrive(state.Queues(), arrived, now.Sub(since))
 	if len(m.offers) == 0 {
 		m.offers = []Ringing{{Took: usualRing}}
 	}
