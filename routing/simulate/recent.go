@@ -37,7 +37,7 @@ type Recent struct {
 }
 
 type recentCall struct {
-	queue         routing.QueueID
+	first, queue  routing.QueueID // that it came to, and that it ended in
 	tier          routing.Tier
 	queued, ended routing.Time
 	wait, service float64 // s
@@ -66,7 +66,7 @@ func (r *Recent) Observe(d routing.Decision) {
 		})
 	}
 	put(&r.calls, &r.next, recentCalls, recentCall{
-		queue: v.Queue, tier: v.Tier, queued: v.Queued, ended: v.Ended, wait: float64(v.QueueWait) / second,
+		first: firstQueue(v), queue: v.Queue, tier: v.Tier, queued: v.Queued, ended: v.Ended, wait: float64(v.QueueWait) / second,
 		service: float64(v.Talk+v.Hold) / second, answered: v.Connected != 0,
 		gaveUp: v.Outcome == routing.OutcomeAbandoned,
 	})
@@ -128,6 +128,14 @@ func (m *model) of(q routing.QueueID) behaviour {
 // is there already matters to nothing but redialling, which a look ahead hasn't.
 func (m *model) class(q routing.QueueID, t routing.Tier) int { return m.index[class{q, t}] }
 
+// firstQueue is the one that the caller asked for, whatever exits the call took.
+func firstQueue(v *routing.CallView) routing.QueueID {
+	if len(v.Moves) > 0 {
+		return v.Moves[0].From
+	}
+	return v.Queue
+}
+
 // copied is what is remembered, for learn alone: the core must not wait for that.
 func (r *Recent) copied() (calls []recentCall, offers []Ringing, since routing.Time) {
 	r.mu.Lock()
@@ -150,21 +158,21 @@ func (r *Recent) learn(state *routing.State) *model {
 	since = max(since, now.Add(-rateWindow))
 	services, patiences := map[routing.QueueID][]Wait{}, map[routing.QueueID][]Wait{}
 	arrived := map[class]int{}
-	see := func(q routing.QueueID, t routing.Tier, queued routing.Time, wait Wait, service Wait, talked bool) {
+	see := func(first, q routing.QueueID, t routing.Tier, queued routing.Time, wait Wait, service Wait, talked bool) {
 		patiences[q] = append(patiences[q], wait)
 		if talked {
 			services[q] = append(services[q], service)
 		}
 		if queued >= since {
-			arrived[class{q, t}]++
+			arrived[class{first, t}]++
 		}
 	}
 	for _, c := range calls {
-		see(c.queue, c.tier, c.queued, Wait{c.wait, c.gaveUp}, Wait{c.service, true}, c.answered)
+		see(c.first, c.queue, c.tier, c.queued, Wait{c.wait, c.gaveUp}, Wait{c.service, true}, c.answered)
 	}
 	for i := range live {
 		v := &live[i]
-		see(v.Queue, v.Tier, v.Queued, Wait{float64(v.QueueWait) / second, false}, Wait{float64(now.Sub(v.Connected)) / second, false}, v.Connected != 0)
+		see(firstQueue(v), v.Queue, v.Tier, v.Queued, Wait{float64(v.QueueWait) / second, false}, Wait{float64(now.Sub(v.Connected)) / second, false}, v.Connected != 0)
 	}
 	m.behave(services, patiences)
 	m.arrive(state.Queues(), arrived, now.Sub(since))

@@ -37,3 +37,16 @@ func TestRatesOfArrivals(t *testing.T) {
 		}
 	}
 }
+
+// A caller who was sent on came to the queue before, and will come there again.
+func TestArrivalsCountForTheFirstQueue(t *testing.T) {
+	r, s := observed(100, 4*routing.Second)
+	for i := range 100 {
+		at := start.Add(routing.Duration(i) * 4 * routing.Second)
+		r.Observe(&routing.Ended{Call: routing.CallView{Queue: "help", Moves: []routing.Move{{From: "q"}}, Queued: at, Ended: at.Add(routing.Minute)}})
+	}
+	m := r.learn(s)
+	if q, help := m.rate("q", routing.TierC), m.rate("help", routing.TierC); math.Abs(q/1800-1) > 0.2 || help != 0 {
+		t.Errorf("%.0f an hour come to q and %.0f to help, want 1800 and none", q, help)
+	}
+}
