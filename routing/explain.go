@@ -58,7 +58,7 @@ func (s *State) Watch(fn func(Choice)) { s.watch = fn }
 
 // choice gathers what is known at the moment of an offer.
 func (s *State) choice(c *call, x *seat, r Reasons) Choice {
-	ch := Choice{At: s.now, Call: c.view(s.now), Seat: x.id, Rule: r.Rule, Order: r.Order, Seats: s.Candidates(c.facts.ID)}
+	ch := Choice{At: s.now, Call: c.view(s.now), Seat: x.id, Rule: r.Rule, Order: r.Order, Seats: s.candidates(c)}
 	for _, id := range s.sortedCalls() {
 		if w := s.calls[id]; w != c && w.facts.Phase == PhaseWaiting && s.admissible(w, x) {
 			ch.Rivals = append(ch.Rivals, Rival{Call: id, Tier: w.facts.Tier, Waited: s.now.Sub(w.facts.Queued), Target: s.targets[w.facts.Tier]})
@@ -75,6 +75,11 @@ func (s *State) Candidates(id CallID) []Candidate {
 	if c == nil || c.facts.Phase != PhaseWaiting {
 		return nil
 	}
+	return s.candidates(c)
+}
+
+// candidates are those of a call that waits or, in a ring group, rings elsewhere already.
+func (s *State) candidates(c *call) []Candidate {
 	seats := slices.Clone(s.seatList)
 	why := make(map[SeatID]string, len(seats))
 	for _, x := range seats {

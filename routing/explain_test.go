@@ -2,6 +2,7 @@ package routing
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -96,5 +97,26 @@ func TestEverySeatIsExplained(t *testing.T) {
 	}
 	if s.Candidates("c") != nil || s.Candidates("nobody") != nil {
 		t.Error("candidates of a call that doesn't wait")
+	}
+}
+
+// Each offer of a ring group is explained, not only the first one.
+func TestWatchOfARingGroup(t *testing.T) {
+	s := New()
+	q := []QueueID{"q"}
+	p := Policy{RingTime: Minute, Queues: []QueuePolicy{{ID: "q", RingGroup: 2}}, Seats: []SeatPolicy{{ID: "s1", Queues: q}, {ID: "s2", Queues: q}}}
+	events := []Event{PolicyChanged{p}, SeatRegistered{"s1"}, SeatRegistered{"s2"}, CallArrived{Call: "c"}, CallQueued{Call: "c", Queue: "q"}}
+	excluded := map[SeatID]string{}
+	s.Watch(func(c Choice) {
+		for _, x := range c.Seats {
+			excluded[c.Seat+" "+x.Seat] = x.Excluded
+		}
+	})
+	for _, ev := range events {
+		s.Apply(Entry{At: 1, Event: ev})
+	}
+	want := map[SeatID]string{"s1 s1": "", "s1 s2": "", "s2 s1": ExcludedBusy, "s2 s2": ""}
+	if !maps.Equal(excluded, want) {
+		t.Errorf("got %v, want %v", excluded, want)
 	}
 }
