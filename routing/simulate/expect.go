@@ -82,9 +82,10 @@ func (x *expectation) replicate(ctx context.Context, state *routing.State, m *mo
 	tier := no % len(routing.Tiers())
 	begin := r.now
 	asked := 0
+	found := make([]probes, len(x.queues))
 	r.probed = func(queue int, answered bool) {
 		asked--
-		p := &x.found[queue][tier]
+		p := &found[queue]
 		if answered {
 			p.waits = append(p.waits, float64(r.now-begin)/second)
 		} else {
@@ -103,9 +104,13 @@ func (x *expectation) replicate(ctx context.Context, state *routing.State, m *mo
 	}
 	for i := range r.calls {
 		if c := &r.calls[i]; c.live && c.probe > 0 {
-			p := &x.found[c.probe-1][tier]
+			p := &found[c.probe-1]
 			p.waits = append(p.waits, o.Horizon.Seconds())
 		}
+	}
+	for i := range found { // not before the end: of one that is broken off only the short waits are known
+		p := &x.found[i][tier]
+		p.waits, p.lost = append(p.waits, found[i].waits...), p.lost+found[i].lost
 	}
 	return nil
 }

@@ -206,3 +206,44 @@ func TestExpectWithRingGroups(t *testing.T) {
 		}
 	}
 }
+
+// impatient is a context that ends after it was asked so often.
+type impatient struct {
+	context.Context
+	left int
+}
+
+func (c *impatient) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// Of a replication that is broken off only the short waits are known: it counts for
+// nothing.
+func TestExpectForgetsWhatIsBrokenOff(t *testing.T) {
+	sc := busyDesk(500)
+	sc.Policy.Queues = append(sc.Policy.Queues, routing.QueuePolicy{ID: "idle"}, routing.QueuePolicy{ID: "slow"})
+	sc.Policy.Seats = append(sc.Policy.Seats, routing.SeatPolicy{ID: "i", Queues: []routing.QueueID{"idle"}}, routing.SeatPolicy{ID: "s", Queues: []routing.QueueID{"slow"}})
+	r, recent := newReplication(&sc, 0), &Recent{}
+	r.watch = recent.Observe
+	r.apply(node, routing.PolicyChanged{Policy: sc.Policy})
+	r.openSeats()
+	for i := range sc.Classes {
+		r.nextArrival(i)
+	}
+	if err := r.play(t.Context(), at(time.Hour), func() bool { return false }); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 30 {
+		id := routing.CallID(fmt.Sprint("slow ", i))
+		r.apply(node, routing.CallArrived{Call: id})
+		r.apply(node, routing.CallIdentified{Call: id, Tier: routing.TierA1})
+		r.apply(node, routing.CallQueued{Call: id, Queue: "slow"})
+	}
+	found, err := Expect(&impatient{t.Context(), 2}, r.state.Freeze(), recent, Forecast{})
+	if err != nil || len(found) > 0 {
+		t.Errorf("after a part of one replication: %v, %v", found, err)
+	}
+}
