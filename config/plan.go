@@ -43,8 +43,8 @@ type When struct {
 	// Waiting is how many callers wait in the queue at least, this one included. 0
 	// to 100000, default 0.
 	Waiting int `yaml:"waiting" default:"0" min:"0" max:"100000"`
-	// WaitingPerSeat is how many that is for each seat that is there. 0 to 1000,
-	// default 0.
+	// WaitingPerSeat is how many that is for each seat that is there. 0.001 to 1000,
+	// default 0: any.
 	WaitingPerSeat float64 `yaml:"waiting_per_seat" default:"0"`
 	// ExpectedWait is what half of the callers of the tier who come now have to wait
 	// at least, by the last estimate. Needs routing.estimate_every. 0s to 24h,
@@ -195,8 +195,8 @@ func (c *checker) step(at string, q *Queue, st *Step) bool {
 		return say("ring", "add min_level to the queue", "queue %s asks for no level that could be relaxed", q.Name)
 	case st.Ring == string(routing.StepVIP) && !c.hasVIP(q):
 		return say("ring", "give the queue an agent with vip: true", "queue %s has no VIP seat", q.Name)
-	case !(w.WaitingPerSeat >= 0 && w.WaitingPerSeat <= 1000):
-		return say("when.waiting_per_seat", "use 0 to 1000", "waiting_per_seat can't be %v", w.WaitingPerSeat)
+	case w.WaitingPerSeat != 0 && !(w.WaitingPerSeat >= 0.001 && w.WaitingPerSeat <= 1000):
+		return say("when.waiting_per_seat", "use 0.001 to 1000, or leave it out", "waiting_per_seat can't be %v", w.WaitingPerSeat)
 	case w.ExpectedWait > 0 && c.cfg.Routing.EstimateEvery == 0:
 		return say("when.expected_wait", "set routing.estimate_every", "nothing is expected as long as nothing is estimated")
 	}
