@@ -213,12 +213,28 @@ func (c *checker) queues() {
 		c.skill(i, &q, whole)
 		c.exits(i, &q)
 		c.plan(i, &q)
+		c.pace(index("queues", i, "announce.every"), q.Announce.Every, leastAnnounceEvery)
 	}
+	c.pace("routing.estimate_every", c.cfg.Routing.EstimateEvery, leastEstimateEvery)
 	if !c.bad["queues"] {
 		c.exitCircle()
 	}
 	if _, err := time.LoadLocation(c.cfg.Routing.TimeZone); err != nil && !c.bad["routing.time_zone"] {
 		c.wrong("routing.time_zone", "use a name such as Asia/Shanghai, or Local", "time zone %s doesn't exist", quote(c.cfg.Routing.TimeZone))
+	}
+}
+
+const (
+	// leastAnnounceEvery leaves time to speak an announcement and to hear music.
+	leastAnnounceEvery = 5 * time.Second
+	// leastEstimateEvery bounds how often all of routing's state is copied.
+	leastEstimateEvery = time.Second
+)
+
+// pace tells of what is done too often to be of use; 0s is never.
+func (c *checker) pace(at string, every, least time.Duration) {
+	if every > 0 && every < least && !c.bad[at] {
+		c.wrong(at, "use 0s (never), or "+ivr.Span(least)+" and more", "%s is too often", ivr.Span(every))
 	}
 }
 

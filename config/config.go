@@ -337,7 +337,7 @@ type Queue struct {
 
 // Announce tells those who wait how they stand.
 type Announce struct {
-	// Every is how often; one that lasts longer is told to its end. 0s to 1h, default
+	// Every is how often; one that lasts longer is told to its end. 5s to 1h, default
 	// 0s: never.
 	Every time.Duration `yaml:"every" default:"0s" min:"0s" max:"1h"`
 	// Position tells the place in the line of the queue. Default true.
@@ -452,7 +452,7 @@ type Routing struct {
 	// of the machine.
 	TimeZone string `yaml:"time_zone" default:"Local"`
 	// EstimateEvery is how often the wait to be expected is estimated, for
-	// announcements, conditions and metrics. 0s to 5m, default 10s; 0s never.
+	// announcements, conditions and metrics. 1s to 5m, default 10s; 0s never.
 	EstimateEvery time.Duration `yaml:"estimate_every" default:"10s" min:"0s" max:"5m"`
 }
 

@@ -137,7 +137,7 @@ func TestPlanReloadedWhileACallWaits(t *testing.T) {
 func TestAnnouncementsOnLiveCalls(t *testing.T) {
 	scene{
 		config: `
-queues: [{name: sales, wrap_up: 0s, announce: {every: 1s}}]
+queues: [{name: sales, wrap_up: 0s, announce: {every: 5s}}]
 agents: [{user: carol, queues: [sales]}]
 routing: {estimate_every: 1s}
 `,
