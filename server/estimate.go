@@ -69,4 +69,18 @@ func (s *Server) estimate(every time.Duration, told estimates) {
 		told[ev.Queue] = toldEstimate{ev.Tiers, time.Now()}
 		s.core.post(ev)
 	}
+	if ctx.Err() == nil { // else there was no time for the others
+		s.takeBack(found, told)
+	}
+}
+
+// takeBack tells routing of which queues nothing can be said any more, such as one that
+// nobody is there for.
+func (s *Server) takeBack(found []routing.Estimated, told estimates) {
+	for q := range told { // each on its own
+		if !slices.ContainsFunc(found, func(ev routing.Estimated) bool { return ev.Queue == q }) {
+			delete(told, q)
+			s.core.post(routing.Estimated{Queue: q})
+		}
+	}
 }
