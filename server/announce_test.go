@@ -52,6 +52,23 @@ func TestThoseWhoWaitAreToldHowTheyStand(t *testing.T) {
 	}
 }
 
+// What is left to be told of a queue isn't told after the caller has moved on.
+func TestNothingIsToldOfTheQueueBefore(t *testing.T) {
+	set, err := newSettings(parse(t, t.TempDir(), func(c *config.Config) { c.Queues[0].Announce.Every = time.Minute }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &call{cfg: set, queue: "sales"}
+	a := c.announce()
+	defer a.stop()
+	a.rest = placePrompts(3)
+	c.queue = "help"
+	a.arm()
+	if len(a.rest) > 0 {
+		t.Errorf("%v is told", a.rest)
+	}
+}
+
 func TestWaitPrompts(t *testing.T) {
 	for d, want := range map[routing.Duration]string{
 		0: "wait-1", routing.Minute: "wait-1", routing.Minute + 1: "wait-2", 4 * routing.Minute: "wait-5",
