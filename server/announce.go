@@ -63,6 +63,7 @@ func (a *announcing) tell() {
 	q, _ := a.c.cfg.Queue(string(a.c.queue))
 	ctx, cancel := context.WithTimeout(a.c.s.ctx, time.Second)
 	defer cancel()
+	a.rest = nil
 	err := a.c.s.core.view(ctx, func(st *routing.State) {
 		ahead, behind, waits := st.Place(a.c.id)
 		if waits && q.Announce.Position {

@@ -63,7 +63,7 @@ func TestNothingIsToldOfTheQueueBefore(t *testing.T) {
 	defer a.stop()
 	a.rest = placePrompts(3)
 	c.queue = "help"
-	a.arm()
+	a.begin()
 	if len(a.rest) > 0 {
 		t.Errorf("%v is told", a.rest)
 	}
