@@ -1,5 +1,21 @@
 package config
 
+// FeatureCodes are what agents dial to say what they do: digits, * and #.
+type FeatureCodes struct {
+	// Ready for calls. Default "*1".
+	Ready string `yaml:"ready" default:"*1" code:"yes"`
+	// Break from calls. Default "*2".
+	Break string `yaml:"break" default:"*2" code:"yes"`
+	// Breaks are codes for breaks with a reason of their own. Default: none.
+	Breaks []BreakCode `yaml:"breaks"`
+	// LogOut for today. Default "*3".
+	LogOut string `yaml:"log_out" default:"*3" code:"yes"`
+	// EndWrapUp before its time. Default "*4".
+	EndWrapUp string `yaml:"end_wrap_up" default:"*4" code:"yes"`
+	// ExtendWrapUp by the queue's wrap_up_extension. Default "*5".
+	ExtendWrapUp string `yaml:"extend_wrap_up" default:"*5" code:"yes"`
+}
+
 // BreakCode is a break with a reason.
 type BreakCode struct {
 	// Code to dial.
