@@ -30,6 +30,9 @@ func (s *State) policyChanged(ev PolicyChanged) {
 	for _, q := range slices.Clone(s.queueIDs) {
 		s.dropEmpty(q)
 	}
+	// In the order in which they came: a step that leaves when the line is long sends away
+	// those who make it long.
+	slices.SortFunc(waiting, comparePlaces)
 	for _, c := range waiting {
 		s.link(c)
 	}
