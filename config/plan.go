@@ -207,6 +207,13 @@ func (c *checker) hasVIP(q *Queue) bool {
 	return slices.ContainsFunc(c.cfg.Agents, func(a Agent) bool { return a.VIP && slices.Contains(a.Queues, q.Name) })
 }
 
+// rungAlready says of a step and a later one that the first rings all whom the second
+// rings.
+var rungAlready = map[string]bool{
+	"manager manager": true, "team team": true, "vip vip": true, "queue queue": true, "relaxed relaxed": true,
+	"queue vip": true, "relaxed queue": true, "relaxed vip": true,
+}
+
 // unreached says why step k adds nothing to those before it, or "".
 func (c *checker) unreached(q *Queue, k int) string {
 	st := &q.Plan[k]
@@ -221,7 +228,7 @@ func (c *checker) unreached(q *Queue, k int) string {
 		switch {
 		case before.Leave != nil:
 			return fmt.Sprintf("step %d has made all its callers leave", i+1)
-		case st.Leave == nil && before.Of == st.Of && (before.Ring == st.Ring || before.Ring == "queue" && st.Ring == "vip"):
+		case st.Leave == nil && before.Of == st.Of && rungAlready[before.Ring+" "+st.Ring]:
 			return fmt.Sprintf("step %d rings the same people", i+1)
 		}
 	}
