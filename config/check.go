@@ -219,7 +219,7 @@ func (c *checker) queues() {
 	if !c.bad["queues"] {
 		c.exitCircle()
 	}
-	if _, err := time.LoadLocation(c.cfg.Routing.TimeZone); err != nil && !c.bad["routing.time_zone"] {
+	if _, err := time.LoadLocation(c.cfg.Routing.TimeZone); (err != nil || c.cfg.Routing.TimeZone == "") && !c.bad["routing.time_zone"] {
 		c.wrong("routing.time_zone", "use a name such as Asia/Shanghai, or Local", "time zone %s doesn't exist", quote(c.cfg.Routing.TimeZone))
 	}
 }

@@ -208,6 +208,6 @@ type Routing struct {
 	// of the machine.
 	TimeZone string `yaml:"time_zone" default:"Local"`
 	// EstimateEvery is how often the wait to be expected is estimated, for
-	// announcements, conditions and metrics. 1s to 5m, default 10s; 0s never.
-	EstimateEvery time.Duration `yaml:"estimate_every" default:"10s" min:"0s" max:"5m"`
+	// announcements, conditions and metrics. 1s to 2m, default 10s; 0s never.
+	EstimateEvery time.Duration `yaml:"estimate_every" default:"10s" min:"0s" max:"2m"`
 }

@@ -181,3 +181,20 @@ func TestStrangersAreTurnedAwayInBothLanguages(t *testing.T) {
 		t.Errorf("record %v", rec)
 	}
 }
+
+// Estimates that differ by chance aren't told again.
+func TestAlike(t *testing.T) {
+	of := func(p50, p80 routing.Duration) routing.TierEstimate {
+		return routing.TierEstimate{Tier: routing.TierC, P50: p50 * routing.Second, P80: p80 * routing.Second}
+	}
+	for _, tc := range []struct {
+		a, b routing.TierEstimate
+		want bool
+	}{
+		{of(0, 0), of(2, 2), true}, {of(0, 0), of(0, 3), false}, {of(100, 200), of(108, 190), true}, {of(100, 200), of(85, 200), false},
+	} {
+		if got := alike(tc.a, tc.b); got != tc.want {
+			t.Errorf("%v and %v: %t", tc.a, tc.b, got)
+		}
+	}
+}

@@ -57,13 +57,13 @@ func (s *Server) estimate(every time.Duration, told estimates) {
 		s.log.Warn("nothing estimated", "error", err)
 		return
 	}
-	found, err := simulate.Expect(ctx, frozen, &s.recent, simulate.Forecast{Seed: frozen.Seq()})
+	found, err := simulate.Expect(ctx, frozen, &s.recent, simulate.Forecast{Seed: frozen.Seq(), At: now()})
 	if err != nil {
 		s.log.Error("nothing estimated", "error", err)
 		return
 	}
 	for _, ev := range found {
-		if last, ok := told[ev.Queue]; ok && slices.Equal(last.tiers, ev.Tiers) && time.Since(last.at) < estimateKept {
+		if last, ok := told[ev.Queue]; ok && slices.EqualFunc(last.tiers, ev.Tiers, alike) && time.Since(last.at) < estimateKept {
 			continue
 		}
 		told[ev.Queue] = toldEstimate{ev.Tiers, time.Now()}
@@ -72,6 +72,13 @@ func (s *Server) estimate(every time.Duration, told estimates) {
 	if ctx.Err() == nil { // else there was no time for the others
 		s.takeBack(found, told)
 	}
+}
+
+// alike says that two estimates differ by no more than chance, which would fill the
+// journal: by a tenth, or two seconds.
+func alike(a, b routing.TierEstimate) bool {
+	near := func(x, y routing.Duration) bool { return max(x, y)-min(x, y) <= max(max(x, y)/10, 2*routing.Second) }
+	return a.Tier == b.Tier && near(a.P50, b.P50) && near(a.P80, b.P80)
 }
 
 // takeBack tells routing of which queues nothing can be said any more, such as one that

@@ -149,7 +149,7 @@ func (s *story) event(e routing.Entry) {
 		}
 	case routing.OfferFailed:
 		if ev.Call == s.call {
-			s.say(e.At, "%s: %s; the call goes back to its place", ev.Seat, ev.Cause)
+			s.say(e.At, "%s: %s; the call goes back to its place, or rings on elsewhere", ev.Seat, ev.Cause)
 		}
 	case routing.HoldChanged:
 		if ev.Call == s.call {

@@ -20,7 +20,12 @@ type Forecast struct {
 	// estimate.
 	Horizon time.Duration
 	Seed    uint64
+	// At is the present, when that is later than the state's last entry.
+	At routing.Time
 }
+
+// fewest is how many callers of a tier must have been asked for an estimate.
+const fewest = 2
 
 // Expect estimates how long callers who come now have to wait, by queue and tier:
 // it plays on from the state that f froze, with everybody who waits, rings, talks or
@@ -46,15 +51,22 @@ func Expect(ctx context.Context, f *routing.Frozen, recent *Recent, o Forecast) 
 	for i := range x.found {
 		x.found[i] = make([]probes, len(routing.Tiers()))
 	}
+	done := 0
 	for i := 0; i < o.Replications && ctx.Err() == nil; i++ {
 		if i > 0 {
 			if state, err = f.Thaw(); err != nil {
 				return nil, fmt.Errorf("look ahead: %w", err)
 			}
 		}
-		if err := x.replicate(ctx, state, m, o, i); err != nil && ctx.Err() == nil {
+		switch err := x.replicate(ctx, state, m, o, i); {
+		case err == nil:
+			done++
+		case ctx.Err() == nil:
 			return nil, err
 		}
+	}
+	if done < fewest*len(routing.Tiers()) {
+		return nil, nil // there was no time
 	}
 	return x.estimates(o.Horizon), nil
 }
@@ -74,11 +86,12 @@ type expectation struct {
 func (x *expectation) replicate(ctx context.Context, state *routing.State, m *model, o Forecast, no int) error {
 	sc := &Scenario{Classes: m.classes, Seed: o.Seed, WarmUp: 100 * 365 * 24 * time.Hour, Offers: m.offers}
 	r := newReplication(sc, no)
-	r.state, r.now = state, state.Now()
+	r.state, r.now = state, max(state.Now(), o.At)
 	r.takeOver(m, rand.New(rand.NewPCG(o.Seed+uint64(no)<<20, 1<<42)))
 	for i := range sc.Classes {
 		r.nextArrival(i)
 	}
+	r.apply(node, routing.Tick{}) // what is due by now
 	tier := no % len(routing.Tiers())
 	begin := r.now
 	asked := 0
@@ -122,7 +135,7 @@ func (x *expectation) estimates(horizon time.Duration) (out []routing.Estimated)
 			p := &x.found[i][t]
 			slices.Sort(p.waits)
 			p50 := percentile(p.waits, 0.5)
-			if len(p.waits) <= p.lost || p50 >= horizon.Seconds() {
+			if len(p.waits) < fewest || len(p.waits) <= p.lost || p50 >= horizon.Seconds() {
 				continue
 			}
 			ev.Tiers = append(ev.Tiers, routing.TierEstimate{Tier: tier, P50: span(p50), P80: span(percentile(p.waits, 0.8)), Spread: span(spread(p.waits, p50))})

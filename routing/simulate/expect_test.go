@@ -247,3 +247,29 @@ func TestExpectForgetsWhatIsBrokenOff(t *testing.T) {
 		t.Errorf("after a part of one replication: %v, %v", found, err)
 	}
 }
+
+// The present may be later than the last entry: a talk that has lasted for two minutes by
+// now, of constant length 150 s, is over in half a minute.
+func TestExpectBeginsNow(t *testing.T) {
+	sc := busyDesk(1)
+	s := routing.New()
+	do := func(ev routing.Event) []routing.Decision {
+		return s.Apply(routing.Entry{At: start, Node: node, Event: ev})
+	}
+	do(routing.PolicyChanged{Policy: sc.Policy})
+	do(routing.SeatRegistered{Seat: "s0000"})
+	do(routing.CallArrived{Call: "c"})
+	o := *do(routing.CallQueued{Call: "c", Queue: "q"})[0].(*routing.Offer)
+	do(routing.TalkStarted{Call: "c", Seat: o.Seat, Offer: o.Offer})
+	recent := &Recent{}
+	for range enough + 1 {
+		recent.Observe(&routing.Ended{Call: routing.CallView{Queue: "q", Queued: start, Connected: start, Talk: 150 * routing.Second, Outcome: routing.OutcomeAnswered}})
+	}
+	found, err := Expect(t.Context(), s.Freeze(), recent, Forecast{Replications: 10, At: start.Add(2 * routing.Minute)})
+	if err != nil || len(found) != 1 || len(found[0].Tiers) == 0 {
+		t.Fatalf("%v, %v", found, err)
+	}
+	if got := found[0].Tiers[0].P50; got != 30*routing.Second {
+		t.Errorf("P50 %s, want 30s", got)
+	}
+}
