@@ -92,7 +92,7 @@ func (s *State) callIdentified(node string, ev CallIdentified) {
 	f.Language, f.Source, f.Identified = cmp.Or(ev.Language, f.Language), ev.Source, s.now
 	c.band = f.Tier.Band()
 	if waiting {
-		c.reach = reach{since: c.entered}
+		c.reach = reach{since: c.entered, opened: c.reach.opened & c.q.asked()}
 		s.link(c)
 	}
 }

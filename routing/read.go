@@ -221,6 +221,16 @@ func (s *State) shut(c *call) {
 	}
 }
 
+// asked are the steps that leave: their bits in reach.opened say that they were asked.
+func (q *queue) asked() (bits uint16) {
+	for i := range q.plan {
+		if q.plan[i].Leave != nil {
+			bits |= 1 << i
+		}
+	}
+	return bits
+}
+
 // name is the step in records.
 func (st *PlanStep) name() Step {
 	if st.Of != "" {

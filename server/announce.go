@@ -69,7 +69,8 @@ func (a *announcing) tell() {
 		if waits && q.Announce.Position {
 			a.rest = append(a.rest, placePrompts(ahead+1)...)
 		}
-		e, known := st.Expected(a.c.queue, a.c.customer.Tier)
+		v, _ := st.Call(a.c.id)
+		e, known := st.Expected(a.c.queue, v.Tier)
 		if waits && known && q.Announce.ExpectedWait {
 			// The estimate is for one who comes now, behind them all.
 			a.rest = append(a.rest, waitPrompt(e.P80*routing.Duration(ahead+1)/routing.Duration(ahead+behind+2)))

@@ -159,6 +159,20 @@ func (h *hotline) get(method, path, token string) (int, map[string]any) {
 	return res.StatusCode, v
 }
 
+// list asks the HTTP API for a list.
+func (h *hotline) list(path string) (out []map[string]any) {
+	h.t.Helper()
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get("http://" + h.HTTPAddr().String() + path)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(res.Body).Decode(&out); err != nil {
+		h.t.Fatal(err)
+	}
+	return out
+}
+
 // record is a call record as JSON.
 type record map[string]any
 

@@ -29,6 +29,8 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { s.health(w, r, false) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { s.health(w, r, true) })
 	mux.HandleFunc("GET /api/status", s.authorised(s.getStatus))
+	mux.HandleFunc("GET /api/calls", s.authorised(s.getCalls))
+	mux.HandleFunc("POST /api/calls/{call}/tier", s.authorised(s.postTier))
 	mux.HandleFunc("GET /api/seats", s.authorised(s.getSeats))
 	mux.HandleFunc("POST /api/seats/{seat}/free", s.authorised(s.postFree))
 	mux.HandleFunc("POST /api/seats/{seat}/transfer", s.authorised(s.postTransfer))

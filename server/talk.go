@@ -64,9 +64,9 @@ func (c *call) ring(o routing.Offer) {
 	c.log.Info("offer", "seat", o.Seat, "offer", o.Offer, "rule", o.Reasons.Rule, "waited_ms", o.Reasons.Waited/routing.Millisecond, "phones", len(contacts))
 	r.dial = c.s.sip.Dial(sip.Outgoing{
 		Contacts: contacts, ToUser: string(o.Seat), Offer: sdp,
-		FromUser: c.shownNumber(), FromName: c.card(),
+		FromUser: c.shownNumber(), FromName: c.card(o.Reasons.Tier),
 		Headers: []string{
-			"X-Hotline-Call", string(c.id), "X-Hotline-Tier", c.customer.Tier.String(),
+			"X-Hotline-Call", string(c.id), "X-Hotline-Tier", o.Reasons.Tier.String(),
 			"X-Hotline-Queue", string(c.queue), "X-Hotline-Customer", string(c.customer.ID),
 			"X-Hotline-Language", c.language,
 		},
@@ -109,12 +109,12 @@ func (r *ringing) watch() {
 }
 
 // card is what the agent's phone shows as the caller's name: the tier first.
-func (c *call) card() string {
+func (c *call) card(tier routing.Tier) string {
 	name := c.customer.Name
 	if name == "" {
 		name = c.shownNumber()
 	}
-	return "[" + c.customer.Tier.String() + "] " + name + " / " + string(c.queue)
+	return "[" + tier.String() + "] " + name + " / " + string(c.queue)
 }
 
 func (c *call) shownNumber() string {

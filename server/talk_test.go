@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -69,4 +70,46 @@ func TestTransferBackToAQueue(t *testing.T) {
 	if rec["outcome"] != "answered" || rec["agent"] != "bob" || len(talks) != 1 || talks[0].(map[string]any)["agent"] != "alice" {
 		t.Errorf("record %v", rec)
 	}
+}
+
+// An operator gives the second of two waiting callers the tier A1: she is served first,
+// and the agent's phone shows the new tier. A call that talks keeps its tier.
+func TestTierChangedByHand(t *testing.T) {
+	h := start(t, nil)
+	_, rings := h.desk("alice")
+	first := h.call()
+	agent := h.pickUp(rings)
+	h.seatIs("alice", routing.SeatTalking)
+	h.call()
+	waiting := func(n int) func(*routing.State) bool {
+		return func(s *routing.State) bool { return s.Queues()[0].Waiting[4].Count == n }
+	}
+	h.when("one waits", waiting(1))
+	second := h.call()
+	h.when("two wait", waiting(2))
+	calls := h.list("/api/calls")
+	if len(calls) != 3 {
+		t.Fatalf("calls %v", calls)
+	}
+	id := func(i int) string { return calls[i]["id"].(string) }
+	for path, want := range map[string]int{
+		id(2) + "/tier?tier=Z": 400, "nobody/tier?tier=A1": 404, id(0) + "/tier?tier=A1": 409, id(2) + "/tier?tier=A1": 200,
+	} {
+		if code, body := h.get("POST", "/api/calls/"+path, ""); code != want {
+			t.Errorf("%s: %d %v, want %d", path, code, body, want)
+		}
+	}
+	agent.Hangup()
+	h.await("the end of the first call", first.Done())
+	r := h.ring(rings)
+	if name := r.Name; !strings.HasPrefix(name, "[A1] ") {
+		t.Errorf("the agent's phone shows %q", name)
+	}
+	b, err := r.Answer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.seatIs("alice", routing.SeatTalking)
+	b.Hangup()
+	h.await("the end of the second call", second.Done())
 }

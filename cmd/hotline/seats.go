@@ -18,6 +18,12 @@ import (
 // apiClient asks a running hotline.
 type apiClient struct{ base, token string }
 
+// flags say where the hotline is.
+func (c *apiClient) flags(cmd *cobra.Command) {
+	cmd.PersistentFlags().StringVar(&c.base, "url", "http://127.0.0.1:8080", "where the hotline's HTTP is (http.listen)")
+	cmd.PersistentFlags().StringVar(&c.token, "token", "", "API token (http.token)")
+}
+
 func seatsCommand() *cobra.Command {
 	var c apiClient
 	cmd := &cobra.Command{
@@ -35,8 +41,7 @@ func seatsCommand() *cobra.Command {
 			return printSeats(cmd.OutOrStdout(), seats)
 		},
 	}
-	cmd.PersistentFlags().StringVar(&c.base, "url", "http://127.0.0.1:8080", "where the hotline's HTTP is (http.listen)")
-	cmd.PersistentFlags().StringVar(&c.token, "token", "", "API token (http.token)")
+	c.flags(cmd)
 	cmd.AddCommand(&cobra.Command{
 		Use:   "free SEAT",
 		Short: "Free a seat: its offer is withdrawn, its call disconnected",
