@@ -34,10 +34,10 @@ type RecordedCall struct {
 	line int // see underway
 }
 
-// SeatEvent is a change of a seat's presence, as it happened.
+// SeatEvent is a change of a seat's presence, or an estimate of waits, as it happened.
 type SeatEvent struct {
 	At    routing.Time
-	Event routing.Event // SeatRegistered, SeatUnregistered or AgentStatusChanged
+	Event routing.Event // SeatRegistered, SeatUnregistered, AgentStatusChanged or Estimated
 }
 
 // PolicyFrom is a policy and since when it was in force.
@@ -102,7 +102,7 @@ func (rec *Recorded) event(before underway, e routing.Entry) {
 		if !before.busy[ev.Seat] {
 			rec.Seats = append(rec.Seats, SeatEvent{e.At, ev})
 		}
-	case routing.AgentStatusChanged:
+	case routing.AgentStatusChanged, routing.Estimated:
 		rec.Seats = append(rec.Seats, SeatEvent{e.At, ev})
 	}
 }
@@ -172,7 +172,7 @@ func (rec *Recorded) sort() {
 
 // Scenario puts the recorded callers before a policy. What is recorded: when each
 // call came, who called, how long those answered talked, when those who gave up
-// did, how agents took the first, second ... offer of each call, and when seats were
+// did, what waits were estimated, how agents took the first, second ... offer of each call, and when seats were
 // present. What is modelled: further offers (one of the recorded ringings), how long those answered
 // would have waited (Kaplan–Meier by tier, given what they did wait), and how
 // long those who gave up would have talked (one of the recorded talks of their

@@ -185,3 +185,37 @@ func TestReplayKeepsHowOffersWent(t *testing.T) {
 		}
 	}
 }
+
+// A replay has the estimates of the journal: under a plan that sends callers away who
+// would wait for ten minutes, the one who came after such an estimate is.
+func TestReplayHasTheEstimates(t *testing.T) {
+	policy := pool(1, "strict", nil).Policy
+	rec, err := FromJournal(routing.New(), func(f func(routing.Entry) error) error {
+		for i, ev := range []routing.Event{
+			routing.PolicyChanged{Policy: policy}, routing.SeatRegistered{Seat: "s0000"}, routing.AgentStatusChanged{Agent: "s0000", Status: routing.StatusBreak},
+			routing.CallArrived{Call: "a"}, routing.CallQueued{Call: "a", Queue: "q"}, routing.CallEnded{Call: "a", Cause: routing.CauseCallerHungUp},
+			routing.Estimated{Queue: "q", Tiers: []routing.TierEstimate{{Tier: routing.TierC, P50: 20 * routing.Minute, P80: 30 * routing.Minute}}},
+			routing.CallArrived{Call: "b"}, routing.CallQueued{Call: "b", Queue: "q"}, routing.CallEnded{Call: "b", Cause: routing.CauseCallerHungUp},
+		} {
+			if err := f(routing.Entry{Seq: uint64(i + 1), At: start.Add(routing.Duration(i) * routing.Second), Node: "n", Event: ev}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy.Queues[0].Plan = []routing.PlanStep{{Ring: routing.StepQueue}, {Leave: &routing.Exit{}, When: routing.Condition{ExpectedWait: 10 * routing.Minute}}}
+	sc, err := rec.Scenario(policy, 1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep, err := Run(t.Context(), sc, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := rep.All; f.Offered.Mean != 2 || f.Shed.Mean != 1 || f.Abandoned.Mean != 1 {
+		t.Errorf("offered %v, shed %v, gave up %v", f.Offered.Mean, f.Shed.Mean, f.Abandoned.Mean)
+	}
+}

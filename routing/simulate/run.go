@@ -142,11 +142,16 @@ func (r *replication) openSeats() {
 		r.push(event{at: at(s.From), kind: begins, call: i})
 		r.push(event{at: at(s.To), kind: stops, call: i})
 	}
-	if rec := r.sc.Recorded; rec != nil && len(rec.Seats) > 0 {
+	if rec := r.sc.Recorded; rec != nil {
+		present := false
 		for i := range rec.Seats {
+			_, estimate := rec.Seats[i].Event.(routing.Estimated)
+			present = present || !estimate
 			r.push(event{at: start.Add(rec.Seats[i].At.Sub(rec.From)), kind: seats, call: i})
 		}
-		return
+		if present {
+			return
+		}
 	}
 	for i := range r.sc.Policy.Seats {
 		if id := r.sc.Policy.Seats[i].ID; !shifted[id] {
