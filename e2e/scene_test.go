@@ -48,6 +48,7 @@ var verbs = map[string]func(s *stage, who string, more []string){
 	"talks":    (*stage).talks,    // AGENT talks to NAME, who is the next at this seat
 	"picks":    (*stage).picksUp,  // AGENT picks up
 	"declines": (*stage).declines, // AGENT declines: 486 at a baresip, 603 at a desk
+	"stops":    (*stage).stops,    // AGENT stops ringing
 	"misses":   (*stage).misses,   // AGENT misses NAME: CAUSE
 	"rests":    (*stage).rests,    // AGENT rests TIME: from a failed offer, or wrap-up, to the next offer
 	"hangs":    (*stage).hangsUp,  // AGENT hangs up
@@ -297,6 +298,12 @@ func (s *stage) declines(who string, _ []string) {
 	}
 	s.baresips[who].await("CALL_INCOMING", patience)
 	s.baresips[who].command("hangup", "")
+}
+
+func (s *stage) stops(who string, _ []string) {
+	s.t.Helper()
+	s.baresips[who].await("CALL_INCOMING", patience)
+	s.baresips[who].await("CALL_CLOSED", patience)
 }
 
 func (s *stage) misses(who string, more []string) {

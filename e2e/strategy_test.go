@@ -37,3 +37,53 @@ func TestStrategiesOnLiveCalls(t *testing.T) {
 		})
 	}
 }
+
+// Who rings when several agents are idle: so many at once, each as often as the
+// weights say, those who are there for other queues last.
+func TestGroupsWeightsAndRanksOnLiveCalls(t *testing.T) {
+	const amyAndBen = "agents: [{user: amy, queues: [sales]}, {user: ben, queues: [sales], weight: 2}]\n"
+	for _, sc := range []scene{
+		{name: "ring group", config: amyAndBen + `
+queues: [{name: sales, wrap_up: 0s, ring_group: 2}]
+routing: {busy_delay: 700ms, max_misses: 0}
+`, script: `
+			amy comes by hand
+			ben comes by hand
+			ann calls
+			ann rings at amy
+			ann rings at ben
+			amy is ringing ready
+			ben is ringing ready
+			ben picks up
+			ben talks to ann
+			amy stops ringing
+			amy is idle ready
+			bo calls
+			bo rings at amy
+			amy picks up
+			amy talks to bo
+			ben hangs up
+			ben is idle ready
+			amy hangs up
+			amy is idle ready
+			cy calls
+			cy rings at ben # idle for longer
+			cy rings at amy
+			dee calls
+			amy declines
+			amy misses cy: busy
+			ben is ringing ready
+			ben declines
+			ben misses cy: busy
+			amy rests 700ms
+			amy picks up
+			amy talks to cy # and not to dee: the place is kept
+			dee rings at ben
+		`, why: `
+			ann: offer to amy withdrawn: taken
+			bo: OFFERED to amy
+			cy: ben: busy; the call goes back to its place`},
+	} {
+		t.Run(sc.name, sc.play)
+	}
+}
