@@ -83,6 +83,48 @@ routing: {busy_delay: 700ms, max_misses: 0}
 			ann: offer to amy withdrawn: taken
 			bo: OFFERED to amy
 			cy: ben: busy; the call goes back to its place`},
+		{name: "weighted", config: amyAndBen + "routing: {strategy: weighted}\n", script: `
+			amy comes
+			ben comes
+			one calls
+			amy talks to one
+			amy hangs up
+			amy is idle ready
+			two calls
+			ben talks to two
+			ben hangs up
+			ben is idle ready
+			three calls
+			ben talks to three # amy has been idle for longer, but ben has twice the weight
+			ben hangs up
+			ben is idle ready
+			four calls
+			amy talks to four
+		`, why: `
+			three: 1. ben
+			three: 2. amy
+			four: 1. amy`},
+		{name: "ranks", config: `
+agents: [{user: pat, queues: [sales]}, {user: bea, queues: [sales, support], preferences: [{queue: sales, rank: 2}]}]
+queues: [{name: sales, wrap_up: 0s}, {name: support}]
+`, script: `
+			bea comes
+			pat comes
+			one calls
+			pat talks to one # though bea has been idle for longer
+			two calls
+			bea talks to two # no primary is idle
+			bea hangs up
+			bea is idle ready
+			pat hangs up
+			pat is idle ready
+			three calls
+			pat talks to three
+		`, why: `
+			one: 2. bea of rank 2
+			two: 1. bea of rank 2
+			two: not pat: on offer, talking or in wrap-up
+			three: 1. pat`},
 	} {
 		t.Run(sc.name, sc.play)
 	}
