@@ -42,6 +42,21 @@ queues: [{name: sales, max_wait: 1s, when_too_long: {queue: operator}}, {name: o
 			olga hangs up
 			olga talks to bo
 		`, why: "ann: waited_too_long; the place stays"},
+		{name: "a tier's callers have waited too long, another's not", config: twoQueues + `
+queues: [{name: sales, max_wait: 1h, when_too_long: {queue: operator}}, {name: operator}]
+tiers: {C: {target: 30s, percent: 90, max_wait: 700ms}}
+`, customers: "ann A1 - - -", script: `
+			olga comes
+			ann calls
+			cy calls
+			cy moves to operator: waited_too_long
+			cy rings at olga after 700ms
+			olga talks to cy
+			carol comes # of sales alone: ann has stayed
+			carol talks to ann
+		`, why: `
+			cy: moved from queue sales to operator: waited_too_long; the place stays
+			ann: OFFERED to carol`},
 		{name: "waited too long, but rings", config: twoQueues + `
 queues: [{name: sales, max_wait: 1s}, {name: operator}]
 `, script: `
