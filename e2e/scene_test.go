@@ -53,6 +53,7 @@ var verbs = map[string]func(s *stage, who string, more []string){
 	"rests":    (*stage).rests,    // AGENT rests TIME: from a failed offer, or wrap-up, to the next offer
 	"hangs":    (*stage).hangsUp,  // AGENT hangs up
 	"dials":    (*stage).dials,    // AGENT dials CODE
+	"extends":  (*stage).extends,  // AGENT extends the wrap-up [in vain]
 	"vanishes": (*stage).vanishes, // AGENT vanishes: the phone is dead, without a word
 	"is":       (*stage).is,       // AGENT is STATE STATUS [REASON], or gone, as /api/seats says
 }
@@ -336,6 +337,21 @@ func (s *stage) dials(who string, more []string) {
 	s.t.Helper()
 	s.baresips[who].command("dial", "sip:"+more[0]+"@"+s.sip)
 	s.baresips[who].await("CALL_CLOSED", patience) // by the hotline, after the confirmation
+}
+
+// extends hangs up as soon as the hotline has decided: to hear the answer takes as long
+// as a short wrap-up.
+func (s *stage) extends(who string, more []string) {
+	s.t.Helper()
+	answer := "wrap-up-extended"
+	if more[len(more)-1] == "vain" {
+		answer = "wrap-up-not-extended"
+	}
+	s.baresips[who].command("dial", "sip:*5@"+s.sip)
+	asked := s.log.await(s.t, "agent asked for a longer wrap-up", "agent", who)
+	s.want("the answer to "+who, asked["answer"], answer)
+	s.baresips[who].command("hangup", "")
+	s.baresips[who].await("CALL_CLOSED", patience)
 }
 
 func (s *stage) vanishes(who string, _ []string) { s.baresips[who].kill() }

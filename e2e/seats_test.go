@@ -87,6 +87,23 @@ func TestSeatsOnLiveCalls(t *testing.T) {
 			carol dials *4
 			carol talks to bo
 		`, why: "bo: OFFERED to carol"},
+		{name: "wrap-up extended, once", config: carolAndDave + "queues: [{name: sales, wrap_up: 1s, wrap_up_extension: 1500ms, max_extensions: 1}]\n", script: `
+			carol comes
+			ann calls
+			carol talks to ann
+			bo calls
+			carol hangs up
+			carol is wrap_up ready
+			carol extends the wrap-up
+			carol extends the wrap-up in vain
+			carol is wrap_up ready
+			carol rests 2500ms
+			carol talks to bo
+		`, why: "ann: wrap-up over after", record: func(t *testing.T, of func(string) record) {
+			if w, _ := of("ann")["wrap_up_s"].(float64); w < 2.5 {
+				t.Errorf("ann's record has a wrap-up of %v s, want 2.5 at least", w)
+			}
+		}},
 		{name: "a break during the talk counts after it", config: carolAndDave + "queues: [{name: sales, wrap_up: 0s}]\n", script: `
 			carol comes
 			ann calls
