@@ -104,6 +104,22 @@ func TestSeatsOnLiveCalls(t *testing.T) {
 				t.Errorf("ann's record has a wrap-up of %v s, want 2.5 at least", w)
 			}
 		}},
+		{name: "a break with a reason", config: carolAndDave + `
+feature_codes: {breaks: [{code: "*21", reason: lunch}, {code: "*22", reason: training}]}
+`, script: `
+			carol comes
+			carol dials *22
+			carol is idle break training
+			carol dials *21
+			carol is idle break lunch
+			ann calls
+			dave comes
+			dave talks to ann
+			carol dials *1
+			carol is idle ready
+			bo calls
+			carol talks to bo
+		`, why: "ann: not carol: agent on break or logged out"},
 		{name: "a break during the talk counts after it", config: carolAndDave + "queues: [{name: sales, wrap_up: 0s}]\n", script: `
 			carol comes
 			ann calls
