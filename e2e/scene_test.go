@@ -54,6 +54,7 @@ var verbs = map[string]func(s *stage, who string, more []string){
 	"hangs":    (*stage).hangsUp,  // AGENT hangs up
 	"dials":    (*stage).dials,    // AGENT dials CODE
 	"extends":  (*stage).extends,  // AGENT extends the wrap-up [in vain]
+	"loses":    (*stage).loses,    // AGENT loses NAME, who was sent back into a queue
 	"vanishes": (*stage).vanishes, // AGENT vanishes: the phone is dead, without a word
 	"is":       (*stage).is,       // AGENT is STATE STATUS [REASON], or gone, as /api/seats says
 }
@@ -351,6 +352,13 @@ func (s *stage) extends(who string, more []string) {
 	asked := s.log.await(s.t, "agent asked for a longer wrap-up", "agent", who)
 	s.want("the answer to "+who, asked["answer"], answer)
 	s.baresips[who].command("hangup", "")
+	s.baresips[who].await("CALL_CLOSED", patience)
+}
+
+func (s *stage) loses(who string, more []string) {
+	s.t.Helper()
+	sent := s.log.await(s.t, "call transferred", "call", s.call[more[0]], "from", who)
+	s.over[who] = stamp(s.t, sent)
 	s.baresips[who].await("CALL_CLOSED", patience)
 }
 
