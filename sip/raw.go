@@ -29,6 +29,43 @@ func supportedVersion(data []byte) bool {
 	return !strings.HasPrefix(strings.ToUpper(v), "SIP/") || strings.EqualFold(v, "SIP/2.0")
 }
 
+// foreignScheme tells whether the Request-URI is of a scheme that we don't serve.
+func foreignScheme(data []byte) bool {
+	_, rest, _ := bytes.Cut(startLine(data), []byte(" "))
+	scheme, _, ok := bytes.Cut(rest, []byte(":"))
+	if !ok || len(scheme) == 0 {
+		return false
+	}
+	for i, c := range bytes.ToLower(scheme) { // RFC 3986 3.1
+		letter := c >= 'a' && c <= 'z'
+		if !letter && (i == 0 || (c < '0' || c > '9') && c != '+' && c != '-' && c != '.') {
+			return false
+		}
+	}
+	switch strings.ToLower(string(scheme)) {
+	case "sip", "sips", "tel":
+		return false
+	}
+	return true
+}
+
+// bareContact tells of a REGISTER with a Contact whose URI has header fields but no
+// angle brackets: what belongs to whom is open (RFC 3261 20.10).
+func bareContact(data []byte) bool {
+	if !bytes.HasPrefix(data, []byte("REGISTER ")) {
+		return false
+	}
+	for _, h := range headerLines(data) {
+		switch canonicalName(h) {
+		case "contact", "m":
+			if bytes.ContainsRune(h, '?') && !bytes.ContainsRune(h, '<') {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func startLine(data []byte) []byte {
 	data = bytes.TrimLeft(data, "\r\n")
 	if i := bytes.IndexByte(data, '\n'); i >= 0 {

@@ -148,7 +148,9 @@ func (s *Stack) routes(srv *sipgo.Server) {
 	handle(gosip.REGISTER, s.handleRegister)
 	handle(gosip.INFO, s.handleInfo)
 	srv.OnNoRoute(func(req *gosip.Request, tx gosip.ServerTransaction) {
-		s.refuse(req, tx, 405, "Method Not Allowed", gosip.NewHeader("Allow", allowed))
+		if s.valid(req, tx) {
+			s.refuse(req, tx, 405, "Method Not Allowed", gosip.NewHeader("Allow", allowed))
+		}
 	})
 }
 

@@ -140,7 +140,10 @@ func (f *udpFront) admit(data []byte, from net.Addr) bool {
 		return bad("bad_version", 505, "Version Not Supported")
 	}
 	msg, err := f.parser.ParseSIP(bytes.Clone(data))
-	if err != nil {
+	switch {
+	case err != nil && foreignScheme(data):
+		return bad("malformed", 416, "Unsupported URI Scheme")
+	case err != nil || bareContact(data):
 		return bad("malformed", 400, "Bad Request")
 	}
 	if res, ok := msg.(*gosip.Response); ok && res.Via() == nil {

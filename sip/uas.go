@@ -19,6 +19,9 @@ func (s *Stack) handleInvite(req *gosip.Request, tx gosip.ServerTransaction) {
 		s.handleReinvite(req, tx)
 		return
 	}
+	if req.Contact() == nil && isRFC2543(req) {
+		contactOfSource(req)
+	}
 	if req.Contact() == nil || req.Contact().Address.Host == "" {
 		s.obs.Refused("malformed")
 		s.refuse(req, tx, 400, "Missing Contact")
@@ -59,6 +62,17 @@ func (s *Stack) handleInvite(req *gosip.Request, tx gosip.ServerTransaction) {
 	}
 	s.spawn(func() { s.opt.Handlers.Invite(l) })
 	l.holdTransaction(tx)
+}
+
+// contactOfSource gives the INVITE of an old peer the address that it came from as
+// Contact: there is none to send requests to else.
+func contactOfSource(req *gosip.Request) {
+	host, port, err := gosip.ParseAddr(req.Source())
+	if err != nil {
+		return
+	}
+	req.AppendHeader(&gosip.ContactHeader{Address: gosip.Uri{Scheme: "sip", User: req.From().Address.User, Host: host, Port: port}})
+	_ = req.Contact()
 }
 
 func (s *Stack) newIncoming(req *gosip.Request, tx gosip.ServerTransaction, tr *Trunk, user string) *Leg {

@@ -51,10 +51,15 @@ func (s *Stack) valid(req *gosip.Request, tx gosip.ServerTransaction) bool {
 	if from == nil || to == nil || req.CallID() == nil || seq == nil {
 		return bad(400, "Missing From, To, Call-ID or CSeq")
 	}
-	if tag, _ := from.Params.Get("tag"); tag == "" {
+	for _, name := range single {
+		if len(req.GetHeaders(name)) > 1 {
+			return bad(400, "Multiple "+name)
+		}
+	}
+	if tag, _ := from.Params.Get("tag"); tag == "" && !isRFC2543(req) {
 		return bad(400, "Missing From tag")
 	}
-	if seq.MethodName != req.Method {
+	if !strings.EqualFold(string(seq.MethodName), string(req.Method)) { // sipgo writes one in capitals
 		return bad(400, "CSeq Method Differs")
 	}
 	switch req.Recipient.Scheme {
@@ -73,7 +78,41 @@ func (s *Stack) valid(req *gosip.Request, tx gosip.ServerTransaction) bool {
 			return bad(415, "Unsupported Media Type", gosip.NewHeader("Accept", "application/sdp"))
 		}
 	}
+	if req.Method == gosip.INVITE && !acceptsSDP(req) {
+		return bad(406, "Not Acceptable")
+	}
 	return true
+}
+
+// single are the fields that a request has once (RFC 3261 7.3.1): of two nobody
+// knows which one counts.
+var single = []string{"From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Length"}
+
+// isRFC2543 says that the peer is older than RFC 3261 (its 8.1.1.7): it needs
+// neither a From tag nor a Contact.
+func isRFC2543(req *gosip.Request) bool {
+	v := req.Via()
+	if v == nil {
+		return false
+	}
+	branch, _ := v.Params.Get("branch")
+	return !strings.HasPrefix(branch, gosip.RFC3261BranchMagicCookie)
+}
+
+// acceptsSDP says whether an answer with SDP is one that the caller takes (RFC 3261
+// 20.1).
+func acceptsSDP(req *gosip.Request) bool {
+	hs := req.GetHeaders("Accept")
+	for _, h := range hs {
+		for t := range strings.SplitSeq(h.Value(), ",") {
+			t, _, _ = strings.Cut(t, ";")
+			switch strings.ToLower(strings.TrimSpace(t)) {
+			case "application/sdp", "application/*", "*/*":
+				return true
+			}
+		}
+	}
+	return len(hs) == 0
 }
 
 func isSDP(m interface {
