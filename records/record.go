@@ -180,6 +180,12 @@ func New(v routing.CallView, caller, agent Media) Record {
 	return r
 }
 
+// SetMedia gives the record the media of the call's two legs, where they were known
+// later than the rest.
+func (r *Record) SetMedia(caller, agent Media) {
+	r.CallerMedia, r.AgentMedia = caller.rounded(), agent.rounded()
+}
+
 // rounded has three decimals of jitter. A figure that can't be (JSON knows no
 // infinity) becomes 0.
 func (m Media) rounded() Media {

@@ -177,7 +177,9 @@ func TestStrangersAreTurnedAwayInBothLanguages(t *testing.T) {
 	}
 	mu.Unlock()
 	h.when("closed", func(s *routing.State) bool { return len(s.Calls()) == 0 })
-	if rec := h.one(); rec["outcome"] != "shed" || rec["cause"] != "nobody_there" {
+	rec := h.one()
+	media, _ := rec["caller_media"].(map[string]any)
+	if sent, _ := media["sent"].(float64); rec["outcome"] != "shed" || rec["cause"] != "nobody_there" || sent < 200 {
 		t.Errorf("record %v", rec)
 	}
 }
@@ -197,4 +199,22 @@ func TestAlike(t *testing.T) {
 			t.Errorf("%v and %v: %t", tc.a, tc.b, got)
 		}
 	}
+}
+
+// A caller who is sent back into another queue is told how that one stands.
+func TestAnnouncementsBeginAfterATransfer(t *testing.T) {
+	h := start(t, func(c *config.Config) {
+		c.Queues[0].WrapUp = time.Hour
+		c.Queues = append(c.Queues, config.Queue{Name: "help", JoinEmpty: true, RingGroup: 1,
+			Announce: config.Announce{Every: 100 * time.Millisecond, Position: true}})
+	})
+	_, rings := h.desk("alice")
+	h.call()
+	h.pickUp(rings)
+	h.seatIs("alice", routing.SeatTalking)
+	told := h.log.next("prompts=\"[position digit-1]\"")
+	if code, body := h.get("POST", "/api/seats/alice/transfer?queue=help", ""); code != 200 {
+		t.Fatalf("transfer: %d %v", code, body)
+	}
+	h.await("the caller's place in the next queue", told)
 }

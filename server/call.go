@@ -282,6 +282,7 @@ func (c *call) rung(r rung, a *announcing) (over bool) {
 			if c.talk(b) {
 				return true
 			}
+			a.begin() // perhaps in another queue
 			c.playMusic()
 		}
 	}

@@ -74,6 +74,9 @@ type Server struct {
 	// figures are of calls that ended and are not closed yet; the core's
 	// goroutine owns them.
 	figures map[routing.CallID]figures
+	// late are the records of calls that are closed for routing before their end, as
+	// those turned away are; the core's goroutine owns them, too.
+	late map[routing.CallID]records.Record
 
 	reloadMu sync.Mutex
 	// nextPolicy is when the clocks change; zero is never. Guarded by reloadMu.
@@ -92,7 +95,7 @@ func Start(o Options) (*Server, error) {
 	s := &Server{
 		version: o.Version, started: o.Config, log: o.Logger.With("node", o.Config.Node),
 		idle: make(chan struct{}, 1), quit: make(chan struct{}), up: make(chan struct{}),
-		figures: make(map[routing.CallID]figures), numbers: newIDMaker(o.Config.Node),
+		figures: make(map[routing.CallID]figures), late: make(map[routing.CallID]records.Record), numbers: newIDMaker(o.Config.Node),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.open(o.Config); err != nil {
@@ -155,7 +158,7 @@ func (s *Server) openCore(cfg *config.Config) error {
 		return err
 	}
 	c.decided = s.decided
-	c.save.settle = s.records.Flush
+	c.save.settle, c.save.owed = s.records.Flush, s.writeLate
 	s.core = c
 	go c.run()
 	c.post(routing.NodeStarted{})
@@ -200,12 +203,25 @@ func (s *Server) decided(d routing.Decision, seq uint64) {
 		s.log.Info("call closed", "call", d.Call.ID, "outcome", d.Call.Outcome, "cause", d.Call.Cause, "tier", d.Call.Tier,
 			"queue", d.Call.Queue, "agent", d.Call.Agent, "waited_ms", d.Call.QueueWait/routing.Millisecond,
 			"talk_ms", d.Call.Talk/routing.Millisecond, "wrap_up_ms", d.Call.WrapUp/routing.Millisecond)
-		f := s.figures[d.Call.ID]
+		f, ended := s.figures[d.Call.ID]
 		delete(s.figures, d.Call.ID)
 		r := records.New(d.Call, recordMedia(f.Caller), recordMedia(f.Agent))
 		r.Seq = seq
+		if !ended && s.core.owned(d.Call.ID) { // it hears why it is over
+			s.late[d.Call.ID] = r
+			return
+		}
 		s.records.Write(r)
 	}
+}
+
+// writeLate writes the records that wait for the media figures of their calls without
+// them.
+func (s *Server) writeLate() {
+	for _, r := range s.late { // each on its own
+		s.records.Write(r)
+	}
+	clear(s.late)
 }
 
 func recordMedia(st media.LegStats) records.Media {
@@ -266,6 +282,11 @@ func (s *Server) endCall(c *call) {
 		s.core.disown(c.id)
 		if _, open := s.core.state.Call(c.id); !open {
 			delete(s.figures, c.id) // closed by now, or before us when its seat was freed by hand
+		}
+		if r, ok := s.late[c.id]; ok {
+			delete(s.late, c.id)
+			r.SetMedia(recordMedia(c.heard.Caller), recordMedia(c.heard.Agent))
+			s.records.Write(r)
 		}
 	})
 }

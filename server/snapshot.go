@@ -27,7 +27,10 @@ type saving struct {
 	// settle makes durable what is only made up for by reading back the entries
 	// that the snapshot replaces: call records. It is called before each.
 	settle func() error
-	every  int
+	// owed hands over what settle is to make durable and still waits; it is called on
+	// the core's goroutine.
+	owed  func()
+	every int
 
 	changed int  // entries that no snapshot has seen
 	wait    int  // entries until the next one, at least
@@ -37,7 +40,7 @@ type saving struct {
 }
 
 func newSaving() saving {
-	return saving{settle: func() error { return nil }, every: saveEvery, done: make(chan error, 1)}
+	return saving{settle: func() error { return nil }, owed: func() {}, every: saveEvery, done: make(chan error, 1)}
 }
 
 // resume returns the state of the newest snapshot that can be used, and the
@@ -78,6 +81,7 @@ func (c *core) saveWhenDue(written bool) {
 		return
 	}
 	s.busy, s.gap, s.changed = true, !written, 0
+	s.owed()
 	frozen, j, settle := c.state.Freeze(), c.journal, s.settle
 	go func() { s.done <- keep(j, frozen, settle) }()
 }
@@ -113,6 +117,7 @@ func (c *core) saveLast() {
 		c.saved(<-c.save.done)
 	}
 	if c.save.changed > 0 && c.state.Seq() > 0 {
+		c.save.owed()
 		c.saved(keep(c.journal, c.state.Freeze(), c.save.settle))
 	}
 }
