@@ -216,9 +216,17 @@ func (s *State) lookFrom(x *seat) {
 	if x.team != "" {
 		s.look(s.byTeam.at(x.team))
 	}
+	kept := s.keptFromC(x)
 	for _, q := range x.queues {
-		s.lookAt(q, true, q.idleOrdinary.len() > 0 || q.idleVIP.len() > s.policy.KeepIdle)
+		spare := q.idleVIP.len() > s.policy.KeepIdle && !(kept && q.idleVIP.len() == 1)
+		s.lookAt(q, true, q.idleOrdinary.len() > 0 || spare)
 	}
+}
+
+// keptFromC says that no C call can have x because one of A or B could. In the orders
+// by target long lines of C may stand before that one, and needn't be looked at.
+func (s *State) keptFromC(x *seat) bool {
+	return x.vip && s.policy.Order != OrderStrict && s.wanted(x)
 }
 
 func (s *State) lookAtAll() {

@@ -53,8 +53,9 @@ func (s *State) runnerUp(c *call, x *seat) *call {
 	if x.team != "" {
 		s.look(s.byTeam.at(x.team))
 	}
+	kept := s.keptFromC(x)
 	for _, q := range x.queues {
-		s.lookAt(q, true, !x.vip || q.idleVIP.len() > s.policy.KeepIdle)
+		s.lookAt(q, true, !x.vip || q.idleVIP.len() > s.policy.KeepIdle && !kept)
 	}
 	for n := s.nextCall(); n != nil; n = s.nextCall() {
 		if n != c && s.admissible(n, x) {
