@@ -203,12 +203,7 @@ func (s *State) endCall(c *call, cause string) {
 		c.q.onOffer--
 	case PhaseTalking:
 		talked = true
-		if c.held {
-			f.Hold += s.now.Sub(c.heldAt)
-			c.held = false
-		}
-		f.Talk = s.now.Sub(f.Connected) - f.Hold
-		c.q.talking--
+		s.endTalk(c)
 	}
 	s.deadlines.stop(&c.timer)
 	if c.q != nil {
@@ -231,26 +226,39 @@ func (s *State) endCall(c *call, cause string) {
 	}
 }
 
+// endTalk sums up the talk of c.
+func (s *State) endTalk(c *call) {
+	f := &c.facts
+	if c.held {
+		f.Hold += s.now.Sub(c.heldAt)
+		c.held = false
+	}
+	f.Talk = s.now.Sub(f.Connected) - f.Hold
+	c.q.talking--
+}
+
 // freeSeat takes the ended call c off its seat x and closes c, now or after the
 // wrap-up.
-func (s *State) freeSeat(c *call, x *seat, talked bool) {
-	if x == nil {
+func (s *State) freeSeat(c *call, x *seat, wraps bool) {
+	if x == nil || !s.release(x, c, wraps) {
 		s.closeCall(c)
-		return
 	}
+}
+
+// release takes x off the call of which it talked the part c, and says whether it
+// wraps that up now.
+func (s *State) release(x *seat, c *call, wraps bool) bool {
 	x.call = nil
-	if talked && x.registered && !x.gone && c.q.wrapUp > 0 {
+	wraps = wraps && x.registered && !x.gone && c.q.wrapUp > 0
+	if wraps {
 		x.wrap = c
 		s.deadlines.set(&x.timer, s.now.Add(c.q.wrapUp))
-		s.update(x)
-		return
-	}
-	if c.facts.Connected != 0 {
+	} else {
 		x.idleSince = s.now
 		x.busy += s.now.Sub(c.facts.Connected)
 	}
 	s.update(x)
-	s.closeCall(c)
+	return wraps
 }
 
 func (s *State) closeCall(c *call) {

@@ -2,7 +2,6 @@ package routing
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 )
 
@@ -17,12 +16,13 @@ func (s *State) policyChanged(ev PolicyChanged) {
 	for _, c := range waiting {
 		s.unlink(c)
 	}
-	if next := ev.Policy.clone(); s.policy.RingTime > 0 { // there was one
-		if c := next.Changes(&s.policy); len(c) > 0 {
+	next := ev.Policy.clone()
+	if old, ok := s.Policy(); ok {
+		if c := next.Changes(&old); len(c) > 0 {
 			s.decisions = append(s.decisions, &PolicyApplied{c})
 		}
 	}
-	s.policy = ev.Policy.clone()
+	s.policy = next
 	s.readTiers()
 	s.clearSeats()
 	s.changeQueues()
@@ -30,9 +30,8 @@ func (s *State) policyChanged(ev PolicyChanged) {
 	for _, q := range slices.Clone(s.queueIDs) {
 		s.dropEmpty(q)
 	}
-	// In the order in which they came: a step that leaves when the line is long sends away
+	// In the order of their places: a step that leaves when the line is long sends away
 	// those who make it long.
-	slices.SortFunc(waiting, comparePlaces)
 	for _, c := range waiting {
 		s.link(c)
 	}
@@ -58,13 +57,13 @@ func (p *Policy) clone() Policy {
 	return q
 }
 
+// waitingCalls are all that wait, in the order of their places.
 func (s *State) waitingCalls() []*call {
 	var out []*call
-	for _, id := range slices.Sorted(maps.Keys(s.calls)) {
-		if c := s.calls[id]; c.facts.Phase == PhaseWaiting {
-			out = append(out, c)
-		}
+	for _, q := range s.queueIDs {
+		out = append(out, q.members...)
 	}
+	slices.SortFunc(out, comparePlaces)
 	return out
 }
 

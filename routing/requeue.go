@@ -52,16 +52,12 @@ func (s *State) callRequeued(node string, ev CallRequeued) {
 
 // closeTalk writes down a talk after which the call goes on.
 func (s *State) closeTalk(c *call) {
+	s.endTalk(c)
 	f := &c.facts
-	if c.held {
-		f.Hold += s.now.Sub(c.heldAt)
-		c.held, c.heldAt = false, 0
-	}
 	f.Talks = append(f.Talks, TalkView{
 		Queue: f.Queue, Seat: f.Seat, Agent: f.Agent, Queued: f.Queued, Connected: f.Connected, Ended: s.now,
-		QueueWait: f.QueueWait, Talk: s.now.Sub(f.Connected) - f.Hold, Hold: f.Hold,
+		QueueWait: f.QueueWait, Talk: f.Talk, Hold: f.Hold,
 	})
-	c.q.talking--
 	c.q.totals.left(OutcomeAnswered)
 }
 
@@ -69,16 +65,8 @@ func (s *State) closeTalk(c *call) {
 // wraps up is a part of the call, with the same id.
 func (s *State) leaveSeat(c *call, x *seat) {
 	part := &call{part: true, q: c.q, seat: x, facts: CallView{ID: c.facts.ID, Phase: PhaseWrapUp, Queue: c.facts.Queue, Connected: c.facts.Connected, Ended: s.now}}
-	c.seat, x.call = nil, nil
-	if x.registered && !x.gone && c.q.wrapUp > 0 {
-		x.wrap = part
-		s.deadlines.set(&x.timer, s.now.Add(c.q.wrapUp))
-		s.update(x)
-		return
-	}
-	x.idleSince = s.now
-	x.busy += s.now.Sub(c.facts.Connected)
-	s.update(x)
+	c.seat = nil
+	s.release(x, part, true)
 }
 
 // closePart notes how long the agent at x took for the part, if the call is still there.
