@@ -53,6 +53,9 @@ type ScenarioClass struct {
 	// by default never.
 	Service  Times `yaml:"service" required:"yes"`
 	Patience Times `yaml:"patience" default:"never"`
+	// WrapUp is the work after the talk; the other classes have then the wrap_up of
+	// their queue, whatever queue answers. Default: that of the queue which answers.
+	WrapUp Times `yaml:"wrap_up"`
 	// Manager, Team and Language of its customers. Default: none.
 	Manager  string `yaml:"manager"`
 	Team     string `yaml:"team"`
@@ -132,9 +135,13 @@ func (s *Scenario) Simulation(policy routing.Policy) (simulate.Scenario, error) 
 		if !queues[routing.QueueID(c.Queue)] {
 			errs = append(errs, fmt.Errorf("class %s: the config has no queue %s", c.Name, c.Queue))
 		}
+		var wrapUp simulate.Dist
+		if c.WrapUp != "" {
+			wrapUp = c.WrapUp.dist()
+		}
 		out.Classes = append(out.Classes, simulate.Class{
 			Name: c.Name, Tier: c.Tier, Queue: routing.QueueID(c.Queue), PerHour: c.PerHour, Profile: c.Profile,
-			Service: c.Service.dist(), Patience: c.Patience.dist(), Manager: routing.AgentID(c.Manager), Team: c.Team,
+			Service: c.Service.dist(), Patience: c.Patience.dist(), WrapUp: wrapUp, Manager: routing.AgentID(c.Manager), Team: c.Team,
 			Language: c.Language, Redial: c.Redial, RedialAfter: c.RedialAfter.dist(),
 		})
 	}

@@ -55,7 +55,7 @@ func (r *replication) decided(d routing.Decision) {
 	case *routing.Connected:
 		r.queue = append(r.queue, deed{what: talk, call: d.Call.ID, wait: float64(d.Call.QueueWait) / second})
 	case *routing.Ended:
-		r.queue = append(r.queue, deed{what: leave, call: d.Call.ID, wait: float64(d.Call.QueueWait) / second, outcome: d.Call.Outcome})
+		r.queue = append(r.queue, deed{what: leave, call: d.Call.ID, seat: d.Call.Seat, wait: float64(d.Call.QueueWait) / second, outcome: d.Call.Outcome})
 	case *routing.SeatChanged:
 		busy := d.State != routing.SeatIdle && d.State != routing.SeatOffline && d.State != routing.SeatGone
 		if busy != r.busy[d.Seat] {
@@ -164,6 +164,9 @@ func (r *replication) ended(i int, d deed) {
 		c.live = false
 		delete(r.byID, d.call)
 		return
+	}
+	if c.talking && len(r.wrapUps) > 0 {
+		r.push(event{at: r.now.Add(span(r.wrapUps[c.class].Draw(r.wrapRNG))), kind: wraps, call: r.seatNo[d.seat]})
 	}
 	if !c.talking {
 		r.area.wait--

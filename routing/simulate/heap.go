@@ -13,6 +13,7 @@ const (
 	begins              // a shift begins
 	stops               // a shift ends
 	seats               // a recorded change of a seat
+	wraps               // a wrap-up is over
 )
 
 // event is something that will happen.
@@ -21,7 +22,8 @@ type event struct {
 	seq  uint64 // ties are served in the order of their making
 	kind kind
 	// call is an index in replication.calls; for arrives the class, or -1-class for
-	// one who calls again; for begins and stops the shift.
+	// one who calls again; for begins and stops the shift, for
+	// wraps the seat in the policy.
 	call int
 	gen  uint64 // of the caller; for answers the number of the offer
 }

@@ -58,6 +58,9 @@ type replication struct {
 	file    int    // the one of them that is entering
 	out     *result
 	queue   []deed // what was decided and isn't yet carried out
+	wrapUps []Dist // by class; empty when the queues' own count
+	wrapRNG *rand.Rand
+	seatNo  map[routing.SeatID]int // in the policy
 	area    area
 	busy    map[routing.SeatID]bool
 	// watch, if not nil, hears of each decision.
@@ -87,12 +90,13 @@ func newReplication(sc *Scenario, no int) *replication {
 	}
 	r.ring = rand.New(rand.NewPCG(sc.Seed+uint64(no)<<20, 1<<40))
 	r.unknown = rand.New(rand.NewPCG(sc.Seed+uint64(no)<<20, 1<<41))
+	r.wrapRNG = rand.New(rand.NewPCG(sc.Seed+uint64(no)<<20, 1<<43))
 	return r
 }
 
 // run plays the replication to its end or until ctx ends.
 func (r *replication) run(ctx context.Context) (*result, error) {
-	r.apply(node, routing.PolicyChanged{Policy: r.sc.Policy})
+	r.apply(node, routing.PolicyChanged{Policy: r.policy()})
 	r.openSeats()
 	if len(r.sc.Calls) > 0 {
 		r.push(event{at: at(r.sc.Calls[0].At), kind: arrives})
@@ -175,6 +179,8 @@ func (r *replication) happen(e event) {
 		r.apply(node, routing.AgentStatusChanged{Agent: r.agentOf(seat), Status: routing.StatusReady})
 	case seats:
 		r.apply(node, r.sc.Recorded.Seats[e.call].Event)
+	case wraps:
+		r.apply(node, routing.WrapUpEnded{Seat: r.sc.Policy.Seats[e.call].ID})
 	case stops:
 		// The agent finishes the call in hand and takes no other.
 		r.area.seats--

@@ -30,6 +30,9 @@ type Class struct {
 	Profile []float64
 	// Service is the talk, Patience how long a caller waits before giving up.
 	Service, Patience Dist
+	// WrapUp is the work after the talk. When one class has it, those without have the
+	// constant of their queue; when none has, each queue's own counts.
+	WrapUp Dist
 	// Customer facts that routing looks at.
 	Manager  routing.AgentID
 	Team     string

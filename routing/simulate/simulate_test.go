@@ -204,3 +204,46 @@ func TestShedIsNoGivingUp(t *testing.T) {
 		t.Errorf("shed %.3f, want %.3f", f.PShed.Mean, want)
 	}
 }
+
+// Work after the talk counts like the talk: exponential halves of 90 s for talk and
+// wrap-up keep the seats busy as an Erlang time of two phases does, without a random
+// number of the callers changing; a class without a wrap-up has that of its queue.
+func TestWrapUpsAreDrawn(t *testing.T) {
+	run := func(service, wrapUp Dist) *Report {
+		sc := pool(10, routing.OrderStrict, nil, Class{Tier: routing.TierC, PerHour: 150, Service: service, WrapUp: wrapUp})
+		sc.Policy.Queues[0].WrapUp = 90 * routing.Second
+		sc.Length, sc.Replications = 40*time.Hour, 4
+		rep, err := Run(t.Context(), sc, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rep
+	}
+	drawn := run(Exponential{90}, Exponential{90})
+	if want := 150 * 180. / 3600 / 10; math.Abs(drawn.Occupancy.Mean-want) > 0.015 {
+		t.Errorf("occupancy %.3f, want %.3f", drawn.Occupancy.Mean, want)
+	}
+	constant, own := run(Exponential{90}, Constant(90)), run(Exponential{90}, nil)
+	if constant.All.ASA != own.All.ASA || constant.Occupancy != own.Occupancy {
+		t.Errorf("a drawn constant gives %v, %v, the queue's own %v, %v", constant.All.ASA, constant.Occupancy, own.All.ASA, own.Occupancy)
+	}
+	if drawn.All.ASA.Mean <= constant.All.ASA.Mean {
+		t.Errorf("wrap-ups that spread make callers wait for %.2f s, constant ones for %.2f s", drawn.All.ASA.Mean, constant.All.ASA.Mean)
+	}
+}
+
+// Beside a class that has wrap-ups of its own, another one has its queue's.
+func TestWrapUpOfTheQueueBesideDrawnOnes(t *testing.T) {
+	sc := pool(10, routing.OrderStrict, nil,
+		Class{Tier: routing.TierC, PerHour: 60, Service: Constant(60), WrapUp: Constant(10)},
+		Class{Tier: routing.TierA1, PerHour: 60, Service: Constant(60)})
+	sc.Policy.Queues[0].WrapUp = 90 * routing.Second
+	sc.Length, sc.Replications = 40*time.Hour, 4
+	rep, err := Run(t.Context(), sc, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := 60 * (70 + 150.) / 3600 / 10; math.Abs(rep.Occupancy.Mean-want) > 0.015 {
+		t.Errorf("occupancy %.3f, want %.3f", rep.Occupancy.Mean, want)
+	}
+}
