@@ -18,7 +18,7 @@ import (
 
 // replaying is what `hotline replay` is asked.
 type replaying struct {
-	config       string
+	config, old  string
 	replications int
 	seed         uint64
 	tolerance    float64
@@ -63,21 +63,27 @@ type replayedCall struct {
 }
 
 const modelled = "recorded: when callers came, how long they talked, when those who gave up did, when seats were there, how agents took the first offers of each call; " +
-	"modelled: how long those answered would have waited (Kaplan-Meier by tier), how long those who gave up would have talked, and how agents take further offers"
+	"modelled: " + unknown
+
+const modelledOfRecords = "recorded: when callers came, how long they talked, when those who gave up did; modelled: that every seat was there all the time, " + unknown
+
+const unknown = "how long those answered would have waited (Kaplan-Meier by tier), how long those who gave up would have talked, and how agents take further offers"
 
 func replayCommand() *cobra.Command {
 	var r replaying
 	cmd := &cobra.Command{
-		Use:   "replay JOURNAL --config NEW",
+		Use:   "replay JOURNAL|RECORDS --config NEW",
 		Short: "Yesterday's calls under a new config",
 		Long: `Put the callers and seats of a journal before the policy of another config, and
 say what each tier gains or loses and which calls got worse. What is recorded and
 what is modelled is printed with the result. A journal whose oldest segments were
 dropped begins with its oldest snapshot, which holds the policy, the seats and the
-calls that were waiting. The exit code is 3 when the service level of a tier falls
+calls that were waiting. Call records (the directory records.dir) do, too: they
+need the --old config, and every seat counts as there all the time. The exit code is 3 when the service level of a tier falls
 by more than --tolerance percent points.`,
-		Example: "  hotline replay data/journal --config new.yaml --tolerance 1",
-		Args:    cobra.ExactArgs(1),
+		Example: `  hotline replay data/journal --config new.yaml --tolerance 1
+  hotline replay data/records --old config.yaml --config new.yaml`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			policy, err := newPolicy(r.config)
 			if err != nil {
@@ -100,6 +106,7 @@ by more than --tolerance percent points.`,
 	}
 	f := cmd.Flags()
 	f.StringVarP(&r.config, "config", "c", "config.yaml", "the new configuration")
+	f.StringVar(&r.old, "old", "", "the configuration that was in force, for call records")
 	f.IntVar(&r.replications, "replications", 10, "how often what is modelled is drawn")
 	f.Uint64Var(&r.seed, "seed", 1, "of the random numbers")
 	f.Float64Var(&r.tolerance, "tolerance", 1, "percent points that a tier's service level may fall")
@@ -109,7 +116,7 @@ by more than --tolerance percent points.`,
 }
 
 func (r *replaying) run(ctx context.Context, dir string, policy routing.Policy) (*replayed, error) {
-	rec, from, err := recorded(dir)
+	rec, from, err := r.traffic(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -129,6 +136,9 @@ func (r *replaying) run(ctx context.Context, dir string, policy routing.Policy) 
 		return nil, fmt.Errorf("under the new policy: %w", err)
 	}
 	out := &replayed{Calls: len(rec.Calls), Begins: from, Waiting: rec.Waiting(), Modelled: modelled, Passed: true}
+	if len(rec.Seats) == 0 {
+		out.Modelled = modelledOfRecords
+	}
 	for _, t := range routing.Tiers() {
 		row, ok := compareTier(rec, t, policy, old, after)
 		if !ok {
@@ -141,6 +151,26 @@ func (r *replaying) run(ctx context.Context, dir string, policy routing.Policy) 
 	}
 	out.Worse = worseCalls(rec, old, after, r.worst)
 	return out, nil
+}
+
+// traffic reads a journal, or call records with the policy of the old config.
+func (r *replaying) traffic(dir string) (*simulate.Recorded, uint64, error) {
+	if !hasRecords(dir) {
+		return recorded(dir)
+	}
+	if r.old == "" {
+		return nil, 0, fmt.Errorf("%s holds call records, which don't say what policy was in force: name its config with --old", dir)
+	}
+	policy, err := newPolicy(r.old)
+	if err != nil {
+		return nil, 0, err
+	}
+	rec, err := recordedCalls(dir)
+	if err != nil {
+		return nil, 0, err
+	}
+	rec.Policy = policy
+	return rec, 1, nil
 }
 
 // recorded reads the traffic of a journal from the oldest entry before which the
@@ -212,7 +242,7 @@ func worseCalls(rec *simulate.Recorded, old, after *simulate.Report, most int) [
 }
 
 func (r *replayed) print(w io.Writer) {
-	fmt.Fprintf(w, "%d calls. %s.\n\n", r.Calls, modelled)
+	fmt.Fprintf(w, "%d calls. %s.\n\n", r.Calls, r.Modelled)
 	if r.Begins > 1 {
 		fmt.Fprintf(w, "%s. %d of the calls were waiting there already; their simulated waits count from there.\n\n", beginsAt(r.Begins), r.Waiting)
 	}

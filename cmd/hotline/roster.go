@@ -1,20 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"hotline/config"
-	"hotline/records"
 	"hotline/routing"
 	"hotline/routing/simulate"
 	"hotline/routing/staffing"
@@ -72,48 +67,6 @@ func (s *staffQuery) plan(ctx context.Context) (*staffing.Roster, error) {
 		r.Tiers, err = s.tiers(ctx, calls, needs, shifts, patience)
 	}
 	return r, err
-}
-
-// readHistory reads the call records of a directory; the calls that entered a
-// queue count.
-func readHistory(dir string) ([]staffing.Call, error) {
-	names, err := filepath.Glob(filepath.Join(dir, "calls-*.jsonl"))
-	if err != nil || len(names) == 0 {
-		return nil, fmt.Errorf("no call records in %s: name the directory records.dir", dir)
-	}
-	var out []staffing.Call
-	for _, name := range names {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		lines := bufio.NewScanner(f)
-		lines.Buffer(nil, 1<<20)
-		for n := 1; lines.Scan(); n++ {
-			var r records.Record
-			if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-				_ = f.Close()
-				return nil, fmt.Errorf("%s:%d: %w", name, n, err)
-			}
-			if c, ok := pastCall(&r); ok {
-				out = append(out, c)
-			}
-		}
-		if err := errors.Join(lines.Err(), f.Close()); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return out, nil
-}
-
-func pastCall(r *records.Record) (staffing.Call, bool) {
-	tier, err := routing.ParseTier(r.Tier)
-	if err != nil || r.Queue == "" || r.Outcome != string(routing.OutcomeAnswered) && r.Outcome != string(routing.OutcomeAbandoned) {
-		return staffing.Call{}, false
-	}
-	secs := func(s records.Seconds) float64 { return float64(s) / 1e6 }
-	return staffing.Call{At: r.Queued.Time, Tier: tier, Queue: routing.QueueID(r.Queue), Wait: secs(r.QueueWait),
-		Answered: r.Outcome == string(routing.OutcomeAnswered), Talk: secs(r.Talk) + secs(r.Hold), WrapUp: secs(r.WrapUp)}, true
 }
 
 // readHolidays reads a file of dates, one a line; # begins a comment.

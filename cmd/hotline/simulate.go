@@ -11,13 +11,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"hotline/config"
+	"hotline/routing"
 	"hotline/routing/simulate"
 )
 
 // simulating is what `hotline simulate` is asked.
 type simulating struct {
-	config, versus, page string
-	json, quiet          bool
+	config, versus, page, records string
+	json, quiet                   bool
 }
 
 func simulateCommand() *cobra.Command {
@@ -39,6 +40,7 @@ intervals. With --vs a second config meets the same callers.`,
 	f := cmd.Flags()
 	f.StringVarP(&s.config, "config", "c", "", "configuration whose policy is simulated; default: the scenario's")
 	f.StringVar(&s.versus, "vs", "", "a second configuration, for the same callers")
+	f.StringVar(&s.records, "records", "", "directory of call records whose callers come in place of the scenario's classes")
 	f.StringVar(&s.page, "html", "", "write one self-contained page with plots to this file")
 	f.BoolVar(&s.json, "json", false, "print JSON")
 	f.BoolVar(&s.quiet, "quiet", false, "no progress")
@@ -92,6 +94,11 @@ func (s *simulating) simulate(ctx context.Context, sc *config.Scenario, file str
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
+	if s.records != "" {
+		if sim, err = s.ofRecords(policy, sim); err != nil {
+			return nil, err
+		}
+	}
 	show := func(done, of int) {
 		fmt.Fprintf(progress, "\r%s: %d of %d replications", file, done, of)
 		if done == of {
@@ -102,6 +109,18 @@ func (s *simulating) simulate(ctx context.Context, sc *config.Scenario, file str
 		show = nil
 	}
 	return simulate.Run(ctx, sim, show)
+}
+
+// ofRecords puts the callers of call records in place of those of the classes; ringing
+// and shifts are the scenario's.
+func (s *simulating) ofRecords(policy routing.Policy, sim simulate.Scenario) (simulate.Scenario, error) {
+	rec, err := recordedCalls(s.records)
+	if err != nil {
+		return sim, err
+	}
+	out, err := rec.Scenario(policy, sim.Seed, sim.Replications)
+	out.Ring, out.Shifts, out.Start = sim.Ring, sim.Shifts, sim.Start
+	return out, err
 }
 
 // writePage writes the file that --html names, if it names one.

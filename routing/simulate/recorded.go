@@ -163,6 +163,21 @@ func (rec *Recorded) PolicyAt(t routing.Time) routing.Policy {
 	return p
 }
 
+// FromCalls is traffic of which only the calls are known: seats are as the policy and
+// the scenario have them.
+func FromCalls(calls []RecordedCall) *Recorded {
+	rec := &Recorded{Calls: calls}
+	rec.sort()
+	for i := range rec.Calls {
+		c := &rec.Calls[i]
+		if i == 0 {
+			rec.From = c.At
+		}
+		rec.To = max(rec.To, c.At.Add(routing.Duration((c.Wait+c.Service)/time.Microsecond)))
+	}
+	return rec
+}
+
 func (rec *Recorded) sort() {
 	slices.SortStableFunc(rec.Calls, func(a, b RecordedCall) int {
 		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.line, b.line), cmp.Compare(b.Before, a.Before), cmp.Compare(a.ID, b.ID))
