@@ -19,6 +19,7 @@ var mayImport = map[string]struct {
 }{
 	"routing":                     {nil, "routing is a pure function of its journal; anything it sees could make nodes differ"},
 	"routing/journal":             {[]string{"routing"}, "the journal keeps entries and knows nothing of who makes them"},
+	"routing/erlang/erlangtest":   {nil, "it reads a file"},
 	"routing/journal/journaltest": {[]string{"routing", "routing/journal"}, "it tests journals"},
 	"routing/customers":           {[]string{"routing"}, "who calls is a fact for routing, not a matter of SIP or flows"},
 	"routing/erlang":              {nil, "formulas see nothing but numbers"},

@@ -1,43 +1,14 @@
 package erlang
 
 import (
-	"encoding/csv"
 	"fmt"
+	"hotline/routing/erlang/erlangtest"
 	"math"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 )
-
-// row is one line of testdata/queueing-truth.csv.
-type row struct {
-	id, model, inputs, quantity, kind string
-	value                             float64
-}
-
-func truth(t *testing.T) []row {
-	t.Helper()
-	f, err := os.Open("testdata/queueing-truth.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	lines, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []row
-	for _, l := range lines[1:] {
-		v, err := strconv.ParseFloat(l[4], 64)
-		if err != nil {
-			t.Fatalf("%s: %v", l[0], err)
-		}
-		out = append(out, row{id: l[0], model: l[1], inputs: l[2], quantity: l[3], value: v, kind: l[8]})
-	}
-	return out
-}
 
 var number = regexp.MustCompile(`[0-9]*\.?[0-9]+`)
 
@@ -53,56 +24,56 @@ func numbers(s string) []float64 {
 
 // compute comes to the value of an exact row from its inputs; false when the row
 // is none of this package's (E-model, simulations).
-func compute(t *testing.T, r row) (float64, bool) {
+func compute(t *testing.T, r erlangtest.Row) (float64, bool) {
 	t.Helper()
-	n := numbers(r.inputs)
+	n := numbers(r.Inputs)
 	switch {
-	case r.model == "Erlang-B":
+	case r.Model == "Erlang-B":
 		return B(n[0], int(n[1])), true
-	case r.model == "Erlang-B dimensioning":
+	case r.Model == "Erlang-B dimensioning":
 		return float64(ServersB(n[0], n[1]/100)), true
-	case r.model == "Erlang-C":
+	case r.Model == "Erlang-C":
 		return erlangC(t, r, n), true
-	case r.model == "staffing Erlang-C":
+	case r.Model == "staffing Erlang-C":
 		seats, m, err := Seats(Load{Rate: n[0] / n[1], Service: n[1]}, n[3], n[2]/100)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.quantity == "min agents" {
+		if r.Quantity == "min agents" {
 			return float64(seats), true
 		}
 		return m.ServiceLevel(n[3]).Neg, true
-	case strings.HasSuffix(r.model, "+M") && strings.HasPrefix(r.kind, "exact"):
+	case strings.HasSuffix(r.Model, "+M") && strings.HasPrefix(r.Kind, "exact"):
 		return erlangA(t, r, n), true
-	case strings.HasPrefix(r.model, "non-preemptive M/M/1"):
+	case strings.HasPrefix(r.Model, "non-preemptive M/M/1"):
 		w, err := Priority(n[:3], 1/n[3], 1)
-		return pick(t, w, err, r.quantity), true
-	case strings.HasPrefix(r.model, "non-preemptive M/M/c"):
+		return pick(t, w, err, r.Quantity), true
+	case strings.HasPrefix(r.Model, "non-preemptive M/M/c"):
 		w, err := Priority([]float64{n[1] / 3600, n[2] / 3600}, n[3], int(n[0]))
-		return pick(t, w, err, strings.NewReplacer("VIP", "class 1", "STD", "class 2").Replace(r.quantity)), true
-	case r.model == "M/M/c FCFS":
+		return pick(t, w, err, strings.NewReplacer("VIP", "class 1", "STD", "class 2").Replace(r.Quantity)), true
+	case r.Model == "M/M/c FCFS":
 		c, err := NewC(Load{Rate: (n[1] + n[2]) / 3600, Service: n[3]}, int(n[0]))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return c.Mean, true
-	case strings.HasPrefix(r.model, "accumulating priority"):
+	case strings.HasPrefix(r.Model, "accumulating priority"):
 		rates := n[:2]
 		seats := 1
-		if strings.HasSuffix(r.model, "M/M/10") {
+		if strings.HasSuffix(r.Model, "M/M/10") {
 			seats = 10
-			id := numbers(strings.TrimPrefix(r.id, "APQ-10-")) // the printed rates are rounded
+			id := numbers(strings.TrimPrefix(r.ID, "APQ-10-")) // the printed rates are rounded
 			rates = []float64{id[0] / 3600, id[1] / 3600}
 		}
 		w, err := Accumulating(rates, n[2:4], n[4], seats)
-		return pick(t, w, err, r.quantity), true
-	case r.model == "EWT QL estimator":
+		return pick(t, w, err, r.Quantity), true
+	case r.Model == "EWT QL estimator":
 		patience := 0.0
 		if len(n) == 4 {
 			patience = n[3]
 		}
 		mean, sd := Expected(int(n[0]), int(n[1]), n[2], patience)
-		if strings.HasPrefix(r.quantity, "SD") {
+		if strings.HasPrefix(r.Quantity, "SD") {
 			return sd, true
 		}
 		return mean, true
@@ -124,22 +95,22 @@ func pick(t *testing.T, waits []float64, err error, quantity string) float64 {
 	return 0
 }
 
-func erlangC(t *testing.T, r row, n []float64) float64 {
+func erlangC(t *testing.T, r erlangtest.Row, n []float64) float64 {
 	t.Helper()
 	var l Load
 	var seats int
 	target := 0.0
 	switch {
-	case strings.HasPrefix(r.inputs, "A="):
+	case strings.HasPrefix(r.Inputs, "A="):
 		l, seats = Load{Rate: n[0], Service: 1}, int(n[1])
-	case strings.Contains(r.inputs, "calls/"):
+	case strings.Contains(r.Inputs, "calls/"):
 		l, seats = Load{Rate: n[0] / n[1], Service: n[2]}, int(n[3])
-	case strings.Contains(r.inputs, "/min"):
+	case strings.Contains(r.Inputs, "/min"):
 		l, seats = Load{Rate: n[0] / 60, Service: n[1]}, int(n[2])
 	default:
 		l, seats = Load{Rate: n[0], Service: n[1]}, int(n[2])
 	}
-	if strings.Contains(r.inputs, "T=") {
+	if strings.Contains(r.Inputs, "T=") {
 		target = n[len(n)-1]
 	}
 	c, err := NewC(l, seats)
@@ -147,25 +118,25 @@ func erlangC(t *testing.T, r row, n []float64) float64 {
 		t.Fatal(err)
 	}
 	switch {
-	case r.quantity == "P(wait)":
+	case r.Quantity == "P(wait)":
 		return c.PWait
-	case strings.HasPrefix(r.quantity, "ASA"):
+	case strings.HasPrefix(r.Quantity, "ASA"):
 		return c.ASA
-	case r.quantity == "occupancy":
+	case r.Quantity == "occupancy":
 		return c.Occupancy
 	default:
 		return c.ServiceLevel(target).Neg
 	}
 }
 
-func erlangA(t *testing.T, r row, n []float64) float64 {
+func erlangA(t *testing.T, r erlangtest.Row, n []float64) float64 {
 	t.Helper()
 	var l Load
 	var seats int
 	switch {
-	case strings.Contains(r.inputs, "theta"):
+	case strings.Contains(r.Inputs, "theta"):
 		l, seats = Load{Rate: n[0], Service: 1 / n[1], Patience: 1 / n[2]}, 100
-	case strings.Contains(r.inputs, "/min"):
+	case strings.Contains(r.Inputs, "/min"):
 		l, seats = Load{Rate: n[0] / 60, Service: n[1], Patience: n[2]}, 50
 	default:
 		l, seats = Load{Rate: n[0] / 3600, Service: n[1], Patience: n[2]}, int(n[3])
@@ -192,9 +163,9 @@ func erlangA(t *testing.T, r row, n []float64) float64 {
 		"SL20 abandons<=T count as good": func() float64 { return q.ServiceLevel(20).Pos },
 		"SL20 answered only":             func() float64 { return served(20) },
 	}
-	f := byName[r.quantity]
+	f := byName[r.Quantity]
 	if f == nil {
-		t.Fatalf("%s: unknown quantity %q", r.id, r.quantity)
+		t.Fatalf("%s: unknown quantity %q", r.ID, r.Quantity)
 	}
 	return f()
 }
@@ -202,18 +173,18 @@ func erlangA(t *testing.T, r row, n []float64) float64 {
 // Every exact queueing row comes out of the formula within a relative 1e-9.
 func TestEveryExactRowOfTheTruth(t *testing.T) {
 	checked := 0
-	for _, r := range truth(t) {
-		if !strings.HasPrefix(r.kind, "exact") || strings.HasPrefix(r.model, "E-model") {
+	for _, r := range erlangtest.Rows(t, "testdata/queueing-truth.csv") {
+		if !strings.HasPrefix(r.Kind, "exact") || strings.HasPrefix(r.Model, "E-model") {
 			continue
 		}
 		got, ok := compute(t, r)
 		if !ok {
-			t.Errorf("%s: no formula for model %q", r.id, r.model)
+			t.Errorf("%s: no formula for model %q", r.ID, r.Model)
 			continue
 		}
 		checked++
-		if diff := math.Abs(got-r.value) / math.Abs(r.value); !(diff <= 1e-9) {
-			t.Errorf("%s %s %s: %.12g, want %.12g (relative %.2g)", r.id, r.inputs, r.quantity, got, r.value, diff)
+		if diff := math.Abs(got-r.Value) / math.Abs(r.Value); !(diff <= 1e-9) {
+			t.Errorf("%s %s %s: %.12g, want %.12g (relative %.2g)", r.ID, r.Inputs, r.Quantity, got, r.Value, diff)
 		}
 	}
 	if checked < 130 {

@@ -2,10 +2,8 @@ package simulate
 
 import (
 	"context"
-	"encoding/csv"
 	"fmt"
 	"math"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -13,34 +11,8 @@ import (
 	"time"
 
 	"hotline/routing"
+	"hotline/routing/erlang/erlangtest"
 )
-
-// truth is one line of ../erlang/testdata/queueing-truth.csv.
-type truth struct {
-	id, model, inputs, quantity string
-	value, halfWidth            float64
-}
-
-func truths(t *testing.T) []truth {
-	t.Helper()
-	f, err := os.Open("../erlang/testdata/queueing-truth.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	lines, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []truth
-	for _, l := range lines[1:] {
-		row := truth{id: l[0], model: l[1], inputs: l[2], quantity: l[3]}
-		row.value, _ = strconv.ParseFloat(l[4], 64)
-		row.halfWidth, _ = strconv.ParseFloat(l[5], 64)
-		out = append(out, row)
-	}
-	return out
-}
 
 var digits = regexp.MustCompile(`[0-9]*\.?[0-9]+`)
 
@@ -104,8 +76,8 @@ var patiences = map[string]func() (service, patience Dist){
 
 // scenarioOf builds the scenario of a row and names it, so that rows of one
 // model share a run; false when the simulator can't express the row.
-func scenarioOf(r truth) (name string, sc Scenario, ok bool) {
-	n := numbers(r.inputs)
+func scenarioOf(r erlangtest.Row) (name string, sc Scenario, ok bool) {
+	n := numbers(r.Inputs)
 	exp := func(perHour, service, patience float64, tier routing.Tier) Class {
 		c := Class{PerHour: perHour, Service: Exponential{service}, Tier: tier}
 		if patience > 0 {
@@ -114,49 +86,49 @@ func scenarioOf(r truth) (name string, sc Scenario, ok bool) {
 		return c
 	}
 	a1, c3 := routing.TierA1, routing.TierC
-	model := strings.Trim(r.model, `"`)
+	model := strings.Trim(r.Model, `"`)
 	switch {
-	case r.model == "M/M/N+M":
-		return r.model + r.inputs, pool(int(n[3]), "strict", nil, exp(n[0], n[1], n[2], c3)).lasting(9000, 10), true
-	case r.model == "M/M/50+M":
-		return r.model + r.inputs, pool(50, "strict", nil, exp(n[0]*60, n[1], n[2], c3)).lasting(9000, 10), true
-	case r.model == "M/M/100/200+M":
+	case r.Model == "M/M/N+M":
+		return r.Model + r.Inputs, pool(int(n[3]), "strict", nil, exp(n[0], n[1], n[2], c3)).lasting(9000, 10), true
+	case r.Model == "M/M/50+M":
+		return r.Model + r.Inputs, pool(50, "strict", nil, exp(n[0]*60, n[1], n[2], c3)).lasting(9000, 10), true
+	case r.Model == "M/M/100/200+M":
 		sc := pool(100, "strict", nil, exp(n[0]*3600/unit, unit, unit/n[2], c3)).lasting(12000, 10)
-		return r.model + r.inputs, sc, true
+		return r.Model + r.Inputs, sc, true
 	case patiences[model] != nil:
 		service, patience := patiences[model]()
 		sc := pool(100, "strict", nil, Class{PerHour: 102 * 3600 / unit, Service: service, Patience: patience, Tier: c3}).lasting(12000, 10)
 		return model, sc, true
-	case strings.HasPrefix(r.model, "non-preemptive M/M/c"):
-		return r.inputs, pool(int(n[0]), "strict", nil, exp(n[1], n[3], 0, a1), exp(n[2], n[3], 0, c3)).lasting(9000, 10), true
-	case strings.HasPrefix(r.model, "non-preemptive M/M/1"):
-		return r.inputs, pool(1, "strict", nil, exp(n[0], 3600/n[3], 0, a1), exp(n[1], 3600/n[3], 0, routing.TierB1), exp(n[2], 3600/n[3], 0, c3)).lasting(9000, 10), true
-	case strings.HasPrefix(r.model, "accumulating priority"):
+	case strings.HasPrefix(r.Model, "non-preemptive M/M/c"):
+		return r.Inputs, pool(int(n[0]), "strict", nil, exp(n[1], n[3], 0, a1), exp(n[2], n[3], 0, c3)).lasting(9000, 10), true
+	case strings.HasPrefix(r.Model, "non-preemptive M/M/1"):
+		return r.Inputs, pool(1, "strict", nil, exp(n[0], 3600/n[3], 0, a1), exp(n[1], 3600/n[3], 0, routing.TierB1), exp(n[2], 3600/n[3], 0, c3)).lasting(9000, 10), true
+	case strings.HasPrefix(r.Model, "accumulating priority"):
 		seats, rates := 1, []float64{n[0] * 3600, n[1] * 3600}
-		if strings.HasSuffix(r.model, "M/M/10") {
+		if strings.HasSuffix(r.Model, "M/M/10") {
 			seats = 10
-			rates = numbers(strings.TrimPrefix(r.id, "APQ-10-"))
+			rates = numbers(strings.TrimPrefix(r.ID, "APQ-10-"))
 		}
 		targets := map[routing.Tier]int64{a1: int64(1000 * 10), c3: int64(1000 * 10 * n[2] / n[3])}
-		return r.model + r.inputs, pool(seats, "ratio", targets, exp(rates[0], n[4], 0, a1), exp(rates[1], n[4], 0, c3)).lasting(9000, 10), true
-	case strings.HasPrefix(r.model, "sim "):
+		return r.Model + r.Inputs, pool(seats, "ratio", targets, exp(rates[0], n[4], 0, a1), exp(rates[1], n[4], 0, c3)).lasting(9000, 10), true
+	case strings.HasPrefix(r.Model, "sim "):
 		return simulated(r, n)
 	}
 	return "", Scenario{}, false
 }
 
 // simulated are the rows that were simulations themselves: 2 classes on 10 seats.
-func simulated(r truth, n []float64) (string, Scenario, bool) {
+func simulated(r erlangtest.Row, n []float64) (string, Scenario, bool) {
 	order, targets := "strict", map[routing.Tier]int64{}
 	a1, c3 := routing.TierA1, routing.TierC
 	switch {
-	case strings.Contains(r.model, "fcfs"):
+	case strings.Contains(r.Model, "fcfs"):
 		order, targets = "deadline", map[routing.Tier]int64{a1: 30000, c3: 30000}
-	case strings.Contains(r.model, "apq"):
+	case strings.Contains(r.Model, "apq"):
 		order, targets = "ratio", map[routing.Tier]int64{a1: 10000, c3: 50000}
-	case strings.Contains(r.model, "offset"), strings.Contains(r.model, "90s"):
+	case strings.Contains(r.Model, "offset"), strings.Contains(r.Model, "90s"):
 		order, targets = "deadline", map[routing.Tier]int64{a1: 10000, c3: 100000}
-	case strings.Contains(r.model, "30s"):
+	case strings.Contains(r.Model, "30s"):
 		order, targets = "deadline", map[routing.Tier]int64{a1: 10000, c3: 40000}
 	}
 	cls := func(rate float64, tier routing.Tier) Class {
@@ -166,32 +138,32 @@ func simulated(r truth, n []float64) (string, Scenario, bool) {
 		}
 		return c
 	}
-	return fmt.Sprint(order, targets, r.inputs), pool(10, order, targets, cls(n[0], a1), cls(n[1], c3)).lasting(9000, 10), true
+	return fmt.Sprint(order, targets, r.Inputs), pool(10, order, targets, cls(n[0], a1), cls(n[1], c3)).lasting(9000, 10), true
 }
 
 // figureOf picks the row's quantity; false when the simulator has no such figure.
-func figureOf(r truth, rep *Report) (Estimate, bool) {
+func figureOf(r erlangtest.Row, rep *Report) (Estimate, bool) {
 	f := rep.All
 	for i := range rep.Classes {
-		if strings.Contains(r.quantity, fmt.Sprintf("class %d", i+1)) {
+		if strings.Contains(r.Quantity, fmt.Sprintf("class %d", i+1)) {
 			f = rep.Classes[i]
 		}
 	}
 	switch {
-	case strings.Contains(r.quantity, "VIP"):
+	case strings.Contains(r.Quantity, "VIP"):
 		f = rep.Classes[0]
-	case strings.Contains(r.quantity, "STD"):
+	case strings.Contains(r.Quantity, "STD"):
 		f = rep.Classes[1]
 	}
 	scaled := func(e Estimate, by float64) (Estimate, bool) {
 		return Estimate{Mean: e.Mean * by, SE: e.SE * math.Abs(by), HalfWidth: e.HalfWidth * math.Abs(by)}, true
 	}
-	inUnits := strings.HasPrefix(r.model, "M/") && strings.Contains(r.model, "/100/")
+	inUnits := strings.HasPrefix(r.Model, "M/") && strings.Contains(r.Model, "/100/")
 	times := 1.0
 	if inUnits {
 		times = 1 / unit
 	}
-	q := r.quantity
+	q := r.Quantity
 	switch {
 	case q == "pw0" || q == "P(W=0)":
 		return Estimate{Mean: 1 - f.PWait.Mean, SE: f.PWait.SE}, true
@@ -247,7 +219,7 @@ func (rep *Report) within(limit float64) Estimate {
 func TestSimulatorMeetsTheTruth(t *testing.T) {
 	reports := map[string]*Report{}
 	rows, models := 0, map[string]bool{}
-	for _, r := range truths(t) {
+	for _, r := range erlangtest.Rows(t, "../erlang/testdata/queueing-truth.csv") {
 		name, sc, ok := scenarioOf(r)
 		if !ok {
 			continue
@@ -265,11 +237,11 @@ func TestSimulatorMeetsTheTruth(t *testing.T) {
 			continue // variances: the report has none
 		}
 		rows++
-		models[r.model] = true
+		models[r.Model] = true
 		// A row with the printed digits only is known to half of the last one.
-		bound := 4 * math.Sqrt(got.SE*got.SE+r.halfWidth/1.96*r.halfWidth/1.96)
-		if diff := math.Abs(got.Mean - r.value); diff > bound {
-			t.Errorf("%s %s %s: %.5g ± %.2g, want %.5g (off by %.2g, bound %.2g)", r.id, r.inputs, r.quantity, got.Mean, got.SE, r.value, diff, bound)
+		bound := 4 * math.Sqrt(got.SE*got.SE+r.HalfWidth/1.96*r.HalfWidth/1.96)
+		if diff := math.Abs(got.Mean - r.Value); diff > bound {
+			t.Errorf("%s %s %s: %.5g ± %.2g, want %.5g (off by %.2g, bound %.2g)", r.ID, r.Inputs, r.Quantity, got.Mean, got.SE, r.Value, diff, bound)
 		}
 	}
 	t.Logf("%d rows of %d models, %d scenarios", rows, len(models), len(reports))
