@@ -109,6 +109,13 @@ type SIP struct {
 	// UnreachableAfter is how long an agent's phone may give no sign before its
 	// seat counts as unreachable. 500ms to 32s, default 3s.
 	UnreachableAfter time.Duration `yaml:"unreachable_after" default:"3s" min:"500ms" max:"32s" restart:"yes"`
+	// SessionExpires is the session timer of calls (RFC 4028) that peers are asked
+	// for: a call whose peer has gone without a word ends within this time. 0s asks
+	// for none. 0s to 24h, default 30m.
+	SessionExpires time.Duration `yaml:"session_expires" default:"30m" min:"0s" max:"24h" restart:"yes"`
+	// MinSession is the shortest session timer that peers may ask for; 422 tells
+	// them. 90s to 1h, default 90s.
+	MinSession time.Duration `yaml:"min_session" default:"90s" min:"90s" max:"1h" restart:"yes"`
 	// Register is about the registrations of agents' phones.
 	Register Register `yaml:"register"`
 	// NonceTTL is the life of a digest challenge. 10s to 1h, default 5m.

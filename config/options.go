@@ -169,10 +169,15 @@ func (c *Config) SIPOptions() sip.Options {
 	if retry == 0 {
 		retry = -1
 	}
+	session := s.SessionExpires
+	if session == 0 {
+		session = -1
+	}
 	return sip.Options{
 		Listen: c.SIPListen(), Access: c.SIPAccess(), UserAgent: s.UserAgent, Realm: s.Realm,
 		MaxCalls: s.MaxCalls, MaxPending: s.MaxPending, MaxConnections: s.MaxConnections, MaxSources: s.MaxSources,
 		IdleTimeout: s.IdleTimeout, RetryAfter: retry, Unreachable: s.UnreachableAfter,
+		SessionExpires: session, MinSession: s.MinSession,
 		MinExpires: s.Register.MinExpires, MaxExpires: s.Register.MaxExpires,
 		MaxContacts: s.Register.MaxContacts, NonceTTL: s.NonceTTL,
 	}

@@ -2,6 +2,7 @@ package sip
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"time"
 
@@ -16,6 +17,11 @@ type invite struct {
 	cancel  chan struct{} // closed to give the branch up
 	once    sync.Once
 	authed  bool
+	// dialogs are the early ones, by the peer's tag.
+	dialogs map[string]*Leg
+	won     *Leg // the one that was answered
+	// least is the Min-SE that a 422 asked for.
+	least time.Duration
 }
 
 // abandonedInvite remembers a branch we stopped waiting for, so that a late
@@ -40,6 +46,10 @@ func (s *Stack) buildInvite(o Outgoing, c Contact) *gosip.Request {
 	for i := 0; i+1 < len(o.Headers); i += 2 {
 		req.AppendHeader(gosip.NewHeader(o.Headers[i], o.Headers[i+1]))
 	}
+	if d := s.opt.SessionExpires; d > 0 {
+		req.AppendHeader(gosip.NewHeader("Session-Expires", strconv.Itoa(int(d/time.Second))))
+		req.AppendHeader(gosip.NewHeader("Min-SE", strconv.Itoa(int(s.opt.MinSession/time.Second))))
+	}
 	setSDP(req, o.Offer)
 	return req
 }
@@ -49,6 +59,8 @@ func (s *Stack) buildInvite(o Outgoing, c Contact) *gosip.Request {
 // Cancel does).
 func (b *invite) run() {
 	s := b.d.stack
+	b.dialogs = make(map[string]*Leg)
+	defer func() { b.dropEarly(b.won) }()
 	for {
 		within := connectWithin
 		if u := b.d.opt.Unreachable; u > 0 {
@@ -66,6 +78,8 @@ func (b *invite) run() {
 		if again := b.follow(tx); !again {
 			return
 		}
+		b.dropEarly(nil)
+		clear(b.dialogs)
 	}
 }
 
@@ -90,12 +104,10 @@ func (b *invite) follow(tx gosip.ClientTransaction) (again bool) {
 				if !provisional {
 					provisional, silent = true, nil
 				}
-				if res.StatusCode >= 180 && !cancelled {
-					b.d.ringOnce.Do(func() { close(b.d.ringing) })
-				}
 				if cancelled {
 					continue
 				}
+				b.heard(res)
 				if isClosed(b.cancel) {
 					// Given up before the first provisional answer: RFC 3261
 					// 9.1 allows CANCEL only now.
@@ -107,6 +119,9 @@ func (b *invite) follow(tx gosip.ClientTransaction) (again bool) {
 				s.obs.ClientRequest(string(gosip.INVITE), res.StatusCode)
 				b.success(res)
 				return false
+			case res.StatusCode == 422 && b.longer(res) && !isClosed(b.cancel):
+				s.obs.ClientRequest(string(gosip.INVITE), res.StatusCode)
+				return true
 			case (res.StatusCode == 401 || res.StatusCode == 407) && b.d.opt.Credentials != nil && !b.authed && !isClosed(b.cancel):
 				s.obs.ClientRequest(string(gosip.INVITE), res.StatusCode)
 				if b.retryWith(res) {
@@ -154,27 +169,64 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// retryWith makes b.req the same call with the answer to the challenge.
-func (b *invite) retryWith(res *gosip.Response) bool {
-	b.authed = true
-	req := b.req.Clone()
-	req.RemoveHeader("Via")
-	if !authorise(req, res, *b.d.opt.Credentials) {
+// heard takes a provisional answer: the phone rings, or has something to hear.
+func (b *invite) heard(res *gosip.Response) {
+	if res.To() != nil {
+		b.early(res)
+	}
+	if res.StatusCode >= 180 {
+		b.d.ringOnce.Do(func() { close(b.d.ringing) })
+	}
+	if len(res.Body()) > 0 && isSDP(res) {
+		b.d.hears(res.Body())
+	}
+}
+
+// longer makes b.req the same call with the session timer that a 422 asks for,
+// once (RFC 4028 7.3).
+func (b *invite) longer(res *gosip.Response) bool {
+	least := leastSession(res)
+	if b.least != 0 || least == 0 || least > 24*time.Hour {
 		return false
 	}
+	b.least = least
+	req := b.again()
+	req.RemoveHeader("Session-Expires")
+	req.RemoveHeader("Min-SE")
+	req.AppendHeader(gosip.NewHeader("Session-Expires", strconv.Itoa(int(least/time.Second))))
+	req.AppendHeader(gosip.NewHeader("Min-SE", strconv.Itoa(int(least/time.Second))))
+	return true
+}
+
+// again makes b.req a copy of itself: the next INVITE of the same call.
+func (b *invite) again() *gosip.Request {
+	req := b.req.Clone()
+	req.RemoveHeader("Via")
 	b.d.stack.address(req, b.contact.bind, b.contact.Network, b.contact.Source)
 	req.CSeq().SeqNo++
 	b.req = req
+	return req
+}
+
+// retryWith makes b.req the same call with the answer to the challenge.
+func (b *invite) retryWith(res *gosip.Response) bool {
+	b.authed = true
+	with := b.req.Clone()
+	if !authorise(with, res, *b.d.opt.Credentials) {
+		return false
+	}
+	b.req = with
+	b.again()
 	return true
 }
 
 // success takes a 2xx: the first one wins, a later one is ended politely.
 func (b *invite) success(res *gosip.Response) {
-	l := b.leg(res)
 	d := b.d
-	// Known before it is acknowledged: the peer's BYE may follow the ACK at once.
-	d.stack.addLeg(l)
-	l.ack()
+	l := b.confirmed(res)
+	l.ack(b.req.CSeq().SeqNo, b.req)
+	b.won = l
+	l.sessionAnswered(res)
 	d.mu.Lock()
 	won := !d.over && d.winner == nil && !d.given
 	if won {
@@ -182,19 +234,44 @@ func (b *invite) success(res *gosip.Response) {
 	}
 	d.mu.Unlock()
 	if won {
-		if d.finish(Outcome{Leg: l, Answer: res.Body(), Code: res.StatusCode}) {
+		answer := res.Body()
+		if len(l.earlySDP) > 0 {
+			answer = l.earlySDP // what the 200 says then means nothing (RFC 6337 3.1.1)
+		}
+		if d.finish(Outcome{Leg: l, Answer: answer, Code: res.StatusCode}) {
 			d.stopOthers(b)
 			return
 		}
 	}
 	// CANCEL and 200 crossed, or another phone was faster (RFC 3261 9.1, 13.2.2.4).
 	if l.finish(End{Cause: EndLocal}) {
-		l.sendBye()
+		l.sendBye("")
 	}
 	d.failed(Outcome{Cause: DialCancelled})
 }
 
-// leg builds the dialog from a 2xx (RFC 3261 12.1.2).
+// confirmed is the dialog that a 2xx confirms: one that is there already, or a new
+// one. It is known before it is acknowledged: the peer's BYE may follow the ACK at
+// once.
+func (b *invite) confirmed(res *gosip.Response) *Leg {
+	fresh := b.leg(res)
+	tag, _ := res.To().Params.Get("tag")
+	l := b.dialogs[tag]
+	if l == nil {
+		b.d.stack.addLeg(fresh)
+		return fresh
+	}
+	l.mu.Lock()
+	if l.state == legEarly {
+		l.state = legConfirmed
+	}
+	l.target, l.routes, l.dest, l.allowsUpdate = fresh.target, fresh.routes, fresh.dest, fresh.allowsUpdate
+	l.mu.Unlock()
+	l.confOnce.Do(func() { close(l.confirmed) })
+	return l
+}
+
+// leg builds the dialog from an answer to the INVITE (RFC 3261 12.1.2).
 func (b *invite) leg(res *gosip.Response) *Leg {
 	s := b.d.stack
 	toTag, _ := res.To().Params.Get("tag")
@@ -210,6 +287,8 @@ func (b *invite) leg(res *gosip.Response) *Leg {
 		localSeq: b.req.CSeq().SeqNo,
 		state:    legConfirmed, origin: b,
 		confirmed: make(chan struct{}), done: make(chan struct{}), txOver: make(chan struct{}),
+		allowsUpdate: hasToken(res, "Allow", "UPDATE"),
+		localSDP:     b.d.opt.Offer, onReoffer: b.d.opt.Reoffer, cred: b.d.opt.Credentials,
 	}
 	if c := res.Contact(); c != nil && c.Address.Host != "" {
 		l.target = *c.Address.Clone()
@@ -218,13 +297,29 @@ func (b *invite) leg(res *gosip.Response) *Leg {
 	if b.contact.Source != "" {
 		l.dest = s.flow(l.network, b.contact.Source, true, len(l.routes) > 0)
 	}
-	l.confOnce.Do(func() { close(l.confirmed) })
+	if res.IsSuccess() {
+		l.confOnce.Do(func() { close(l.confirmed) })
+	}
 	return l
 }
 
-// ack acknowledges a 2xx (RFC 3261 13.2.2.4). Its CSeq is the INVITE's.
-func (l *Leg) ack() {
-	req := l.request(gosip.ACK)
+// ack acknowledges a 2xx to the INVITE with that CSeq; of the INVITE, if it is
+// given, it has the credentials (RFC 3261 13.2.2.4, 22.1).
+func (l *Leg) ack(seq uint32, of *gosip.Request) {
+	req := l.requestAs(gosip.ACK, seq)
+	l.mu.Lock()
+	if of != nil {
+		l.auth = nil
+		for _, name := range []string{"Authorization", "Proxy-Authorization"} {
+			for _, h := range of.GetHeaders(name) {
+				l.auth = append(l.auth, gosip.HeaderClone(h))
+			}
+		}
+	}
+	for _, h := range l.auth {
+		req.AppendHeader(gosip.HeaderClone(h))
+	}
+	l.mu.Unlock()
 	if err := l.stack.write(req); err != nil {
 		l.stack.log.Warn("ack not sent", "sip_call_id", l.id.callID, "error", err)
 	}
@@ -243,6 +338,9 @@ func (b *invite) sendCancel() <-chan time.Time {
 	req.AppendHeader(&gosip.CSeqHeader{SeqNo: b.req.CSeq().SeqNo, MethodName: gosip.CANCEL})
 	mf := gosip.MaxForwardsHeader(70)
 	req.AppendHeader(&mf)
+	if b.elsewhere() {
+		req.AppendHeader(gosip.NewHeader("Reason", reasonElsewhere)) // no missed call on the phone
+	}
 	req.SetBody(nil)
 	req.SetTransport(b.contact.Network)
 	req.Laddr = b.req.Laddr
@@ -251,6 +349,13 @@ func (b *invite) sendCancel() <-chan time.Time {
 	}
 	s.background(req)
 	return time.After(timeout)
+}
+
+// elsewhere says that another phone of the fork has answered.
+func (b *invite) elsewhere() bool {
+	b.d.mu.Lock()
+	defer b.d.mu.Unlock()
+	return b.d.winner != nil && b.d.winner != b
 }
 
 // abandon stops sending and keeps the branch in mind for as long as an answer
@@ -290,7 +395,7 @@ func (s *Stack) strayResponse(res *gosip.Response) {
 	s.mu.Unlock()
 	switch {
 	case known != nil && res.IsSuccess():
-		known.ack()
+		known.ack(seq.SeqNo, nil)
 	case cancelNow:
 		late.inv.sendCancel()
 	case res.IsSuccess():
@@ -306,9 +411,9 @@ func (s *Stack) endStray(res *gosip.Response, late *abandonedInvite) {
 		return
 	}
 	l := inv.leg(res)
-	l.ack()
+	l.ack(inv.req.CSeq().SeqNo, inv.req)
 	if l.finish(End{Cause: EndLocal}) {
-		l.sendBye()
+		l.sendBye("")
 	}
 }
 

@@ -20,6 +20,7 @@ const (
 	EndLocal        EndCause = "local"         // we hung up or refused
 	EndNoAck        EndCause = "no_ack"        // our answer was never acknowledged (RFC 3261 13.3.1.4)
 	EndTransport    EndCause = "transport"     // the way to the peer broke
+	EndExpired      EndCause = "expired"       // nobody refreshed the session (RFC 4028)
 	EndClosed       EndCause = "closed"        // the stack was closed
 )
 
@@ -28,6 +29,9 @@ type End struct {
 	Cause EndCause
 	// Code is the final status that we sent when the leg was refused, else 0.
 	Code int
+	// Reason is what the peer's BYE or CANCEL said of it (RFC 3326), such as
+	// `SIP;cause=200;text="Call completed elsewhere"`; at most 128 bytes.
+	Reason string
 }
 
 type legState int
@@ -74,14 +78,19 @@ type Leg struct {
 	txOver    chan struct{} // closed when no answer of ours needs repeating any more
 	origin    *invite       // the INVITE of ours that made this leg
 	change    *reinvite     // the peer's re-INVITE under way, one at a time
-}
+	ours      bool          // a change of ours is under way
 
-// reinvite is a re-INVITE of the peer's from its arrival to its ACK.
-type reinvite struct {
-	seq      uint32
-	owed     bool // it had no SDP: the peer's comes in the ACK
-	answered bool // with 2xx
-	acked    chan struct{}
+	allowsUpdate bool // the peer's Allow says so
+	sdpDone      bool // offer and answer were exchanged before the 200
+	localSDP     []byte
+	earlySDP     []byte // the answer in a reliable provisional answer
+	session      session
+	rel          reliable
+	onRefer      func(*Referral)
+	referred     *refer // a REFER of ours under way
+
+	cred *Credentials   // answer a challenge within the dialog
+	auth []gosip.Header // credentials that the INVITE carried; its ACK has the same
 }
 
 // Incoming is what an INVITE said.
@@ -98,6 +107,9 @@ type Incoming struct {
 	Offer []byte
 	// Source is the address the INVITE came from.
 	Source string
+	// Replaces is the call whose place it wants to take; nil for a new one. Nobody
+	// has judged yet whether the caller may.
+	Replaces *Replaced
 }
 
 // Incoming returns the facts of the INVITE of an incoming leg.
@@ -157,6 +169,7 @@ func (l *Leg) finishWith(e End, send func()) bool {
 		return false
 	}
 	l.state, l.end = legEnded, e
+	l.stopSession()
 	l.mu.Unlock()
 	send()
 	close(l.done)
@@ -200,19 +213,35 @@ func (l *Leg) Hangup() {
 	}
 	l.mu.Unlock()
 	if l.finish(End{Cause: EndLocal}) {
-		l.sendBye()
+		l.sendBye("")
 	}
 }
 
-func (l *Leg) sendBye() { l.stack.background(l.request(gosip.BYE)) }
+// sendBye hangs up; the reason, if not empty, says why (RFC 3326).
+func (l *Leg) sendBye(reason string) {
+	req := l.request(gosip.BYE)
+	if reason != "" {
+		req.AppendHeader(gosip.NewHeader("Reason", reason))
+	}
+	l.stack.inBackground(req, func() error {
+		_, err := l.exchange(req)
+		return err
+	})
+}
 
-// request builds a request within the dialog (RFC 3261 12.2.1.1).
+// request builds the dialog's next request (RFC 3261 12.2.1.1).
 func (l *Leg) request(method gosip.RequestMethod) *gosip.Request {
 	l.mu.Lock()
+	l.localSeq++
+	seq := l.localSeq
+	l.mu.Unlock()
+	return l.requestAs(method, seq)
+}
+
+// requestAs builds a request within the dialog.
+func (l *Leg) requestAs(method gosip.RequestMethod, seq uint32) *gosip.Request {
+	l.mu.Lock()
 	defer l.mu.Unlock()
-	if method != gosip.ACK {
-		l.localSeq++
-	}
 	req := gosip.NewRequest(method, *l.target.Clone())
 	l.stack.address(req, l.bind, l.network, l.dest)
 	for i := range l.routes {
@@ -224,7 +253,7 @@ func (l *Leg) request(method gosip.RequestMethod) *gosip.Request {
 	req.AppendHeader(&to)
 	id := gosip.CallIDHeader(l.id.callID)
 	req.AppendHeader(&id)
-	req.AppendHeader(&gosip.CSeqHeader{SeqNo: l.localSeq, MethodName: method})
+	req.AppendHeader(&gosip.CSeqHeader{SeqNo: seq, MethodName: method})
 	l.stack.common(req, l.bind)
 	return req
 }
@@ -254,6 +283,9 @@ func (s *Stack) common(req *gosip.Request, b *bind) {
 	if req.Method == gosip.INVITE || req.Method == gosip.REGISTER {
 		req.AppendHeader(s.contact(b))
 		req.AppendHeader(gosip.NewHeader("Allow", allowed))
+	}
+	if req.Method == gosip.INVITE {
+		req.AppendHeader(gosip.NewHeader("Supported", supported))
 	}
 	req.AppendHeader(gosip.NewHeader("User-Agent", s.opt.UserAgent))
 	req.SetBody(nil)
@@ -331,7 +363,7 @@ func (s *Stack) handleBye(req *gosip.Request, tx gosip.ServerTransaction) {
 		return
 	}
 	s.respond(req, tx, 200, "OK")
-	end := End{Cause: EndRemoteBye}
+	end := End{Cause: EndRemoteBye, Reason: reasonOf(req)}
 	l.mu.Lock()
 	l.byePend = false
 	early := l.state == legEarly && l.callTx != nil && !l.cancelled.Load()

@@ -67,6 +67,9 @@ type Options struct {
 	RetryAfter     time.Duration // told with 503; 2 s, negative for none
 	Unreachable    time.Duration // no provisional answer from an agent's phone; 3 s
 
+	SessionExpires time.Duration // session timer of calls (RFC 4028); 30 min, negative for none
+	MinSession     time.Duration // shortest session timer taken; 90 s
+
 	MinExpires  time.Duration // shortest registration; 60 s
 	MaxExpires  time.Duration // longest registration; 1 h
 	MaxContacts int           // contacts per account, the oldest gives way; 4
@@ -95,6 +98,8 @@ func (o *Options) defaults() {
 	dur(&o.IdleTimeout, time.Hour)
 	dur(&o.RetryAfter, 2*time.Second)
 	dur(&o.Unreachable, 3*time.Second)
+	dur(&o.SessionExpires, 30*time.Minute)
+	dur(&o.MinSession, smallestSession)
 	dur(&o.MinExpires, 60*time.Second)
 	dur(&o.MaxExpires, time.Hour)
 	dur(&o.NonceTTL, 5*time.Minute)

@@ -60,12 +60,20 @@ func (s *Stack) write(req *gosip.Request) error {
 
 // background sends a request and forgets its answer.
 func (s *Stack) background(req *gosip.Request) {
+	s.inBackground(req, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		defer cancel()
+		_, err := s.send(ctx, req)
+		return err
+	})
+}
+
+// inBackground has send send the request; Settle waits for it.
+func (s *Stack) inBackground(req *gosip.Request, send func() error) {
 	s.count(1)
 	ok := s.spawn(func() {
 		defer s.count(-1)
-		ctx, cancel := context.WithTimeout(context.Background(), timeout)
-		defer cancel()
-		if _, err := s.send(ctx, req); err != nil {
+		if err := send(); err != nil {
 			s.log.Debug("request not answered", "method", req.Method, "sip_call_id", req.CallID().Value(), "error", err)
 		}
 	})
@@ -86,15 +94,20 @@ func (s *Stack) spawn(f func()) bool {
 	return true
 }
 
-// send runs one non-INVITE client transaction to its final answer. It returns
-// nil and an error when none came before ctx or Timer F ended it.
+// send runs one client transaction to its final answer. It returns nil and an
+// error when none came before ctx or Timer B or F ended it.
 func (s *Stack) send(ctx context.Context, req *gosip.Request) (*gosip.Response, error) {
 	tx, err := s.transact(ctx, req)
 	if err != nil {
 		s.obs.ClientRequest(string(req.Method), 0)
 		return nil, fmt.Errorf("send %s: %w", req.Method, err)
 	}
-	defer tx.Terminate()
+	if req.IsInvite() {
+		// It stays for a repeated answer until Timer D or M.
+		tx.OnRetransmission(s.strayResponse)
+	} else {
+		defer tx.Terminate()
+	}
 	for {
 		select {
 		case res := <-tx.Responses():
@@ -107,6 +120,7 @@ func (s *Stack) send(ctx context.Context, req *gosip.Request) (*gosip.Response, 
 			s.obs.ClientRequest(string(req.Method), 0)
 			return nil, fmt.Errorf("send %s: %w", req.Method, tx.Err())
 		case <-ctx.Done():
+			tx.Terminate()
 			s.obs.ClientRequest(string(req.Method), 0)
 			return nil, fmt.Errorf("send %s: %w", req.Method, ctx.Err())
 		case <-s.closed:

@@ -147,6 +147,10 @@ func (s *Stack) routes(srv *sipgo.Server) {
 	handle(gosip.OPTIONS, s.handleOptions)
 	handle(gosip.REGISTER, s.handleRegister)
 	handle(gosip.INFO, s.handleInfo)
+	handle(gosip.UPDATE, s.handleUpdate)
+	handle(gosip.PRACK, s.handlePrack)
+	handle(gosip.REFER, s.handleRefer)
+	handle(gosip.NOTIFY, s.handleNotify)
 	srv.OnNoRoute(func(req *gosip.Request, tx gosip.ServerTransaction) {
 		if s.valid(req, tx) {
 			s.refuse(req, tx, 405, "Method Not Allowed", gosip.NewHeader("Allow", allowed))
@@ -162,7 +166,10 @@ const (
 	writeWithin   = 10 * time.Second
 )
 
-const allowed = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO"
+const allowed = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE, PRACK, REFER, NOTIFY"
+
+// supported are the extensions that a peer may require of us in a call.
+const supported = "100rel, timer, replaces, norefersub"
 
 // listen binds one listener; start makes it receive.
 func (s *Stack) listen(srv *sipgo.Server, l Listener) (start func(), err error) {

@@ -32,6 +32,9 @@ type Outgoing struct {
 	Offer []byte
 	// Headers are added as they stand: name, value, name, value...
 	Headers []string
+	// Reoffer, if not nil, answers offers of the peer's from the beginning; see
+	// [Leg.OnReoffer].
+	Reoffer func(offer []byte) (answer []byte, refuse int)
 	// Credentials answer a 401 or 407; nil answers none.
 	Credentials *Credentials
 	// Unreachable is how long to wait for a provisional answer; 0 takes the
@@ -52,9 +55,11 @@ type Dialing struct {
 	stack *Stack
 	opt   Outgoing
 
-	ringing  chan struct{}
-	done     chan struct{}
-	ringOnce sync.Once
+	ringing   chan struct{}
+	early     chan struct{}
+	done      chan struct{}
+	ringOnce  sync.Once
+	earlyOnce sync.Once
 
 	mu       sync.Mutex
 	open     int
@@ -63,6 +68,7 @@ type Dialing struct {
 	out      Outcome
 	over     bool
 	given    bool // cancelled by the owner
+	earlySDP []byte
 	branches []*invite
 }
 
@@ -85,7 +91,7 @@ func (s *Stack) Dial(o Outgoing) *Dialing {
 	if o.Unreachable == 0 {
 		o.Unreachable = s.opt.Unreachable
 	}
-	d := &Dialing{stack: s, opt: o, ringing: make(chan struct{}), done: make(chan struct{}),
+	d := &Dialing{stack: s, opt: o, ringing: make(chan struct{}), early: make(chan struct{}), done: make(chan struct{}),
 		best: Outcome{Cause: DialUnreachable}}
 	if len(o.Contacts) == 0 {
 		d.over = true
@@ -109,6 +115,26 @@ func (s *Stack) Dial(o Outgoing) *Dialing {
 
 // Ringing is closed when the first phone rings (180 or 183).
 func (d *Dialing) Ringing() <-chan struct{} { return d.ringing }
+
+// Early is closed when a phone has something to hear before it answers (a
+// provisional answer with SDP); EarlySDP is that.
+func (d *Dialing) Early() <-chan struct{} { return d.early }
+
+// EarlySDP is the peer's SDP once Early is closed.
+func (d *Dialing) EarlySDP() []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.earlySDP
+}
+
+func (d *Dialing) hears(sdp []byte) {
+	d.earlyOnce.Do(func() {
+		d.mu.Lock()
+		d.earlySDP = sdp
+		d.mu.Unlock()
+		close(d.early)
+	})
+}
 
 // Done is closed when the outcome is known.
 func (d *Dialing) Done() <-chan struct{} { return d.done }

@@ -39,7 +39,13 @@ func (s *Stack) handleInvite(req *gosip.Request, tx gosip.ServerTransaction) {
 		s.respond(req, tx, 480, "Temporarily Unavailable")
 		return
 	}
+	replaces, code, phrase := s.readReplacing(req)
+	if code != 0 {
+		s.respond(req, tx, code, phrase)
+		return
+	}
 	l := s.newIncoming(req, tx, tr, user)
+	l.info.Replaces = replaces
 	if !s.addLeg(l) {
 		// The same INVITE by two ways (RFC 3261 8.2.2.2).
 		s.respond(req, tx, 482, "Loop Detected")
@@ -49,12 +55,13 @@ func (s *Stack) handleInvite(req *gosip.Request, tx gosip.ServerTransaction) {
 	if err := tx.Respond(s.response(req, 100, "Trying", nil)); err != nil {
 		s.log.Debug("100 not sent", "error", err)
 	}
-	if !tx.OnCancel(func(*gosip.Request) {
+	if !tx.OnCancel(func(cancel *gosip.Request) {
 		// Called inside sipgo's transaction lock: only note it here.
 		l.cancelled.Store(true)
+		reason := reasonOf(cancel)
 		s.spawn(func() {
 			s.obs.ServerRequest(string(gosip.INVITE), 487)
-			l.finish(End{Cause: EndRemoteCancel})
+			l.finish(End{Cause: EndRemoteCancel, Reason: reason})
 		})
 	}) {
 		l.finish(End{Cause: EndRemoteCancel})
@@ -93,6 +100,7 @@ func (s *Stack) newIncoming(req *gosip.Request, tx gosip.ServerTransaction, tr *
 		remoteSeq: req.CSeq().SeqNo,
 		confirmed: make(chan struct{}), done: make(chan struct{}),
 		callReq: req, callTx: tx, txOver: make(chan struct{}),
+		allowsUpdate: hasToken(req, "Allow", "UPDATE"),
 		info: Incoming{
 			CallID: callID, Trunk: tr, Agent: user, Dialled: req.Recipient.User,
 			Caller: callerOf(req, tr), Offer: req.Body(), Source: req.Source(),
@@ -151,21 +159,6 @@ func (l *Leg) holdTransaction(tx gosip.ServerTransaction) {
 	}
 }
 
-// Ring sends 180. It does nothing once a final answer was sent.
-func (l *Leg) Ring() { l.provisional(180, "Ringing", nil) }
-
-func (l *Leg) provisional(code int, phrase string, sdp []byte) {
-	l.mu.Lock()
-	early, tx := l.state == legEarly, l.callTx
-	l.mu.Unlock()
-	if !early || tx == nil || l.cancelled.Load() {
-		return
-	}
-	if err := tx.Respond(l.answer(code, phrase, sdp)); err != nil {
-		l.stack.log.Debug("provisional answer not sent", "sip_call_id", l.id.callID, "code", code, "error", err)
-	}
-}
-
 func (l *Leg) answer(code int, phrase string, sdp []byte, hs ...gosip.Header) *gosip.Response {
 	res := l.stack.response(l.callReq, code, phrase, sdp, hs...)
 	if code < 300 && code > 100 {
@@ -173,6 +166,7 @@ func (l *Leg) answer(code int, phrase string, sdp []byte, hs ...gosip.Header) *g
 	}
 	if code >= 200 && code < 300 {
 		res.AppendHeader(gosip.NewHeader("Allow", allowed))
+		res.AppendHeader(gosip.NewHeader("Supported", supported))
 	}
 	return res
 }
@@ -186,9 +180,33 @@ func (l *Leg) Answer(sdp []byte) error {
 		l.mu.Unlock()
 		return ErrEnded
 	}
+	l.mu.Unlock()
+	l.keepSDP(sdp)
+	if l.holdFinal(func() {
+		if err := l.accept(nil); err != nil { // the provisional answer had the SDP
+			l.stack.log.Debug("200 not sent", "sip_call_id", l.id.callID, "error", err)
+		}
+	}) {
+		return nil
+	}
+	l.mu.Lock()
+	if l.sdpDone {
+		sdp = nil
+	}
+	l.mu.Unlock()
+	return l.accept(sdp)
+}
+
+// accept sends the 200.
+func (l *Leg) accept(sdp []byte) error {
+	l.mu.Lock()
+	if l.state != legEarly || l.cancelled.Load() {
+		l.mu.Unlock()
+		return ErrEnded
+	}
 	l.state = legAnswered
 	l.mu.Unlock()
-	res := l.answer(200, "OK", sdp)
+	res := l.answer(200, "OK", sdp, l.sessionHeaders(l.callReq)...)
 	err := l.callTx.Respond(res)
 	if l.cancelled.Load() {
 		// sipgo's transaction lock decided for the CANCEL: 487 is out.
@@ -239,7 +257,7 @@ func (l *Leg) giveUp() {
 	l.byePend = false
 	l.mu.Unlock()
 	l.finish(End{Cause: EndNoAck})
-	l.sendBye()
+	l.sendBye("")
 	l.leave()
 }
 
@@ -277,7 +295,7 @@ func (l *Leg) acknowledge(ack *gosip.Request) {
 	}
 	l.confOnce.Do(func() { close(l.confirmed) })
 	if bye {
-		l.sendBye()
+		l.sendBye("")
 		l.leave()
 	}
 }
@@ -307,86 +325,4 @@ func (l *Leg) Reject(code int, phrase string, headers ...string) error {
 		return ErrEnded
 	}
 	return nil
-}
-
-// handleReinvite answers a change of the session (RFC 3261 14.2).
-func (s *Stack) handleReinvite(req *gosip.Request, tx gosip.ServerTransaction) {
-	l := s.inDialog(req, tx)
-	if l == nil {
-		return
-	}
-	c, f, code, phrase := l.beginChange(req)
-	if c == nil {
-		s.respond(req, tx, code, phrase)
-		return
-	}
-	sdp, refuse := f(req.Body())
-	if refuse != 0 {
-		l.endChange(c)
-		s.respond(req, tx, refuse, "Not Acceptable Here")
-		return
-	}
-	l.refreshTarget(req.Contact())
-	l.mu.Lock()
-	c.answered = true
-	l.mu.Unlock()
-	res := s.response(req, 200, "OK", sdp)
-	res.AppendHeader(s.contact(l.bind))
-	if err := tx.Respond(res); err != nil {
-		l.endChange(c)
-		s.log.Debug("re-INVITE not answered", "sip_call_id", l.id.callID, "error", err)
-		return
-	}
-	s.obs.ServerRequest(string(gosip.INVITE), 200)
-	s.spawn(func() {
-		l.repeat(tx, res, c.acked, func() {
-			if l.finish(End{Cause: EndNoAck}) {
-				l.sendBye()
-			}
-		})
-	})
-	for {
-		select {
-		case ack := <-tx.Acks():
-			l.acknowledge(ack)
-		case <-c.acked:
-			return
-		case <-l.done:
-			return
-		case <-s.closed:
-			return
-		}
-	}
-}
-
-// beginChange lets one re-INVITE at a time in; nil comes with the status that
-// refuses it.
-func (l *Leg) beginChange(req *gosip.Request) (c *reinvite, f func([]byte) ([]byte, int), code int, phrase string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.state == legEnded:
-		return nil, nil, 481, "Call/Transaction Does Not Exist"
-	case l.state != legConfirmed, l.change != nil && (l.change.owed || !l.change.answered):
-		// Our last 2xx, or the SDP that answers it, is not there yet: glare,
-		// section 14.2.
-		return nil, nil, 491, "Request Pending"
-	case l.onReoffer == nil:
-		return nil, nil, 488, "Not Acceptable Here"
-	}
-	if l.change != nil {
-		// Its ACK is lost or comes behind; that the peer goes on says as much.
-		close(l.change.acked)
-	}
-	l.change = &reinvite{seq: req.CSeq().SeqNo, owed: len(req.Body()) == 0, acked: make(chan struct{})}
-	return l.change, l.onReoffer, 0, ""
-}
-
-// endChange forgets a re-INVITE that was not answered with 2xx.
-func (l *Leg) endChange(c *reinvite) {
-	l.mu.Lock()
-	if l.change == c {
-		l.change = nil
-	}
-	l.mu.Unlock()
 }

@@ -2,6 +2,7 @@ package sip
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -67,8 +68,8 @@ func (s *Stack) valid(req *gosip.Request, tx gosip.ServerTransaction) bool {
 	default:
 		return bad(416, "Unsupported URI Scheme")
 	}
-	if h := req.GetHeader("Require"); h != nil && req.Method != gosip.CANCEL && !req.IsAck() {
-		return bad(420, "Bad Extension", gosip.NewHeader("Unsupported", h.Value()))
+	if u := unsupported(req); u != "" && req.Method != gosip.CANCEL && !req.IsAck() {
+		return bad(420, "Bad Extension", gosip.NewHeader("Unsupported", u))
 	}
 	if len(req.Body()) > 0 {
 		if enc := req.GetHeader("Content-Encoding"); enc != nil && !strings.EqualFold(enc.Value(), "identity") {
@@ -81,8 +82,32 @@ func (s *Stack) valid(req *gosip.Request, tx gosip.ServerTransaction) bool {
 	if req.Method == gosip.INVITE && !acceptsSDP(req) {
 		return bad(406, "Not Acceptable")
 	}
+	if req.Method == gosip.INVITE || req.Method == gosip.UPDATE {
+		if _, _, ok := sessionOf(req); !ok {
+			return bad(400, "Bad Session-Expires")
+		}
+		if s.tooShort(req) {
+			return bad(422, "Session Interval Too Small", gosip.NewHeader("Min-SE", strconv.Itoa(int(s.opt.MinSession/time.Second))))
+		}
+	}
 	return true
 }
+
+// unsupported lists the extensions that a request needs and we don't have (RFC
+// 3261 8.2.2.3).
+func unsupported(req *gosip.Request) string {
+	var out []string
+	for _, line := range fields(req, "Require") {
+		for v := range strings.SplitSeq(line, ",") {
+			if v = strings.TrimSpace(v); v != "" && !slices.Contains(extensions, strings.ToLower(v)) {
+				out = append(out, v)
+			}
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+var extensions = strings.Split(supported, ", ")
 
 // single are the fields that a request has once (RFC 3261 7.3.1): of two nobody
 // knows which one counts.

@@ -1,0 +1,191 @@
+package sip
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	gosip "github.com/emiago/sipgo/sip"
+)
+
+// This file is RFC 4028: a call whose peer has vanished without a word ends when
+// its session timer does.
+
+// session is a leg's session timer; guarded by the leg's lock.
+type session struct {
+	interval time.Duration // 0: none
+	ours     bool          // we refresh
+	timer    *time.Timer
+}
+
+// smallestSession is the least that RFC 4028 5 allows for a session.
+const smallestSession = 90 * time.Second
+
+// sessionOf reads Session-Expires: its seconds and who refreshes ("uac", "uas" or
+// ""). ok is false when the field is there and can't be read.
+func sessionOf(m interface{ GetHeaders(string) []gosip.Header }) (d time.Duration, refresher string, ok bool) {
+	v, there := field(m, "Session-Expires")
+	if !there {
+		return 0, "", true
+	}
+	value, _, _ := strings.Cut(v, ";")
+	d, err := seconds(value)
+	if err != nil || d == 0 {
+		return 0, "", false
+	}
+	refresher, _ = param(v, "refresher")
+	return d, strings.ToLower(refresher), true
+}
+
+// tooShort says that a request asks for a session shorter than we allow: 422 with
+// Min-SE (RFC 4028 6). A peer that names a session without knowing the extension
+// can't be told so.
+func (s *Stack) tooShort(req *gosip.Request) bool {
+	d, _, _ := sessionOf(req)
+	return d > 0 && d < s.opt.MinSession && hasToken(req, "Supported", "timer")
+}
+
+// leastSession is the Min-SE of a message, 0 without one.
+func leastSession(m interface{ GetHeaders(string) []gosip.Header }) time.Duration {
+	v, _ := field(m, "Min-SE")
+	v, _, _ = strings.Cut(v, ";")
+	d, err := seconds(v)
+	if err != nil {
+		return 0
+	}
+	return d
+}
+
+// askSession puts our wish for a session timer on an INVITE or UPDATE.
+func (l *Leg) askSession(req *gosip.Request) {
+	l.mu.Lock()
+	interval, ours := l.session.interval, l.session.ours
+	l.mu.Unlock()
+	if interval == 0 {
+		return
+	}
+	refresher := "uas"
+	if ours {
+		refresher = "uac"
+	}
+	req.AppendHeader(gosip.NewHeader("Session-Expires", strconv.Itoa(int(interval/time.Second))+";refresher="+refresher))
+}
+
+// sessionHeaders answers a request's wish for a session timer, and starts the
+// timer (RFC 4028 9). A peer that doesn't know the extension gets none.
+func (l *Leg) sessionHeaders(req *gosip.Request) []gosip.Header {
+	s := l.stack
+	if s.opt.SessionExpires <= 0 || !hasToken(req, "Supported", "timer") {
+		return nil
+	}
+	asked, refresher, _ := sessionOf(req)
+	interval := s.opt.SessionExpires
+	if asked > 0 {
+		interval = min(interval, asked)
+	}
+	interval = max(interval, s.opt.MinSession)
+	interval = max(interval, leastSession(req))
+	if refresher != "uas" {
+		refresher = "uac" // the peer can do it, and knows sooner than we that it lives
+	}
+	l.startSession(interval, refresher == "uas")
+	hs := []gosip.Header{gosip.NewHeader("Session-Expires", strconv.Itoa(int(interval/time.Second))+";refresher="+refresher)}
+	if refresher == "uac" {
+		hs = append(hs, gosip.NewHeader("Require", "timer"))
+	}
+	return hs
+}
+
+// sessionAnswered takes the session timer from a 2xx to a request of ours (RFC
+// 4028 7.2). Without the field in it the session has no timer.
+func (l *Leg) sessionAnswered(res *gosip.Response) {
+	d, refresher, ok := sessionOf(res)
+	if !ok || l.stack.opt.SessionExpires <= 0 {
+		return
+	}
+	l.startSession(d, refresher != "uas")
+}
+
+// startSession starts the timer anew: half of the session until our refresh, or
+// until shortly before its end while the peer's is awaited (RFC 4028 10).
+func (l *Leg) startSession(interval time.Duration, ours bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.session.timer != nil {
+		l.session.timer.Stop()
+	}
+	l.session = session{interval: interval, ours: ours}
+	if interval == 0 || l.state == legEnded {
+		return
+	}
+	wait, f := interval-min(32*time.Second, interval/3), l.expire
+	if ours {
+		wait, f = interval/2, l.refresh
+	}
+	l.session.timer = time.AfterFunc(wait, func() { l.stack.spawn(f) })
+}
+
+// refresh says that we are there, by UPDATE, or by a re-INVITE with the same SDP
+// where the peer doesn't know UPDATE. Whatever goes wrong, the session lives
+// until its end.
+func (l *Leg) refresh() {
+	l.mu.Lock()
+	byUpdate, interval, sdp := l.allowsUpdate, l.session.interval, l.localSDP
+	over := l.state == legEnded
+	if !over {
+		l.session.timer = time.AfterFunc(interval/2-min(32*time.Second, interval/6), func() { l.stack.spawn(l.expire) })
+	}
+	l.mu.Unlock()
+	if over {
+		return
+	}
+	if !byUpdate {
+		if _, err := l.Reoffer(context.Background(), sdp); err != nil {
+			l.stack.log.Debug("session not refreshed", "sip_call_id", l.id.callID, "error", err)
+		}
+		return
+	}
+	for {
+		req := l.request(gosip.UPDATE)
+		req.AppendHeader(l.stack.contact(l.bind))
+		req.AppendHeader(gosip.NewHeader("Supported", supported))
+		l.askSession(req)
+		res, err := l.exchange(req)
+		var no *RefusedError
+		switch {
+		case err == nil:
+			l.refreshTarget(res.Contact())
+			if d, _, _ := sessionOf(res); d > 0 {
+				l.sessionAnswered(res)
+			} else {
+				l.startSession(interval, true)
+			}
+			return
+		case errors.As(err, &no) && no.Code == 491:
+		default:
+			l.stack.log.Debug("session not refreshed", "sip_call_id", l.id.callID, "error", err)
+			return
+		}
+		select {
+		case <-time.After(l.glareWait()):
+		case <-l.done:
+			return
+		}
+	}
+}
+
+// expire ends a call whose session nobody has refreshed.
+func (l *Leg) expire() {
+	if l.finish(End{Cause: EndExpired}) {
+		l.sendBye("")
+	}
+}
+
+// stopSession lets the timer go with the leg. The leg's lock is held.
+func (l *Leg) stopSession() {
+	if l.session.timer != nil {
+		l.session.timer.Stop()
+	}
+}
