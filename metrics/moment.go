@@ -102,7 +102,7 @@ func count(ch chan<- prometheus.Metric, d *prometheus.Desc, v uint64, labels ...
 
 var (
 	seatStates = []routing.SeatState{routing.SeatOffline, routing.SeatIdle, routing.SeatOffered,
-		routing.SeatRinging, routing.SeatTalking, routing.SeatWrapUp}
+		routing.SeatRinging, routing.SeatTalking, routing.SeatWrapUp, routing.SeatOwnCall}
 	statuses = []routing.Status{routing.StatusReady, routing.StatusBreak, routing.StatusLoggedOut}
 )
 

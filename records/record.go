@@ -69,6 +69,11 @@ type Record struct {
 	Connected Time `json:"connected,omitzero"`
 	Ended     Time `json:"ended,omitzero"`
 
+	// Forwarded is when the agent left a call that went on, and ForwardedTo where it
+	// went: "trunk NAME" or "flow NAME".
+	Forwarded   Time   `json:"forwarded,omitzero"`
+	ForwardedTo string `json:"forwarded_to,omitempty"`
+
 	// Expected is what was estimated when the call came into its first queue.
 	Expected *Expected `json:"expected_s,omitempty"`
 	// QueueWait is from Queued to Connected, or to the end without a talk. Talk
@@ -78,7 +83,7 @@ type Record struct {
 	Hold      Seconds `json:"hold_s"`
 	WrapUp    Seconds `json:"wrap_up_s"`
 
-	// Talks are the talks before, which ended with a transfer back into a queue; queue,
+	// Talks are the talks before, which ended with a transfer; queue,
 	// seat, agent, queued, connected and the durations above are of the last part.
 	Talks []Talk `json:"talks,omitempty"`
 
@@ -155,6 +160,7 @@ func New(v routing.CallView, caller, agent Media) Record {
 		Queue: string(v.Queue), Step: string(v.Step), Seat: string(v.Seat), Agent: string(v.Agent),
 		Arrived: at(v.Arrived), Answered: at(v.Answered), Identified: at(v.Identified),
 		Queued: at(v.Queued), Place: at(v.Place), Connected: at(v.Connected), Ended: at(v.Ended),
+		Forwarded: at(v.Forwarded), ForwardedTo: v.ForwardedTo,
 		QueueWait: Seconds(v.QueueWait), Talk: Seconds(v.Talk), Hold: Seconds(v.Hold), WrapUp: Seconds(v.WrapUp),
 		Rings:       v.Rings,
 		CallerMedia: caller.rounded(), AgentMedia: agent.rounded(),

@@ -102,7 +102,7 @@ func (s *State) callQueued(node string, ev CallQueued) {
 	if c == nil {
 		return
 	}
-	if c.facts.Phase != PhaseArrived && c.facts.Phase != PhaseIVR {
+	if c.facts.Phase != PhaseArrived && c.facts.Phase != PhaseIVR && c.facts.Phase != PhaseForwarded {
 		s.outOfState(ev.Kind(), c)
 		return
 	}
@@ -111,6 +111,9 @@ func (s *State) callQueued(node string, ev CallQueued) {
 		emit(s, &s.arenas.disconnects, Disconnect{Call: c.facts.ID, Cause: CauseUnknownQueue})
 		s.endCall(c, CauseUnknownQueue)
 		return
+	}
+	if c.facts.Phase == PhaseForwarded {
+		c.noteTalk(c.facts.Forwarded)
 	}
 	s.places++
 	c.placeAt, c.placeSeq, c.facts.Queued = s.now, s.places, s.now
@@ -163,6 +166,8 @@ func (s *State) callEnded(node string, ev CallEnded) {
 func (c *call) outcome(cause string) Outcome {
 	talked := c.facts.Phase == PhaseTalking
 	switch {
+	case c.facts.Phase == PhaseForwarded:
+		return OutcomeAnswered
 	case cause == CauseNodeStarted:
 		return OutcomeCut
 	case cause == CauseQueueFull || cause == CauseNobodyThere || cause == CauseWaitedTooLong || cause == CauseOverflow:

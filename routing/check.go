@@ -127,7 +127,7 @@ func (s *State) checkSeats(bad func(string, ...any)) {
 		if x.wrap != nil && x.timer.pos < 0 {
 			bad("(b) the wrap-up of seat %s has no deadline", x.id)
 		}
-		available := x.registered && !x.gone && x.person.status == StatusReady && x.call == nil && x.wrap == nil && !x.resting
+		available := x.registered && !x.gone && x.person.status == StatusReady && x.call == nil && x.wrap == nil && !x.resting && !x.ownCall
 		if x.category != x.categorise() {
 			bad("(a) seat %s is counted in the wrong category", x.id)
 		}

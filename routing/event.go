@@ -82,6 +82,30 @@ type CallRequeued struct {
 	KeepPlace bool    `json:"keep_place,omitempty"`
 }
 
+// CallTaken says that the agent at Seat has the caller from now on, without an
+// offer: a colleague has transferred the talk, or the agent picks the call up while
+// it waits or rings elsewhere. The agent who talked before wraps up. A seat that
+// isn't registered or has another call changes nothing.
+type CallTaken struct {
+	Call CallID `json:"call"`
+	Seat SeatID `json:"seat"`
+}
+
+// CallForwarded says that the agent has left the talk and the call goes on without
+// a seat: with somebody outside, or in a flow, from where it may be queued again.
+type CallForwarded struct {
+	Call CallID `json:"call"`
+	// To is where it goes: "trunk NAME" or "flow NAME"; never a number.
+	To string `json:"to"`
+}
+
+// OwnCallChanged says that the seat's phone has, or no longer has, a call that isn't
+// routing's: the agent dials, or asks a colleague. Nothing is offered meanwhile.
+type OwnCallChanged struct {
+	Seat SeatID `json:"seat"`
+	Busy bool   `json:"busy"`
+}
+
 // CallEnded says that leg A is gone, or will be at once.
 type CallEnded struct {
 	Call CallID `json:"call"`
@@ -159,7 +183,8 @@ type WrapUpExtended struct {
 }
 
 // SeatFreed says that ops want the seat free now: an offer is withdrawn, a talk
-// is disconnected without wrap-up, a wrap-up or a rest ends.
+// is disconnected without wrap-up, a wrap-up or a rest ends, a call of its own is
+// forgotten.
 type SeatFreed struct {
 	Seat SeatID `json:"seat"`
 }
@@ -192,6 +217,9 @@ func (CallAnswered) event()       {}
 func (CallIdentified) event()     {}
 func (CallQueued) event()         {}
 func (CallRequeued) event()       {}
+func (CallTaken) event()          {}
+func (CallForwarded) event()      {}
+func (OwnCallChanged) event()     {}
 func (CallEnded) event()          {}
 func (SeatRegistered) event()     {}
 func (SeatUnregistered) event()   {}
@@ -227,6 +255,15 @@ func (CallQueued) Kind() string { return "call_queued" }
 
 // Kind implements Event.
 func (CallRequeued) Kind() string { return "call_requeued" }
+
+// Kind implements Event.
+func (CallTaken) Kind() string { return "call_taken" }
+
+// Kind implements Event.
+func (CallForwarded) Kind() string { return "call_forwarded" }
+
+// Kind implements Event.
+func (OwnCallChanged) Kind() string { return "own_call_changed" }
 
 // Kind implements Event.
 func (CallEnded) Kind() string { return "call_ended" }

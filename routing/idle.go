@@ -44,7 +44,7 @@ func (x *seat) categorise() category {
 		return offlineSeat
 	case x.person.status != StatusReady:
 		return notReadySeat
-	case x.call != nil || x.wrap != nil:
+	case x.call != nil || x.wrap != nil || x.ownCall:
 		return busySeat
 	case x.resting:
 		return restingSeat

@@ -88,15 +88,9 @@ func (s *State) talkStarted(node string, ev TalkStarted) {
 		s.dropOffer(c.rings[i], OfferWithdrawn, 0)
 	}
 	s.closeOffer(x, OfferTaken)
-	c.seat = x
-	x.person.misses = 0
 	c.q.onOffer--
-	c.q.talking++
-	f := &c.facts
-	f.Phase, f.Connected = PhaseTalking, s.now
-	f.Seat, f.Agent = x.id, x.person.id
-	f.QueueWait = s.now.Sub(f.Queued)
-	s.update(x)
+	c.facts.QueueWait = s.now.Sub(c.facts.Queued)
+	s.startTalk(c, x)
 	emit(s, &s.arenas.connected, Connected{Call: c.shared(s.now)})
 }
 

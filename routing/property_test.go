@@ -153,7 +153,7 @@ func drawEvent(t *rapid.T, s *State) Event {
 		seatID, offer = x.id, x.offer.id
 	}
 	agentID := AgentID(rapid.SampledFrom([]string{"s", "p"}).Draw(t, "who") + string(seatID[1:]))
-	switch rapid.IntRange(0, 19).Draw(t, "kind") {
+	switch rapid.IntRange(0, 22).Draw(t, "kind") {
 	case 0:
 		return Tick{}
 	case 1, 2:
@@ -184,6 +184,12 @@ func drawEvent(t *rapid.T, s *State) Event {
 		return TalkStarted{Call: id, Seat: seatID, Offer: offer}
 	case 16:
 		return HoldChanged{Call: id, Held: rapid.Bool().Draw(t, "held")}
+	case 19:
+		return CallTaken{Call: id, Seat: seatID}
+	case 20:
+		return CallForwarded{Call: id, To: "trunk carrier"}
+	case 21:
+		return OwnCallChanged{Seat: seatID, Busy: rapid.Bool().Draw(t, "own call")}
 	case 18:
 		return CallRequeued{Call: id, Queue: rapid.SampledFrom([]QueueID{"q0", "q1", "q2"}).Draw(t, "queue"), KeepPlace: rapid.Bool().Draw(t, "keeps place")}
 	case 17:

@@ -20,6 +20,7 @@ var told = map[string]bool{
 	"OfferRinging.Call": false, "OfferRinging.Seat": false, "OfferAnswered.Call": false, "OfferAnswered.Seat": false,
 	"OfferFailed.Call": false, "OfferFailed.Seat": false, "OfferFailed.Cause": false,
 	"TalkStarted.Call": false, "TalkStarted.Seat": false, "HoldChanged.Call": false,
+	"CallTaken.Call": false, "CallTaken.Seat": false, "CallForwarded.Call": false, "CallForwarded.To": false, "OwnCallChanged.Seat": false,
 	"CallRequeued.Call": false, "CallRequeued.Queue": false,
 	"Estimated.Queue": false, "Estimated.Tiers": false,
 }

@@ -32,12 +32,12 @@ func (s *State) callRequeued(node string, ev CallRequeued) {
 	}
 	from, x := c.q, c.seat
 	s.closeTalk(c)
+	from.totals.left(OutcomeAnswered)
 	emit(s, &s.arenas.transferred, Transferred{Call: c.facts.ID, Seat: x.id, Queue: q.id})
 	s.leaveSeat(c, x)
 	f := &c.facts
-	f.Seat, f.Agent, f.Connected, f.Talk, f.Hold, f.Place = "", "", 0, 0, 0, 0
+	c.forgetTalk()
 	f.Queued, f.Expected, c.extended = s.now, q.estimate(f.Tier, s.now), 0
-	f.Moves = f.Moves[:0]
 	if ev.KeepPlace {
 		f.Place = c.placeAt
 	} else {
@@ -50,15 +50,33 @@ func (s *State) callRequeued(node string, ev CallRequeued) {
 	s.dropEmpty(from)
 }
 
-// closeTalk writes down a talk after which the call goes on.
+// closeTalk ends and writes down a talk after which the call goes on.
 func (s *State) closeTalk(c *call) {
 	s.endTalk(c)
+	c.addTalk(s.now)
+}
+
+func (c *call) addTalk(ended Time) {
 	f := &c.facts
 	f.Talks = append(f.Talks, TalkView{
-		Queue: f.Queue, Seat: f.Seat, Agent: f.Agent, Queued: f.Queued, Connected: f.Connected, Ended: s.now,
-		QueueWait: f.QueueWait, Talk: f.Talk, Hold: f.Hold,
+		Queue: f.Queue, Seat: f.Seat, Agent: f.Agent, Queued: f.Queued, Connected: f.Connected, Ended: ended,
+		QueueWait: f.QueueWait, Talk: f.Talk, Hold: f.Hold, WrapUp: f.WrapUp,
 	})
-	c.q.totals.left(OutcomeAnswered)
+}
+
+// noteTalk writes down the talk of a call that was forwarded and comes back.
+func (c *call) noteTalk(ended Time) {
+	c.addTalk(ended)
+	c.forgetTalk()
+}
+
+// forgetTalk takes what is told of the last talk, which is among the others now, off
+// the call.
+func (c *call) forgetTalk() {
+	f := &c.facts
+	f.Seat, f.Agent, f.Connected, f.Talk, f.Hold, f.WrapUp, f.Place = "", "", 0, 0, 0, 0, 0
+	f.Forwarded, f.ForwardedTo = 0, ""
+	f.Moves = f.Moves[:0]
 }
 
 // leaveSeat lets the agent at x wrap up the talk with c, which goes on. What the seat
@@ -73,6 +91,10 @@ func (s *State) leaveSeat(c *call, x *seat) {
 func (s *State) closePart(part *call, x *seat) {
 	c := s.calls[part.facts.ID]
 	if c == nil {
+		return
+	}
+	if f := &c.facts; f.Forwarded == part.facts.Ended && f.Forwarded != 0 && f.Seat == x.id {
+		f.WrapUp = part.facts.WrapUp
 		return
 	}
 	for i := range c.facts.Talks {

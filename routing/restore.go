@@ -163,7 +163,7 @@ func (s *State) thawSeat(v *wireSeat, people []*agent) error {
 	}
 	x := &seat{
 		id: v.ID, person: people[v.Agent], vip: v.VIP, team: v.Team, languages: v.Languages, skills: v.Skills, ranks: v.Ranks, busy: v.Busy, lastOffer: v.LastOffer,
-		node: v.Node, registered: v.Registered, gone: v.Gone, resting: v.Resting, restUntil: v.RestUntil, idleSince: v.IdleSince,
+		node: v.Node, registered: v.Registered, gone: v.Gone, resting: v.Resting, ownCall: v.OwnCall, restUntil: v.RestUntil, idleSince: v.IdleSince,
 		offer: offer{id: v.OfferID, at: v.OfferAt, ringing: v.OfferRinging, answered: v.OfferAnswered},
 		shown: SeatChanged{Seat: v.ID, Agent: v.ShownAgent, State: v.ShownState, Status: v.ShownStatus, Reason: v.ShownReason, Since: v.ShownSince},
 	}
@@ -243,13 +243,13 @@ func (s *State) thawCall(v *wireCall) error {
 	if err := s.thawTimer(&c.timer, v.Timer); err != nil {
 		return err
 	}
-	if f.Queue != "" {
+	if f.Queue != "" && f.Phase != PhaseForwarded {
 		c.q = s.queues[f.Queue]
 	}
 	if c.q == nil && f.Queue != "" && f.Phase == PhaseWrapUp {
 		c.q = &queue{id: f.Queue, removed: true} // it went with its last call, this one
 	}
-	if c.q == nil && (f.Queue != "" || f.Phase != PhaseArrived && f.Phase != PhaseIVR) {
+	if c.q == nil && f.Phase != PhaseForwarded && (f.Queue != "" || f.Phase != PhaseArrived && f.Phase != PhaseIVR) {
 		return fmt.Errorf("is %s in queue %q, which is not there", f.Phase, f.Queue)
 	}
 	if c.q != nil && f.Phase != PhaseWrapUp && c.reach.beyond(c.q.plan) {
@@ -270,7 +270,7 @@ func (s *State) thawSeatsOf(c *call, v *wireCall) error {
 		return fmt.Errorf("is %s with the seat %q, and rings at %d", c.facts.Phase, v.Seat, len(v.Rings))
 	}
 	switch c.facts.Phase {
-	case PhaseArrived, PhaseIVR, PhaseWaiting:
+	case PhaseArrived, PhaseIVR, PhaseWaiting, PhaseForwarded:
 		return nil
 	case PhaseOnOffer:
 		c.q.onOffer++
@@ -373,7 +373,7 @@ func (s *State) thawLists(w *wireState) error {
 	for _, x := range s.seatList {
 		x.present = x.registered && !x.gone && x.person.status == StatusReady
 		s.count(x)
-		s.setAvailable(x, x.present && x.call == nil && x.wrap == nil && !x.resting)
+		s.setAvailable(x, x.present && x.free())
 		if x.team != "" && !x.gone {
 			s.teams[x.team] = append(s.teams[x.team], x)
 		}

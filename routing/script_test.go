@@ -151,6 +151,8 @@ func (p *player) events(w []string) []routing.Event {
 			return []routing.Event{routing.WrapUpEnded{Seat: id}}
 		case "extends":
 			return []routing.Event{routing.WrapUpExtended{Seat: id}}
+		case "own_call":
+			return []routing.Event{routing.OwnCallChanged{Seat: id, Busy: w[3] == "begins"}}
 		case "freed":
 			return []routing.Event{routing.SeatFreed{Seat: id}}
 		}
@@ -211,6 +213,10 @@ func (p *player) callEvents(id routing.CallID, what string, args []string) []rou
 		return one(routing.OfferFailed{Call: id, Seat: o.Seat, Offer: o.Offer, Cause: what})
 	case "requeued":
 		return one(routing.CallRequeued{Call: id, Queue: routing.QueueID(args[0]), KeepPlace: len(args) > 1 && args[1] == "old_place"})
+	case "taken":
+		return one(routing.CallTaken{Call: id, Seat: routing.SeatID(args[0])})
+	case "forwarded":
+		return one(routing.CallForwarded{Call: id, To: strings.Join(args, " ")})
 	case "held":
 		return one(routing.HoldChanged{Call: id, Held: true})
 	case "resumed":

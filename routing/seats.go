@@ -20,6 +20,8 @@ func (x *seat) state() SeatState {
 		return SeatGone
 	case !x.registered:
 		return SeatOffline
+	case x.ownCall:
+		return SeatOwnCall
 	default:
 		return SeatIdle
 	}
@@ -41,7 +43,7 @@ func (s *State) update(x *seat) {
 		x.idleSince = s.now
 		s.catchUp(x)
 	}
-	s.setAvailable(x, x.present && x.call == nil && x.wrap == nil && !x.resting)
+	s.setAvailable(x, x.present && x.free())
 	if was != x.present {
 		s.countPresent(x)
 		s.recheck(x)
@@ -50,6 +52,9 @@ func (s *State) update(x *seat) {
 		s.removeSeat(x)
 	}
 }
+
+// free says that the seat has nothing to do.
+func (x *seat) free() bool { return x.call == nil && x.wrap == nil && !x.resting && !x.ownCall }
 
 func compareSeats(a, b *seat) int { return cmp.Compare(a.id, b.id) }
 
@@ -126,7 +131,7 @@ func (s *State) seatUnregistered(node string, ev SeatUnregistered) {
 }
 
 func (s *State) unregister(x *seat) {
-	x.registered, x.node = false, ""
+	x.registered, x.node, x.ownCall = false, "", false
 	if x.wrap != nil {
 		s.endWrapUp(x)
 		return
@@ -237,6 +242,9 @@ func (s *State) seatFreed(ev SeatFreed) {
 		s.dropOffer(x, OfferWithdrawn, 0)
 	case x.resting:
 		s.endRest(x)
+		s.update(x)
+	case x.ownCall:
+		x.ownCall = false
 		s.update(x)
 	default:
 		s.ignore("seat_freed: seat %q is free already", ev.Seat)

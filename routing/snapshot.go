@@ -76,6 +76,7 @@ type wireSeat struct {
 	Registered bool      `json:"registered,omitempty"`
 	Gone       bool      `json:"gone,omitempty"`
 	Resting    bool      `json:"resting,omitempty"`
+	OwnCall    bool      `json:"own_call,omitempty"`
 	RestUntil  Time      `json:"rest_until,omitempty"`
 	IdleSince  Time      `json:"idle_since,omitempty"`
 	Busy       Duration  `json:"busy,omitempty"`
@@ -238,7 +239,7 @@ func (w *wireQueue) thaw() *queue {
 func (x *seat) freeze(agent int) wireSeat {
 	w := wireSeat{
 		ID: x.id, Agent: agent, VIP: x.vip, Team: x.team, Languages: x.languages, Skills: x.skills, Ranks: x.ranks, Busy: x.busy, LastOffer: x.lastOffer, Weight: x.weight, Turns: x.turns,
-		Node: x.node, Registered: x.registered, Gone: x.gone, Resting: x.resting,
+		Node: x.node, Registered: x.registered, Gone: x.gone, Resting: x.resting, OwnCall: x.ownCall,
 		RestUntil: x.restUntil, IdleSince: x.idleSince, Timer: x.timer.on(),
 		OfferID: x.offer.id, OfferAt: x.offer.at, OfferRinging: x.offer.ringing, OfferAnswered: x.offer.answered,
 		ShownState: x.shown.State, ShownAgent: x.shown.Agent, ShownStatus: x.shown.Status,

@@ -30,9 +30,9 @@ var kept = map[reflect.Type]map[string]string{
 	},
 	reflect.TypeFor[seat](): {
 		"id": "", "person": "", "vip": "", "team": "", "queues": "", "languages": "", "node": "", "registered": "", "gone": "",
-		"resting": "", "restUntil": "", "idleSince": "", "skills": "", "ranks": "", "busy": "", "lastOffer": "", "weight": "", "turns": "", "timer": "", "shown": "", "offer": "",
+		"resting": "", "ownCall": "", "restUntil": "", "idleSince": "", "skills": "", "ranks": "", "busy": "", "lastOffer": "", "weight": "", "turns": "", "timer": "", "shown": "", "offer": "",
 		"call": "the call has its seat", "wrap": "the call has its seat",
-		"present": "of registered, gone and status", "available": "of present, call, wrap and resting", "category": "of the same",
+		"present": "of registered, gone and status", "available": "of present, call, wrap, resting and ownCall", "category": "of the same",
 	},
 	reflect.TypeFor[agent](): {"id": "", "status": "", "reason": "", "misses": "", "seat": ""},
 	reflect.TypeFor[queue](): {

@@ -107,6 +107,7 @@ type seat struct {
 	registered bool
 	gone       bool // no longer in the policy
 	resting    bool
+	ownCall    bool // its phone is in a call that isn't routing's
 	restUntil  Time
 	idleSince  Time
 	busy       Duration // in calls and wrap-ups since it registered
@@ -223,6 +224,12 @@ func (s *State) apply(e Entry) {
 		s.callQueued(e.Node, ev)
 	case CallRequeued:
 		s.callRequeued(e.Node, ev)
+	case CallTaken:
+		s.callTaken(e.Node, ev)
+	case CallForwarded:
+		s.callForwarded(e.Node, ev)
+	case OwnCallChanged:
+		s.ownCallChanged(e.Node, ev)
 	case CallEnded:
 		s.callEnded(e.Node, ev)
 	case HoldChanged:

@@ -173,6 +173,7 @@ const (
 	SeatRinging SeatState = "ringing"
 	SeatTalking SeatState = "talking"
 	SeatWrapUp  SeatState = "wrap_up"
+	SeatOwnCall SeatState = "own_call" // in a call that isn't routing's
 	SeatGone    SeatState = "gone"
 )
 
@@ -187,8 +188,10 @@ const (
 	PhaseWaiting Phase = "waiting"
 	PhaseOnOffer Phase = "on_offer"
 	PhaseTalking Phase = "talking"
-	PhaseWrapUp  Phase = "wrap_up"
-	PhaseClosed  Phase = "closed"
+	// PhaseForwarded: the agent has left, the call goes on without a seat.
+	PhaseForwarded Phase = "forwarded"
+	PhaseWrapUp    Phase = "wrap_up"
+	PhaseClosed    Phase = "closed"
 )
 
 // Step is how far the circle of candidates for a call has widened: whom the step

@@ -43,6 +43,10 @@ type CallView struct {
 	Expected  *TierEstimate `json:"expected,omitempty"`
 	Connected Time          `json:"connected,omitempty"` // caller and agent bridged
 	Ended     Time          `json:"ended,omitempty"`
+	// Forwarded is when the agent left a call that went on without a seat, and
+	// ForwardedTo where it went: "trunk NAME" or "flow NAME".
+	Forwarded   Time   `json:"forwarded,omitempty"`
+	ForwardedTo string `json:"forwarded_to,omitempty"`
 
 	// QueueWait is from Queued to Connected, or to the end without a talk; in a
 	// snapshot of a call that still waits it is the wait so far.
@@ -53,7 +57,7 @@ type CallView struct {
 	// Talks are the talks before, which ended by a transfer; what is told of a talk
 	// elsewhere is of the last one, and Queued and QueueWait are of the last wait.
 	Talks []TalkView `json:"talks,omitempty"`
-	// Talk is without Hold. Both are known when the call ended, WrapUp when closed.
+	// Talk is without Hold. Both are known when the call ended or was forwarded, WrapUp when closed.
 	Talk    Duration `json:"talk"`
 	Hold    Duration `json:"hold"`
 	WrapUp  Duration `json:"wrap_up"`

@@ -151,6 +151,14 @@ func (s *story) event(e routing.Entry) {
 		if ev.Call == s.call {
 			s.say(e.At, "%s: %s; the call goes back to its place, or rings on elsewhere", ev.Seat, ev.Cause)
 		}
+	case routing.CallTaken:
+		if ev.Call == s.call {
+			s.say(e.At, "taken by %s: transferred, or picked up", ev.Seat)
+		}
+	case routing.CallForwarded:
+		if ev.Call == s.call {
+			s.say(e.At, "forwarded to %s; the agent wraps up", ev.To)
+		}
 	case routing.HoldChanged:
 		if ev.Call == s.call {
 			s.say(e.At, "hold: %t", ev.Held)
