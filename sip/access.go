@@ -34,6 +34,8 @@ type Credentials struct {
 	User      string
 	Password  string
 	Algorithm Algorithm // "" is MD5
+	// Realm, when set, is the only one whose challenges are answered.
+	Realm string
 }
 
 // Trunk is a peer that sends callers: known by its addresses, by digest, or, with
@@ -52,6 +54,10 @@ type Trunk struct {
 	// Symmetric sends requests within a dialog to where the INVITE came from,
 	// not to its Contact: for a trunk behind NAT.
 	Symmetric bool
+	// Limits bound its calls.
+	Limits TrunkLimits
+	// Outbound is how calls leave by it.
+	Outbound Outbound
 }
 
 // Account is somebody who registers: an agent's softphone.

@@ -202,6 +202,9 @@ func authorise(req *gosip.Request, res *gosip.Response, c Credentials) bool {
 		if err != nil {
 			continue
 		}
+		if c.Realm != "" && chal.Realm != c.Realm {
+			continue // somebody else's challenge, passed on: our answer is none of their business
+		}
 		chal.Algorithm = strings.ToUpper(chal.Algorithm)
 		allowed := false
 		for _, n := range c.Algorithm.names() {

@@ -33,7 +33,7 @@ type abandonedInvite struct {
 
 func (s *Stack) buildInvite(o Outgoing, c Contact) *gosip.Request {
 	req := gosip.NewRequest(gosip.INVITE, *c.uri.Clone())
-	s.address(req, c.bind, c.Network, c.Source)
+	s.address(req, c.bind, c.Network, c.nextHop())
 	from := &gosip.FromHeader{DisplayName: cleanName(o.FromName), Address: gosip.Uri{Scheme: "sip", User: o.FromUser, Host: viaHost(c.bind.host)}}
 	from.Params.Add("tag", gosip.GenerateTagN(16))
 	to := &gosip.ToHeader{Address: gosip.Uri{Scheme: "sip", User: o.ToUser, Host: c.uri.Host, Port: c.uri.Port}}
@@ -130,7 +130,7 @@ func (b *invite) follow(tx gosip.ClientTransaction) (again bool) {
 			default:
 				s.obs.ClientRequest(string(gosip.INVITE), res.StatusCode)
 			}
-			b.d.failed(Outcome{Code: res.StatusCode, Cause: causeOf(res.StatusCode)})
+			b.d.failed(Outcome{Code: res.StatusCode, Cause: causeOf(res.StatusCode), RetryAfter: retryAfter(res)})
 			return false
 		case <-tx.Done():
 			s.obs.ClientRequest(string(gosip.INVITE), 0)
@@ -202,7 +202,7 @@ func (b *invite) longer(res *gosip.Response) bool {
 func (b *invite) again() *gosip.Request {
 	req := b.req.Clone()
 	req.RemoveHeader("Via")
-	b.d.stack.address(req, b.contact.bind, b.contact.Network, b.contact.Source)
+	b.d.stack.address(req, b.contact.bind, b.contact.Network, b.contact.nextHop())
 	req.CSeq().SeqNo++
 	b.req = req
 	return req
@@ -344,8 +344,8 @@ func (b *invite) sendCancel() <-chan time.Time {
 	req.SetBody(nil)
 	req.SetTransport(b.contact.Network)
 	req.Laddr = b.req.Laddr
-	if b.contact.Source != "" {
-		req.SetDestination(b.contact.Source)
+	if to := b.contact.nextHop(); to != "" {
+		req.SetDestination(to)
 	}
 	s.background(req)
 	return time.After(timeout)

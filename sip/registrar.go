@@ -24,10 +24,19 @@ type Contact struct {
 	Expires time.Time
 
 	uri    gosip.Uri
+	hop    string // where requests outside of a dialog go when it isn't Source
 	callID string
 	seq    uint32
 	bind   *bind
 	at     time.Time
+}
+
+// nextHop is where a request outside of a dialog is sent, host:port; "" by its URI.
+func (c *Contact) nextHop() string {
+	if c.hop != "" {
+		return c.hop
+	}
+	return c.Source
 }
 
 // registrar holds the bindings of accounts (RFC 3261 section 10). One timer per

@@ -25,6 +25,7 @@ type Stack struct {
 	auth   *authenticator
 	reg    *registrar
 	access atomic.Pointer[accessTable]
+	trunks trunkStates
 	tagKey [16]byte
 
 	binds     []*bind
@@ -249,6 +250,7 @@ func (s *Stack) Addrs() []netip.AddrPort {
 // accounts that are still there stay; the bindings of removed accounts go.
 func (s *Stack) SetAccess(a Access) {
 	s.access.Store(newAccessTable(a))
+	s.trunks.set(s.access.Load().trunks)
 	s.reg.keepOnly(s.access.Load().accounts)
 }
 

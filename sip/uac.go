@@ -18,6 +18,8 @@ const (
 	DialUnreachable DialCause = "unreachable" // no provisional answer in time, 480, 404, 408, 5xx, transport error
 	DialFault       DialCause = "fault"       // 488: the peer can't take our media
 	DialCancelled   DialCause = "cancelled"   // we gave up
+	DialNoRoute     DialCause = "no_route"    // no such trunk, or it has no gateways
+	DialNoCapacity  DialCause = "no_capacity" // the trunk has as many calls as it may
 )
 
 // Outgoing describes a call to be dialled.
@@ -48,6 +50,8 @@ type Outcome struct {
 	Answer []byte // the peer's SDP
 	Code   int    // the final status; 0 when none came
 	Cause  DialCause
+	// RetryAfter is what the final answer asked for; 0 for nothing.
+	RetryAfter time.Duration
 }
 
 // Dialing is a call being dialled.
@@ -70,6 +74,9 @@ type Dialing struct {
 	given    bool // cancelled by the owner
 	earlySDP []byte
 	branches []*invite
+	// next begins another branch in place of one that failed; false when there
+	// is none. nil: all branches ring together. See hunt.
+	next func(Outcome) bool
 }
 
 // ContactTo is a contact for a SIP URI ("sip:main@127.0.0.1:5060;transport=tcp").
@@ -177,11 +184,25 @@ func (d *Dialing) finish(o Outcome) bool {
 }
 
 func (d *Dialing) stopOthers(but *invite) {
-	for _, b := range d.branches {
+	d.mu.Lock()
+	branches := d.branches
+	d.mu.Unlock()
+	for _, b := range branches {
 		if b != but {
 			b.once.Do(func() { close(b.cancel) })
 		}
 	}
+}
+
+// add takes one more branch; false when the call is over.
+func (d *Dialing) add(b *invite) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.over || d.given {
+		return false
+	}
+	d.branches = append(d.branches, b)
+	return true
 }
 
 // failed notes the failure of one branch; the best known of all decides.
@@ -191,6 +212,11 @@ func (d *Dialing) failed(o Outcome) {
 	if rank[o.Cause] > rank[d.best.Cause] || d.best.Code == 0 && o.Cause == d.best.Cause {
 		d.best = o
 	}
+	d.mu.Unlock()
+	if d.next != nil && d.next(o) {
+		return
+	}
+	d.mu.Lock()
 	d.open--
 	last, best := d.open == 0, d.best
 	d.mu.Unlock()

@@ -1,0 +1,224 @@
+package sip
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	gosip "github.com/emiago/sipgo/sip"
+)
+
+// DialTrunk dials o.ToUser, a number in E.164 or a short one, by the named trunk,
+// and returns at once. Its gateways are tried one after the other, by priority
+// and weight, until one gives a final answer that speaks for the person called:
+// silence, 408 and 5xx (by the trunk's rule) lead to the next one. Contacts,
+// Credentials and Unreachable of o are not used.
+//
+// The Dialing is over already, without a leg, when the trunk is unknown or has no
+// gateways (DialNoRoute), or has as many calls as it may (DialNoCapacity).
+func (s *Stack) DialTrunk(name string, o Outgoing) *Dialing {
+	d := &Dialing{stack: s, ringing: make(chan struct{}), done: make(chan struct{}), open: 1,
+		best: Outcome{Cause: DialUnreachable}}
+	t := s.trunks.find(name)
+	if t == nil {
+		d.finish(Outcome{Cause: DialNoRoute})
+		return d
+	}
+	tr := t.config()
+	h := &hunt{s: s, d: d, trunk: t, out: &tr.Outbound, gateways: t.order()}
+	if len(h.gateways) == 0 {
+		d.finish(Outcome{Cause: DialNoRoute})
+		return d
+	}
+	if !t.admit() {
+		s.obs.Refused("trunk_limit")
+		d.finish(Outcome{Cause: DialNoCapacity})
+		return d
+	}
+	o.Credentials = h.out.Login
+	if o.Unreachable = h.out.Unreachable; o.Unreachable == 0 {
+		o.Unreachable = defaultGatewayUnreachable
+	}
+	d.opt, d.next = o, h.next
+	ctx, stop := context.WithCancel(context.Background())
+	h.ctx = ctx
+	if !s.spawn(func() { h.begin() }) {
+		d.finish(Outcome{Cause: DialUnreachable})
+	}
+	if !s.spawn(func() {
+		<-d.Done()
+		stop()
+		if l := d.Outcome().Leg; l != nil {
+			<-l.Done()
+		}
+		t.release()
+	}) {
+		stop()
+		t.release()
+	}
+	return d
+}
+
+// hunt is one call looking for a gateway that takes it. It belongs to the
+// goroutine of the branch that runs: there is one at a time.
+type hunt struct {
+	s     *Stack
+	d     *Dialing
+	trunk *trunkState
+	out   *Outbound
+	ctx   context.Context // ends with the dialling
+
+	gateways []*gatewayState // not looked up yet
+	hops     []*hopState     // of the latest gateway, not tried yet
+	later    []*hopState     // gave no answer lately: tried when nothing else is left
+	at       *hopState       // tried last
+	via      map[*hopState]*gatewayState
+}
+
+func (h *hunt) begin() {
+	if !h.try() {
+		h.d.finish(Outcome{Cause: DialUnreachable})
+	}
+}
+
+// next tells whether the call goes on elsewhere after a branch of it has failed.
+func (h *hunt) next(o Outcome) bool {
+	h.trunk.note(h.at, o, time.Now())
+	if o.Cause == DialCancelled || !h.out.failsOver(o.Code) {
+		return false
+	}
+	h.s.log.Info("gateway failed", "trunk", h.trunk.config().Name, "gateway", h.at.addr, "code", o.Code)
+	return h.try()
+}
+
+// failsOver tells whether a final status (0: none came) leads to the next gateway.
+func (o *Outbound) failsOver(code int) bool {
+	if code == 0 {
+		return true
+	}
+	list := o.Failover
+	if list == nil {
+		list = defaultFailover
+	}
+	return slices.Contains(list, code)
+}
+
+// try begins the next branch; false when none is left or the call is over.
+func (h *hunt) try() bool {
+	at := h.pick()
+	if at == nil {
+		return false
+	}
+	h.at = at
+	c, ok := h.s.gatewayContact(h.via[at].Gateway, at.hop, h.d.opt.ToUser, h.out, h.trunk.config())
+	if !ok {
+		return h.try()
+	}
+	b := &invite{d: h.d, contact: c, cancel: make(chan struct{})}
+	b.req = h.s.buildInvite(h.d.opt, c)
+	h.shape(b.req)
+	return h.d.add(b) && h.s.spawn(b.run)
+}
+
+// pick is the next address to try; nil when none is left. It may wait for the DNS.
+func (h *hunt) pick() *hopState {
+	for {
+		switch {
+		case len(h.hops) > 0:
+			at := h.hops[0]
+			h.hops = h.hops[1:]
+			ok, suspect := h.trunk.usable(at, time.Now())
+			if ok && !suspect {
+				return at
+			}
+			if ok {
+				h.later = append(h.later, at)
+			}
+		case len(h.gateways) > 0:
+			g := h.gateways[0]
+			h.gateways = h.gateways[1:]
+			found, err := h.s.lookup(h.ctx, g.Gateway)
+			if err != nil {
+				h.s.log.Warn("gateway not found", "trunk", h.trunk.config().Name, "gateway", g.Host, "error", err)
+			}
+			h.hops = h.trunk.merge(g, found)
+			if h.via == nil {
+				h.via = make(map[*hopState]*gatewayState)
+			}
+			for _, at := range h.hops {
+				h.via[at] = g
+			}
+		case len(h.later) > 0:
+			at := h.later[0]
+			h.later = h.later[1:]
+			return at
+		default:
+			return nil
+		}
+	}
+}
+
+// shape makes an INVITE what the trunk wants to see.
+func (h *hunt) shape(req *gosip.Request) {
+	if d := h.out.Domain; d != "" {
+		req.From().Address.Host = d
+	}
+}
+
+// gatewayContact is where a number is reached by one address of a gateway; false
+// when no listener of ours leads there.
+func (s *Stack) gatewayContact(g Gateway, to hop, number string, o *Outbound, tr *Trunk) (Contact, bool) {
+	b := s.bindToward(to)
+	if b == nil {
+		s.log.Warn("no listener leads to the gateway", "trunk", tr.Name, "gateway", to.addr, "network", to.network)
+		return Contact{}, false
+	}
+	uri := gosip.Uri{Scheme: "sip", User: number, Host: viaHost(g.Host), Port: g.Port}
+	if o.Domain != "" {
+		uri.Host, uri.Port = o.Domain, 0
+	}
+	if to.network != "UDP" {
+		uri.UriParams.Add("transport", strings.ToLower(to.network))
+	}
+	c := Contact{URI: uri.String(), Network: to.network, uri: uri, bind: b, hop: to.addr}
+	if tr.Symmetric {
+		c.Source = to.addr
+	}
+	return c, true
+}
+
+// bindToward is the listener by which requests leave for an address: of its
+// network and its IP version. nil when there is none.
+func (s *Stack) bindToward(to hop) *bind {
+	ap, err := netip.ParseAddrPort(to.addr)
+	if err != nil {
+		return nil
+	}
+	v4 := ap.Addr().Unmap().Is4()
+	for _, b := range s.binds {
+		if b.network == to.network && b.local.Addr().Unmap().Is4() == v4 {
+			return b
+		}
+	}
+	return nil
+}
+
+// retryAfter reads Retry-After (RFC 3261 20.33): seconds, perhaps with a comment
+// and parameters. 0 when there is none.
+func retryAfter(res *gosip.Response) time.Duration {
+	h := res.GetHeader("Retry-After")
+	if h == nil {
+		return 0
+	}
+	v := strings.TrimSpace(h.Value())
+	if i := strings.IndexFunc(v, func(r rune) bool { return r < '0' || r > '9' }); i >= 0 {
+		v = v[:i]
+	}
+	d, err := seconds(v)
+	if err != nil {
+		return 0
+	}
+	return d
+}

@@ -1,0 +1,257 @@
+package sip
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Outbound is how calls leave by a trunk; see [Stack.DialTrunk].
+type Outbound struct {
+	// Gateways are the ways into the trunk's network. None: no call leaves by it.
+	Gateways []Gateway
+	// Login answers the challenges of the gateways; nil answers none. Its Realm
+	// should be set: a gateway may pass on a challenge of somebody else.
+	Login *Credentials
+	// Domain is the host of the Request-URI, To and From. "": the gateway's host
+	// in the first two, our own address in From.
+	Domain string
+	// Failover are the final statuses after which the next gateway is tried,
+	// beside no answer at all: 408 and 5xx only. nil takes 408, 500, 502, 503, 504.
+	Failover []int
+	// Unreachable is how long a gateway may take for its first answer; 3 s.
+	Unreachable time.Duration
+	// MaxRest bounds what a gateway's Retry-After can ask for; 5 min.
+	MaxRest time.Duration
+}
+
+// Gateway is one way into a trunk's network.
+type Gateway struct {
+	// Host is a name or an IP address. A name without Port is looked up by RFC
+	// 3263.
+	Host string
+	// Port; 0 is what the DNS says, else 5060, with TLS 5061.
+	Port int
+	// Network is "udp", "tcp" or "tls"; "" is what the DNS says, else udp.
+	Network string
+	// Priority: lower ones are tried first.
+	Priority int
+	// Weight is the share of the calls among gateways of one priority; 0 gets
+	// calls only when no other is left.
+	Weight int
+}
+
+// TrunkLimits bound the calls of a trunk, both ways together. Zero values bound
+// nothing.
+type TrunkLimits struct {
+	// MaxCalls at once.
+	MaxCalls int
+	// MaxRate is the number of new calls a second; a burst of as many is let
+	// through.
+	MaxRate float64
+}
+
+var defaultFailover = []int{408, 500, 502, 503, 504}
+
+const (
+	defaultGatewayUnreachable = 3 * time.Second
+	defaultMaxRest            = 5 * time.Minute
+	// suspectFor is how long an address that gave no answer to a call is tried
+	// after all others.
+	suspectFor = 30 * time.Second
+)
+
+// trunkStates keeps what is known of the trunks across changes of Access.
+type trunkStates struct {
+	mu     sync.Mutex
+	byName map[string]*trunkState
+}
+
+// trunkState is one trunk at work: its calls, and how its gateways are.
+type trunkState struct {
+	mu       sync.Mutex
+	trunk    *Trunk
+	calls    int
+	tokens   float64 // calls that may begin at once
+	filled   time.Time
+	gateways []*gatewayState
+}
+
+// gatewayState is what is known of one gateway; trunkState.mu guards it.
+type gatewayState struct {
+	Gateway
+	hops []*hopState
+}
+
+// hopState is what is known of one address of a gateway; trunkState.mu guards it.
+type hopState struct {
+	hop
+	restUntil    time.Time // by its own Retry-After
+	suspectUntil time.Time // it gave no answer
+}
+
+// hop is an address that requests are sent to.
+type hop struct {
+	network string // "UDP", "TCP", "TLS"
+	addr    string // host:port with an IP address
+}
+
+// set takes over the trunks of a new Access; those that stay keep their state.
+func (t *trunkStates) set(trunks []*Trunk) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old := t.byName
+	t.byName = make(map[string]*trunkState, len(trunks))
+	for _, tr := range trunks {
+		st := old[tr.Name]
+		if st == nil {
+			st = &trunkState{tokens: max(1, tr.Limits.MaxRate), filled: time.Now()}
+		}
+		st.configure(tr)
+		t.byName[tr.Name] = st
+	}
+}
+
+// find is the state of a trunk; nil when there is no such trunk.
+func (t *trunkStates) find(name string) *trunkState {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byName[name]
+}
+
+func (t *trunkState) configure(tr *Trunk) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old := t.gateways
+	t.trunk, t.gateways = tr, nil
+	for _, g := range tr.Outbound.Gateways {
+		i := slices.IndexFunc(old, func(o *gatewayState) bool {
+			return o.Host == g.Host && o.Port == g.Port && o.Network == g.Network
+		})
+		st := &gatewayState{}
+		if i >= 0 {
+			st = old[i]
+		}
+		st.Gateway = g
+		t.gateways = append(t.gateways, st)
+	}
+}
+
+func (t *trunkState) config() *Trunk {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.trunk
+}
+
+// admit lets one more call in, which [trunkState.release] lets go again.
+func (t *trunkState) admit() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.trunk.Limits
+	if l.MaxCalls > 0 && t.calls >= l.MaxCalls {
+		return false
+	}
+	if l.MaxRate > 0 {
+		now := time.Now()
+		t.tokens = min(max(1, l.MaxRate), t.tokens+now.Sub(t.filled).Seconds()*l.MaxRate)
+		t.filled = now
+		if t.tokens < 1 {
+			return false
+		}
+		t.tokens--
+	}
+	t.calls++
+	return true
+}
+
+func (t *trunkState) release() {
+	t.mu.Lock()
+	t.calls--
+	t.mu.Unlock()
+}
+
+// order are the gateways in the order in which one call tries them.
+func (t *trunkState) order() []*gatewayState {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := slices.Clone(t.gateways)
+	shuffle(out, func(g *gatewayState) (int, int) { return g.Priority, g.Weight })
+	return out
+}
+
+// shuffle orders by priority, and at random by weight among equals, as RFC 2782
+// wants for SRV records.
+func shuffle[T any](list []T, of func(T) (priority, weight int)) {
+	slices.SortStableFunc(list, func(a, b T) int {
+		pa, _ := of(a)
+		pb, _ := of(b)
+		return cmp.Compare(pa, pb)
+	})
+	for i := range list {
+		prio, _ := of(list[i])
+		end, sum := i, 0
+		for ; end < len(list); end++ {
+			p, w := of(list[end])
+			if p != prio {
+				break
+			}
+			sum += max(w, 0)
+		}
+		if sum == 0 {
+			continue
+		}
+		n := rand.IntN(sum)
+		for j := i; j < end; j++ {
+			_, w := of(list[j])
+			if n -= max(w, 0); n < 0 {
+				list[i], list[j] = list[j], list[i]
+				break
+			}
+		}
+	}
+}
+
+// merge notes where a gateway was found to be, and returns the state of each
+// address, in the same order.
+func (t *trunkState) merge(g *gatewayState, hops []hop) []*hopState {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]*hopState, 0, len(hops))
+	for _, h := range hops {
+		i := slices.IndexFunc(g.hops, func(o *hopState) bool { return o.hop == h })
+		if i >= 0 {
+			out = append(out, g.hops[i])
+		} else {
+			out = append(out, &hopState{hop: h})
+		}
+	}
+	g.hops = out
+	return slices.Clone(out)
+}
+
+// usable tells whether calls may go to an address now, and whether they should
+// rather try others first.
+func (t *trunkState) usable(h *hopState, now time.Time) (ok, suspect bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !now.Before(h.restUntil), now.Before(h.suspectUntil)
+}
+
+// note draws the conclusions from a call's failure at an address.
+func (t *trunkState) note(h *hopState, o Outcome, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case o.Code == 0:
+		h.suspectUntil = now.Add(suspectFor)
+	case o.Code == 503 && o.RetryAfter > 0:
+		// RFC 3261 21.5.4.
+		limit := t.trunk.Outbound.MaxRest
+		if limit == 0 {
+			limit = defaultMaxRest
+		}
+		h.restUntil = now.Add(min(o.RetryAfter, limit))
+	}
+}
