@@ -56,6 +56,9 @@ type Trunk struct {
 	Symmetric bool
 	// Limits bound its calls.
 	Limits TrunkLimits
+	// SoleUpstream says that the peer has no other way to send its calls: a 503
+	// to it carries no Retry-After, after which it would stop altogether.
+	SoleUpstream bool
 	// Outbound is how calls leave by it.
 	Outbound Outbound
 }

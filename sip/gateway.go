@@ -19,8 +19,8 @@ import (
 // The Dialing is over already, without a leg, when the trunk is unknown or has no
 // gateways (DialNoRoute), or has as many calls as it may (DialNoCapacity).
 func (s *Stack) DialTrunk(name string, o Outgoing) *Dialing {
-	d := &Dialing{stack: s, ringing: make(chan struct{}), done: make(chan struct{}), open: 1,
-		best: Outcome{Cause: DialUnreachable}}
+	d := s.newDialing(o)
+	d.open = 1
 	t := s.trunks.find(name)
 	if t == nil {
 		d.finish(Outcome{Cause: DialNoRoute})
@@ -32,8 +32,7 @@ func (s *Stack) DialTrunk(name string, o Outgoing) *Dialing {
 		d.finish(Outcome{Cause: DialNoRoute})
 		return d
 	}
-	if !t.admit() {
-		s.obs.Refused("trunk_limit")
+	if !t.admit(outward) {
 		d.finish(Outcome{Cause: DialNoCapacity})
 		return d
 	}
@@ -53,10 +52,10 @@ func (s *Stack) DialTrunk(name string, o Outgoing) *Dialing {
 		if l := d.Outcome().Leg; l != nil {
 			<-l.Done()
 		}
-		t.release()
+		t.release(outward)
 	}) {
 		stop()
-		t.release()
+		t.release(outward)
 	}
 	return d
 }

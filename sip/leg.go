@@ -75,6 +75,7 @@ type Leg struct {
 	onAnswer  func([]byte)
 	callTx    gosip.ServerTransaction
 	callReq   *gosip.Request
+	release   func()        // gives the place among its trunk's calls back; nil for none
 	txOver    chan struct{} // closed when no answer of ours needs repeating any more
 	origin    *invite       // the INVITE of ours that made this leg
 	change    *reinvite     // the peer's re-INVITE under way, one at a time

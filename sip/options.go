@@ -46,7 +46,7 @@ type Observer interface {
 	ClientRequest(method string, code int)
 	// Refused is a request turned away before it became work, by reason:
 	// unknown_source, bad_credentials, stale_nonce, replayed_nonce, overload,
-	// malformed, bad_version.
+	// malformed, bad_version, trunk_limit.
 	Refused(reason string)
 }
 

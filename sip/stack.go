@@ -79,6 +79,7 @@ func Open(opt Options) (*Stack, error) {
 		s.Close()
 		return nil, err
 	}
+	s.openTrunks()
 	return s, nil
 }
 
@@ -250,7 +251,7 @@ func (s *Stack) Addrs() []netip.AddrPort {
 // accounts that are still there stay; the bindings of removed accounts go.
 func (s *Stack) SetAccess(a Access) {
 	s.access.Store(newAccessTable(a))
-	s.trunks.set(s.access.Load().trunks)
+	s.setTrunks(s.access.Load().trunks)
 	s.reg.keepOnly(s.access.Load().accounts)
 }
 
@@ -316,6 +317,9 @@ func (s *Stack) dropLeg(l *Leg) {
 	s.mu.Unlock()
 	if had {
 		s.calls.Add(-1)
+		if l.release != nil {
+			l.release()
+		}
 	}
 }
 

@@ -2,8 +2,12 @@ package sip
 
 import (
 	"cmp"
+	"context"
 	"math/rand/v2"
+	"net"
+	"reflect"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -23,6 +27,8 @@ type Outbound struct {
 	Failover []int
 	// Unreachable is how long a gateway may take for its first answer; 3 s.
 	Unreachable time.Duration
+	// Health is how the gateways are watched.
+	Health Health
 	// MaxRest bounds what a gateway's Retry-After can ask for; 5 min.
 	MaxRest time.Duration
 }
@@ -41,6 +47,14 @@ type Gateway struct {
 	// Weight is the share of the calls among gateways of one priority; 0 gets
 	// calls only when no other is left.
 	Weight int
+}
+
+// String is the gateway as it is configured: host or host:port.
+func (g Gateway) String() string {
+	if g.Port == 0 {
+		return g.Host
+	}
+	return net.JoinHostPort(g.Host, strconv.Itoa(g.Port))
 }
 
 // TrunkLimits bound the calls of a trunk, both ways together. Zero values bound
@@ -67,22 +81,27 @@ const (
 type trunkStates struct {
 	mu     sync.Mutex
 	byName map[string]*trunkState
+	open   bool // the listeners are up
 }
 
 // trunkState is one trunk at work: its calls, and how its gateways are.
 type trunkState struct {
 	mu       sync.Mutex
 	trunk    *Trunk
-	calls    int
-	tokens   float64 // calls that may begin at once
+	calls    [2]int    // by direction
+	refused  [2]uint64 // for the limits, by direction
+	tokens   float64   // calls that may begin at once
 	filled   time.Time
 	gateways []*gatewayState
+	stop     context.CancelFunc // ends what works for the trunk in the background
 }
 
-// gatewayState is what is known of one gateway; trunkState.mu guards it.
+// gatewayState is what is known of one gateway. Gateway never changes;
+// trunkState.mu guards the rest.
 type gatewayState struct {
 	Gateway
-	hops []*hopState
+	hops    []*hopState
+	missing bool // the DNS knows no address
 }
 
 // hopState is what is known of one address of a gateway; trunkState.mu guards it.
@@ -90,6 +109,8 @@ type hopState struct {
 	hop
 	restUntil    time.Time // by its own Retry-After
 	suspectUntil time.Time // it gave no answer
+	failures     int       // pings in a row
+	down         bool
 }
 
 // hop is an address that requests are sent to.
@@ -98,8 +119,9 @@ type hop struct {
 	addr    string // host:port with an IP address
 }
 
-// set takes over the trunks of a new Access; those that stay keep their state.
-func (t *trunkStates) set(trunks []*Trunk) {
+// setTrunks takes over the trunks of a new Access; those that stay keep their state.
+func (s *Stack) setTrunks(trunks []*Trunk) {
+	t := &s.trunks
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	old := t.byName
@@ -109,8 +131,49 @@ func (t *trunkStates) set(trunks []*Trunk) {
 		if st == nil {
 			st = &trunkState{tokens: max(1, tr.Limits.MaxRate), filled: time.Now()}
 		}
-		st.configure(tr)
+		fresh := st.configure(tr)
 		t.byName[tr.Name] = st
+		if t.open && fresh {
+			s.work(st)
+		}
+	}
+	for name, st := range old {
+		if t.byName[name] == nil {
+			st.end()
+		}
+	}
+}
+
+// openTrunks begins what trunks do by themselves, once the listeners are up.
+func (s *Stack) openTrunks() {
+	s.trunks.mu.Lock()
+	defer s.trunks.mu.Unlock()
+	s.trunks.open = true
+	for _, st := range s.trunks.byName {
+		s.work(st)
+	}
+}
+
+// work begins what a trunk does by itself, in place of what it did before.
+func (s *Stack) work(t *trunkState) {
+	t.end()
+	ctx, stop := context.WithCancel(context.Background())
+	t.mu.Lock()
+	t.stop = stop
+	o := t.trunk.Outbound
+	t.mu.Unlock()
+	if o.Health.Interval > 0 && len(o.Gateways) > 0 {
+		s.spawn(func() { s.watch(ctx, t) })
+	}
+}
+
+// end stops what the trunk does by itself.
+func (t *trunkState) end() {
+	t.mu.Lock()
+	stop := t.stop
+	t.mu.Unlock()
+	if stop != nil {
+		stop()
 	}
 }
 
@@ -121,55 +184,31 @@ func (t *trunkStates) find(name string) *trunkState {
 	return t.byName[name]
 }
 
-func (t *trunkState) configure(tr *Trunk) {
+// configure takes over a trunk's configuration; true when what it does by itself
+// has to begin anew.
+func (t *trunkState) configure(tr *Trunk) (fresh bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	fresh = t.trunk == nil || !reflect.DeepEqual(t.trunk.Outbound, tr.Outbound)
 	old := t.gateways
 	t.trunk, t.gateways = tr, nil
 	for _, g := range tr.Outbound.Gateways {
 		i := slices.IndexFunc(old, func(o *gatewayState) bool {
 			return o.Host == g.Host && o.Port == g.Port && o.Network == g.Network
 		})
-		st := &gatewayState{}
+		st := &gatewayState{Gateway: g}
 		if i >= 0 {
-			st = old[i]
+			st.hops, st.missing = old[i].hops, old[i].missing
 		}
-		st.Gateway = g
 		t.gateways = append(t.gateways, st)
 	}
+	return fresh
 }
 
 func (t *trunkState) config() *Trunk {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.trunk
-}
-
-// admit lets one more call in, which [trunkState.release] lets go again.
-func (t *trunkState) admit() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	l := t.trunk.Limits
-	if l.MaxCalls > 0 && t.calls >= l.MaxCalls {
-		return false
-	}
-	if l.MaxRate > 0 {
-		now := time.Now()
-		t.tokens = min(max(1, l.MaxRate), t.tokens+now.Sub(t.filled).Seconds()*l.MaxRate)
-		t.filled = now
-		if t.tokens < 1 {
-			return false
-		}
-		t.tokens--
-	}
-	t.calls++
-	return true
-}
-
-func (t *trunkState) release() {
-	t.mu.Lock()
-	t.calls--
-	t.mu.Unlock()
 }
 
 // order are the gateways in the order in which one call tries them.
@@ -227,7 +266,7 @@ func (t *trunkState) merge(g *gatewayState, hops []hop) []*hopState {
 			out = append(out, &hopState{hop: h})
 		}
 	}
-	g.hops = out
+	g.hops, g.missing = out, len(out) == 0
 	return slices.Clone(out)
 }
 
@@ -236,7 +275,7 @@ func (t *trunkState) merge(g *gatewayState, hops []hop) []*hopState {
 func (t *trunkState) usable(h *hopState, now time.Time) (ok, suspect bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !now.Before(h.restUntil), now.Before(h.suspectUntil)
+	return !h.down && !now.Before(h.restUntil), now.Before(h.suspectUntil)
 }
 
 // note draws the conclusions from a call's failure at an address.

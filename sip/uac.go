@@ -98,8 +98,7 @@ func (s *Stack) Dial(o Outgoing) *Dialing {
 	if o.Unreachable == 0 {
 		o.Unreachable = s.opt.Unreachable
 	}
-	d := &Dialing{stack: s, opt: o, ringing: make(chan struct{}), early: make(chan struct{}), done: make(chan struct{}),
-		best: Outcome{Cause: DialUnreachable}}
+	d := s.newDialing(o)
 	if len(o.Contacts) == 0 {
 		d.over = true
 		d.out = d.best
@@ -118,6 +117,11 @@ func (s *Stack) Dial(o Outgoing) *Dialing {
 		}
 	}
 	return d
+}
+
+func (s *Stack) newDialing(o Outgoing) *Dialing {
+	return &Dialing{stack: s, opt: o, ringing: make(chan struct{}), early: make(chan struct{}), done: make(chan struct{}),
+		best: Outcome{Cause: DialUnreachable}}
 }
 
 // Ringing is closed when the first phone rings (180 or 183).

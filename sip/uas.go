@@ -44,9 +44,16 @@ func (s *Stack) handleInvite(req *gosip.Request, tx gosip.ServerTransaction) {
 		s.respond(req, tx, code, phrase)
 		return
 	}
+	release, ok := s.admitCall(req, tx, tr)
+	if !ok {
+		return
+	}
 	l := s.newIncoming(req, tx, tr, user)
-	l.info.Replaces = replaces
+	l.release, l.info.Replaces = release, replaces
 	if !s.addLeg(l) {
+		if release != nil {
+			release()
+		}
 		// The same INVITE by two ways (RFC 3261 8.2.2.2).
 		s.respond(req, tx, 482, "Loop Detected")
 		return

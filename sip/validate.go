@@ -1,7 +1,6 @@
 package sip
 
 import (
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,16 +23,9 @@ func (s *Stack) begin(req *gosip.Request, tx gosip.ServerTransaction) bool {
 	return true
 }
 
-// overloaded answers 503; Retry-After is spread so that those turned away don't
-// come back together.
+// overloaded answers 503.
 func (s *Stack) overloaded(req *gosip.Request, tx gosip.ServerTransaction) {
-	s.obs.Refused("overload")
-	var hs []gosip.Header
-	if s.opt.RetryAfter > 0 {
-		d := s.opt.RetryAfter + time.Duration(rand.Int64N(int64(s.opt.RetryAfter)))
-		hs = append(hs, gosip.NewHeader("Retry-After", strconv.Itoa(int((d+time.Second-1)/time.Second))))
-	}
-	s.refuse(req, tx, 503, "Service Unavailable", hs...)
+	s.unavailable(req, tx, "overload", s.access.Load().trunkAt(sourceAddr(req).Addr()))
 }
 
 // valid is RFC 3261 8.1.1 and 8.2.2: the fields each request must have, and what
