@@ -75,6 +75,10 @@ type Options struct {
 	MaxContacts int           // contacts per account, the oldest gives way; 4
 	NonceTTL    time.Duration // life of a digest nonce; 5 min
 
+	// DNS are the name servers for the gateways of trunks, host:port; nil takes
+	// the system's.
+	DNS []string
+
 	Logger   *slog.Logger
 	Observer Observer
 }

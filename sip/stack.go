@@ -18,15 +18,16 @@ import (
 
 // Stack is one SIP user agent: its listeners, its registrar and its dialogs.
 type Stack struct {
-	opt    Options
-	log    *slog.Logger
-	obs    Observer
-	ua     *sipgo.UserAgent
-	auth   *authenticator
-	reg    *registrar
-	access atomic.Pointer[accessTable]
-	trunks trunkStates
-	tagKey [16]byte
+	opt      Options
+	log      *slog.Logger
+	obs      Observer
+	ua       *sipgo.UserAgent
+	auth     *authenticator
+	reg      *registrar
+	access   atomic.Pointer[accessTable]
+	trunks   trunkStates
+	resolver *resolver
+	tagKey   [16]byte
 
 	binds     []*bind
 	closers   []func() error
@@ -74,6 +75,7 @@ func Open(opt Options) (*Stack, error) {
 	}
 	s.auth = newAuthenticator(opt.Realm, opt.NonceTTL)
 	s.reg = newRegistrar(s)
+	s.resolver = newResolver(s)
 	s.SetAccess(opt.Access)
 	if err := s.open(); err != nil {
 		s.Close()
