@@ -223,3 +223,15 @@ func authorise(req *gosip.Request, res *gosip.Response, c Credentials) bool {
 	}
 	return false
 }
+
+// stale tells whether a challenge says that only the nonce was too old.
+func stale(res *gosip.Response) bool {
+	for _, name := range []string{"WWW-Authenticate", "Proxy-Authenticate"} {
+		for _, h := range res.GetHeaders(name) {
+			if c, err := digest.ParseChallenge(h.Value()); err == nil && c.Stale {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -257,8 +257,12 @@ func (s *Stack) SetAccess(a Access) {
 	s.reg.keepOnly(s.access.Load().accounts)
 }
 
-// Drain makes the stack answer new calls with 503 while dialogs go on.
-func (s *Stack) Drain() { s.drain.Store(true) }
+// Drain makes the stack answer new calls with 503 while dialogs go on, and takes
+// back its own registrations with trunks.
+func (s *Stack) Drain() {
+	s.drain.Store(true)
+	s.leaveTrunks()
+}
 
 // Calls is the number of INVITE dialogs in being, incoming and outgoing.
 func (s *Stack) Calls() int { return int(s.calls.Load()) }

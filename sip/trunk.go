@@ -27,6 +27,8 @@ type Outbound struct {
 	Failover []int
 	// Unreachable is how long a gateway may take for its first answer; 3 s.
 	Unreachable time.Duration
+	// Register keeps us registered with the trunk; nil: we don't register.
+	Register *Registration
 	// Health is how the gateways are watched.
 	Health Health
 	// MaxRest bounds what a gateway's Retry-After can ask for; 5 min.
@@ -93,7 +95,8 @@ type trunkState struct {
 	tokens   float64   // calls that may begin at once
 	filled   time.Time
 	gateways []*gatewayState
-	stop     context.CancelFunc // ends what works for the trunk in the background
+	stop     context.CancelFunc // ends the watch over the gateways
+	reg      *registering       // nil: we don't register with it
 }
 
 // gatewayState is what is known of one gateway. Gateway never changes;
@@ -133,8 +136,8 @@ func (s *Stack) setTrunks(trunks []*Trunk) {
 		}
 		fresh := st.configure(tr)
 		t.byName[tr.Name] = st
-		if t.open && fresh {
-			s.work(st)
+		if t.open {
+			s.work(st, fresh)
 		}
 	}
 	for name, st := range old {
@@ -150,30 +153,64 @@ func (s *Stack) openTrunks() {
 	defer s.trunks.mu.Unlock()
 	s.trunks.open = true
 	for _, st := range s.trunks.byName {
-		s.work(st)
+		s.work(st, changes{true, true})
 	}
 }
 
 // work begins what a trunk does by itself, in place of what it did before.
-func (s *Stack) work(t *trunkState) {
-	t.end()
-	ctx, stop := context.WithCancel(context.Background())
+func (s *Stack) work(t *trunkState, fresh changes) {
 	t.mu.Lock()
-	t.stop = stop
+	defer t.mu.Unlock()
 	o := t.trunk.Outbound
-	t.mu.Unlock()
-	if o.Health.Interval > 0 && len(o.Gateways) > 0 {
-		s.spawn(func() { s.watch(ctx, t) })
+	if fresh.gateways {
+		ctx, stop := context.WithCancel(context.Background())
+		if t.stop != nil {
+			t.stop()
+		}
+		t.stop = stop
+		if o.Health.Interval > 0 && len(o.Gateways) > 0 {
+			s.spawn(func() { s.watch(ctx, t) })
+		}
+	}
+	if fresh.registration {
+		before := t.reg
+		t.reg = nil
+		if before != nil {
+			before.leave()
+		}
+		if o.Register != nil {
+			t.reg = s.register(t, o, before)
+		}
 	}
 }
 
 // end stops what the trunk does by itself.
 func (t *trunkState) end() {
+	t.leave()
 	t.mu.Lock()
-	stop := t.stop
-	t.mu.Unlock()
-	if stop != nil {
-		stop()
+	defer t.mu.Unlock()
+	if t.stop != nil {
+		t.stop()
+	}
+}
+
+// leave takes our registration with the trunk back.
+func (t *trunkState) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.reg != nil {
+		t.reg.leave()
+		t.reg = nil
+	}
+}
+
+// leaveTrunks takes our registrations back, so that trunks send their calls
+// elsewhere.
+func (s *Stack) leaveTrunks() {
+	s.trunks.mu.Lock()
+	defer s.trunks.mu.Unlock()
+	for _, t := range s.trunks.byName {
+		t.leave()
 	}
 }
 
@@ -184,12 +221,19 @@ func (t *trunkStates) find(name string) *trunkState {
 	return t.byName[name]
 }
 
-// configure takes over a trunk's configuration; true when what it does by itself
-// has to begin anew.
-func (t *trunkState) configure(tr *Trunk) (fresh bool) {
+// changes tell what of a trunk's own work has to begin anew.
+type changes struct{ gateways, registration bool }
+
+// configure takes over a trunk's configuration.
+func (t *trunkState) configure(tr *Trunk) changes {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	fresh = t.trunk == nil || !reflect.DeepEqual(t.trunk.Outbound, tr.Outbound)
+	fresh := changes{true, true}
+	if t.trunk != nil {
+		a, b := &t.trunk.Outbound, &tr.Outbound
+		fresh.gateways = !reflect.DeepEqual(a.Gateways, b.Gateways) || a.Health != b.Health
+		fresh.registration = a.Domain != b.Domain || !reflect.DeepEqual(a.Login, b.Login) || !reflect.DeepEqual(a.Register, b.Register)
+	}
 	old := t.gateways
 	t.trunk, t.gateways = tr, nil
 	for _, g := range tr.Outbound.Gateways {

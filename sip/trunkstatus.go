@@ -18,6 +18,8 @@ type TrunkStatus struct {
 	RefusedOut uint64 `json:"refused_out"`
 	// Gateways in the order of the configuration.
 	Gateways []GatewayStatus `json:"gateways"`
+	// Registration of ours with the trunk; nil when there is none.
+	Registration *RegistrationStatus `json:"registration,omitempty"`
 }
 
 // GatewayStatus is how a gateway is at one moment.
@@ -61,6 +63,9 @@ func (t *trunkState) status(now time.Time) TrunkStatus {
 		RefusedIn: t.refused[inward], RefusedOut: t.refused[outward], Gateways: []GatewayStatus{}}
 	for _, g := range t.gateways {
 		st.Gateways = append(st.Gateways, g.status(now))
+	}
+	if t.reg != nil {
+		st.Registration = t.reg.status()
 	}
 	return st
 }
