@@ -46,6 +46,10 @@ type Trunk struct {
 	// needed.
 	Addresses   []netip.Prefix
 	Credentials *Credentials
+	// TLSName is the name that the trunk's TLS certificate bears (RFC 5922): who
+	// shows it is the trunk, from its Addresses if there are any. The listener
+	// needs a CA.
+	TLSName string
 	// Region is the ISO 3166 code ("CN") that completes national numbers.
 	Region string
 	// TrustIdentity takes the caller's number from P-Asserted-Identity
@@ -96,11 +100,15 @@ func newAccessTable(a Access) *accessTable {
 	return t
 }
 
-// trunkAt is the trunk with the longest prefix that holds addr.
+// trunkAt is the trunk with the longest prefix that holds addr, of those that need
+// no certificate.
 func (t *accessTable) trunkAt(addr netip.Addr) *Trunk {
 	var best *Trunk
 	bits := -1
 	for _, tr := range t.trunks {
+		if tr.TLSName != "" {
+			continue
+		}
 		for _, p := range tr.Addresses {
 			if p.Contains(addr) && p.Bits() > bits {
 				best, bits = tr, p.Bits()
@@ -157,8 +165,12 @@ func sourceAddr(req *gosip.Request) netip.AddrPort {
 // already (401, 403) and ok is false.
 func (s *Stack) admitInvite(req *gosip.Request, tx gosip.ServerTransaction) (tr *Trunk, user string, ok bool) {
 	table := s.access.Load()
-	at := table.trunkAt(sourceAddr(req).Addr())
-	if at != nil && s.reg.knows(req.Source()) {
+	named := table.trunkNamed(connOf(tx))
+	at := named
+	if at == nil {
+		at = table.trunkAt(sourceAddr(req).Addr())
+	}
+	if at != nil && named == nil && s.reg.knows(req.Source()) {
 		// A phone that registered from the very address and port shares its
 		// machine with the trunk (a demo, a test, a NAT): it calls as an agent.
 		at = nil
@@ -189,7 +201,7 @@ func (s *Stack) admitInvite(req *gosip.Request, tx gosip.ServerTransaction) (tr 
 		return at, user, true
 	case at == nil && acc != nil:
 		return nil, user, true
-	case at == nil && byDigest != nil && len(byDigest.Addresses) == 0:
+	case at == nil && byDigest != nil && len(byDigest.Addresses) == 0 && byDigest.TLSName == "":
 		return byDigest, user, true
 	default:
 		s.obs.Refused("unknown_source")

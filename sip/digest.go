@@ -178,6 +178,9 @@ func (s *Stack) authenticate(req *gosip.Request, tx gosip.ServerTransaction, off
 	})
 	switch v {
 	case authRight:
+		if c := connOf(tx); c != nil {
+			c.known.Store(true)
+		}
 		return user, true
 	case authWrong:
 		s.obs.Refused("bad_credentials")

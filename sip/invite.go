@@ -342,7 +342,7 @@ func (b *invite) sendCancel() <-chan time.Time {
 		req.AppendHeader(gosip.NewHeader("Reason", reasonElsewhere)) // no missed call on the phone
 	}
 	req.SetBody(nil)
-	req.SetTransport(b.contact.Network)
+	req.SetTransport(carriedBy(b.contact.Network))
 	req.Laddr = b.req.Laddr
 	if to := b.contact.nextHop(); to != "" {
 		req.SetDestination(to)

@@ -51,7 +51,7 @@ type Leg struct {
 	id    dialogID
 	info  Incoming
 
-	network string // "UDP", "TCP"
+	network string // "UDP", "TCP", "TLS", "WS", "WSS"
 	dest    string // where requests of this dialog are sent, host:port; "" by the route
 	local   gosip.FromHeader
 	remote  gosip.ToHeader
@@ -86,7 +86,7 @@ type Leg struct {
 	localSDP     []byte
 	earlySDP     []byte // the answer in a reliable provisional answer
 	session      session
-	rel          reliable
+	rel          provisionals
 	onRefer      func(*Referral)
 	referred     *refer // a REFER of ours under way
 
@@ -266,14 +266,15 @@ func (s *Stack) address(req *gosip.Request, b *bind, network, dest string) {
 	via.Params.Add("branch", gosip.GenerateBranchN(20))
 	via.Params.Add("rport", "")
 	req.PrependHeader(via)
-	req.SetTransport(network)
+	req.SetTransport(carriedBy(network))
 	if dest != "" {
 		req.SetDestination(dest)
 	}
-	if network == "UDP" {
+	req.Laddr = gosip.Addr{IP: b.local.Addr().AsSlice()}
+	if !reliable(network) {
 		// sipgo finds the listener's own socket by this address; without it
 		// requests leave from another port.
-		req.Laddr = gosip.Addr{IP: b.local.Addr().AsSlice(), Port: int(b.local.Port())}
+		req.Laddr.Port = int(b.local.Port())
 	}
 }
 
@@ -294,8 +295,11 @@ func (s *Stack) common(req *gosip.Request, b *bind) {
 
 func (s *Stack) contact(b *bind) *gosip.ContactHeader {
 	c := &gosip.ContactHeader{Address: gosip.Uri{Scheme: "sip", User: s.opt.UserAgent, Host: viaHost(b.host), Port: b.port}}
-	if b.network == "TCP" {
-		c.Address.UriParams.Add("transport", "tcp")
+	switch b.network {
+	case "TCP", "TLS", "WS":
+		c.Address.UriParams.Add("transport", strings.ToLower(b.network))
+	case "WSS":
+		c.Address.UriParams.Add("transport", "ws") // RFC 7118 5.2 has no other
 	}
 	return c
 }

@@ -9,7 +9,7 @@ import (
 
 // Listener is one address the stack receives on.
 type Listener struct {
-	// Network is "udp" or "tcp".
+	// Network is "udp", "tcp", "tls", "ws" or "wss" (RFC 7118).
 	Network string
 	// Addr is the concrete address to bind; port 0 lets the kernel choose.
 	// 0.0.0.0 and :: are refused: answers and requests must leave from the
@@ -18,6 +18,8 @@ type Listener struct {
 	// Advertise is the host, or host:port, written into Via and Contact when
 	// it differs from Addr (a server behind NAT). Empty means Addr.
 	Advertise string
+	// TLS names the files of a "tls" or "wss" listener.
+	TLS TLSFiles
 	// PacketConn, when set, is served in place of a new UDP socket: a test
 	// puts a network of its own there. Addr is not used then.
 	PacketConn net.PacketConn
@@ -46,7 +48,8 @@ type Observer interface {
 	ClientRequest(method string, code int)
 	// Refused is a request turned away before it became work, by reason:
 	// unknown_source, bad_credentials, stale_nonce, replayed_nonce, overload,
-	// malformed, bad_version, trunk_limit.
+	// malformed, bad_version, trunk_limit, connections (too many from one source),
+	// handshake (no TLS or WebSocket came of it), origin.
 	Refused(reason string)
 }
 
@@ -58,12 +61,14 @@ type Options struct {
 	Realm     string // digest realm, "hotline"
 	Handlers  Handlers
 	Access    Access
+	TLS       TLSFiles // what connections of ours show and trust; none and the system's
 
 	MaxCalls       int           // INVITE dialogs at once, then 503; 2000
 	MaxPending     int           // requests being worked on at once, then 503; 4000
-	MaxConnections int           // TCP connections at once; 1024
+	MaxConnections int           // connections that came, at once; 1024
+	MaxPerSource   int           // of these from one IPv4 address or IPv6 /64; a quarter
 	MaxSources     int           // UDP peers remembered at once; 8192
-	IdleTimeout    time.Duration // silent TCP connections are closed; 1 h
+	IdleTimeout    time.Duration // silent connections are closed; 1 h
 	RetryAfter     time.Duration // told with 503; 2 s, negative for none
 	Unreachable    time.Duration // no provisional answer from an agent's phone; 3 s
 
@@ -97,6 +102,7 @@ func (o *Options) defaults() {
 	def(&o.MaxCalls, 2000)
 	def(&o.MaxPending, 4000)
 	def(&o.MaxConnections, 1024)
+	def(&o.MaxPerSource, max(1, o.MaxConnections/4))
 	def(&o.MaxSources, 8192)
 	def(&o.MaxContacts, 4)
 	dur(&o.IdleTimeout, time.Hour)

@@ -19,7 +19,7 @@ type Contact struct {
 	// Source is the address the REGISTER came from; requests are sent there,
 	// which reaches phones behind NAT.
 	Source  string
-	Network string // "UDP" or "TCP"
+	Network string // "UDP", "TCP", "TLS", "WS" or "WSS"
 	Q       int    // preference in thousandths, 1000 highest
 	Expires time.Time
 
@@ -137,9 +137,9 @@ func (s *Stack) readContacts(req *gosip.Request, tx gosip.ServerTransaction) ([]
 		if !ok {
 			return nil, fmt.Errorf("contact %q can't be read", h.Name())
 		}
-		c := &Contact{Source: req.Source(), Network: strings.ToUpper(req.Transport()), Q: 1000,
+		c := &Contact{Source: req.Source(), Q: 1000,
 			uri: *ch.Address.Clone(), callID: string(*req.CallID()), seq: req.CSeq().SeqNo, at: now}
-		c.bind = s.bindFor(c.Network, tx)
+		c.Network, c.bind = s.cameBy(req, tx)
 		life := general
 		if ch.Address.Wildcard {
 			if general != 0 || len(req.GetHeaders("Contact")) != 1 {
@@ -264,6 +264,9 @@ func (r *registrar) expire(user string, c *Contact) {
 	r.mu.Unlock()
 	r.tell(user)
 }
+
+// connectionLost ends the bindings whose only way was that connection.
+func (r *registrar) connectionLost(*streamConn) {}
 
 // keepOnly ends the bindings of accounts that are no more.
 func (r *registrar) keepOnly(accounts map[string]*Account) {

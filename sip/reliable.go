@@ -13,9 +13,9 @@ import (
 // This file is RFC 3262: provisional answers that are repeated until the other
 // side acknowledges them with PRACK.
 
-// reliable are the provisional answers of an incoming leg that want a PRACK;
+// provisionals are the provisional answers of an incoming leg that want a PRACK;
 // guarded by the leg's lock.
-type reliable struct {
+type provisionals struct {
 	seq     uint32        // RSeq of the last one sent
 	pending *unacked      // the one that waits for its PRACK
 	next    []provisional // sent one by one, each after the PRACK of the one before (section 3)

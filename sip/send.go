@@ -40,6 +40,9 @@ func (s *Stack) count(d int) {
 // transact hands a request to sipgo. After Close it refuses: sipgo would open a
 // socket of its own for it that nobody closes.
 func (s *Stack) transact(ctx context.Context, req *gosip.Request) (*gosip.ClientTx, error) {
+	if err := s.connect(ctx, req); err != nil {
+		return nil, err
+	}
 	s.gate.RLock()
 	defer s.gate.RUnlock()
 	if s.isClosed() {
@@ -50,6 +53,11 @@ func (s *Stack) transact(ctx context.Context, req *gosip.Request) (*gosip.Client
 
 // write sends a request that has no transaction of its own: the ACK to a 2xx.
 func (s *Stack) write(req *gosip.Request) error {
+	ctx, cancel := context.WithTimeout(s.streams.life, connectWithin)
+	defer cancel()
+	if err := s.connect(ctx, req); err != nil {
+		return err
+	}
 	s.gate.RLock()
 	defer s.gate.RUnlock()
 	if s.isClosed() {

@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/emiago/sipgo"
 	gosip "github.com/emiago/sipgo/sip"
@@ -29,11 +26,16 @@ type Stack struct {
 	resolver *resolver
 	tagKey   [16]byte
 
-	binds     []*bind
-	closers   []func() error
-	wg        sync.WaitGroup
-	closed    chan struct{}
-	closeOnce sync.Once
+	binds       []*bind
+	streams     *streams
+	client      *tlsFile   // what outgoing TLS connections show and trust
+	tls         []*tlsFile // all, with those of the listeners
+	parser      *gosip.Parser
+	streamFault *sampler
+	closers     []func() error
+	wg          sync.WaitGroup
+	closed      chan struct{}
+	closeOnce   sync.Once
 
 	// gate is held for reading while a request is handed to sipgo or a goroutine
 	// begins; Close takes it once to keep out what comes later.
@@ -48,14 +50,6 @@ type Stack struct {
 	abandoned map[string]*abandonedInvite // by branch
 	sending   int                         // requests in the background
 	settled   chan struct{}               // closed when there are none; nil when nobody waits for that
-}
-
-// bind is a listener that is up: where it listens and what it calls itself.
-type bind struct {
-	network string // "UDP", "TCP"
-	local   netip.AddrPort
-	host    string // advertised
-	port    int
 }
 
 type dialogID struct{ callID, localTag, remoteTag string }
@@ -73,6 +67,8 @@ func Open(opt Options) (*Stack, error) {
 	if _, err := rand.Read(s.tagKey[:]); err != nil {
 		return nil, fmt.Errorf("read random key: %w", err)
 	}
+	s.parser, s.streamFault = gosip.NewParser(), newSampler(sampleEvery)
+	s.streams = newStreams(s)
 	s.auth = newAuthenticator(opt.Realm, opt.NonceTTL)
 	s.reg = newRegistrar(s)
 	s.resolver = newResolver(s)
@@ -87,15 +83,11 @@ func Open(opt Options) (*Stack, error) {
 
 func (s *Stack) open() error {
 	quiet := slog.New(&libraryLog{s.log.Handler()})
-	tcp := &gosip.TransportTCP{ReadTimeout: s.opt.IdleTimeout, WriteTimeout: writeWithin,
-		DialerCreate: func(local net.Addr) net.Dialer {
-			return net.Dialer{Timeout: connectWithin, LocalAddr: local}
-		}}
 	ua, err := sipgo.NewUA(
 		sipgo.WithUserAgent(s.opt.UserAgent),
 		sipgo.WithUserAgentTransportLayerOptions(
 			gosip.WithTransportLayerLogger(quiet),
-			gosip.WithTransportLayerTransports(gosip.TransportsConfig{TCP: tcp}),
+			gosip.WithTransportLayerTransports(streamTransports()),
 		),
 		sipgo.WithUserAgentTransactionLayerOptions(
 			gosip.WithTransactionLayerLogger(quiet),
@@ -114,6 +106,9 @@ func (s *Stack) open() error {
 	if len(s.opt.Listen) == 0 {
 		return errors.New("no SIP listener configured")
 	}
+	if err := s.tlsFiles(); err != nil {
+		return err
+	}
 	// All sockets first: a phone that registers again after a restart sends at
 	// once, and what serves it looks through all listeners.
 	var starts []func()
@@ -124,8 +119,13 @@ func (s *Stack) open() error {
 		}
 		starts = append(starts, start)
 	}
+	s.wg.Go(func() { _ = srv.ServeTCP(s.streams.feed(carrierTCP)) })
+	s.wg.Go(func() { _ = srv.ServeTLS(s.streams.feed(carrierTLS)) })
 	for _, start := range starts {
 		start()
+	}
+	if len(s.tls) > 0 {
+		s.wg.Go(s.watchCertificates)
 	}
 	return nil
 }
@@ -162,79 +162,10 @@ func (s *Stack) routes(srv *sipgo.Server) {
 	})
 }
 
-const (
-	socketBuffer = 4 << 20
-	// A peer that lets a connection or a write hang is given up after these;
-	// Close may wait for one of them.
-	connectWithin = 5 * time.Second
-	writeWithin   = 10 * time.Second
-)
-
 const allowed = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE, PRACK, REFER, NOTIFY"
 
 // supported are the extensions that a peer may require of us in a call.
 const supported = "100rel, timer, replaces, norefersub"
-
-// listen binds one listener; start makes it receive.
-func (s *Stack) listen(srv *sipgo.Server, l Listener) (start func(), err error) {
-	network := strings.ToLower(l.Network)
-	if l.PacketConn == nil && (!l.Addr.IsValid() || l.Addr.Addr().IsUnspecified()) {
-		return nil, fmt.Errorf("listen %s %s: a concrete address is needed, not a wildcard; name the address the peers know", network, l.Addr)
-	}
-	switch network {
-	case "udp":
-		pc := l.PacketConn
-		if pc == nil {
-			c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(l.Addr))
-			if err != nil {
-				return nil, fmt.Errorf("listen udp %s: %w", l.Addr, err)
-			}
-			// A burst of calls must not overflow the kernel's default of 208 KiB;
-			// the kernel may grant less.
-			_ = c.SetReadBuffer(socketBuffer)
-			_ = c.SetWriteBuffer(socketBuffer)
-			pc = c
-		}
-		b, err := newBind("UDP", pc.LocalAddr(), l.Advertise)
-		if err != nil {
-			return nil, err
-		}
-		s.binds = append(s.binds, b)
-		s.closers = append(s.closers, pc.Close)
-		return newUDPFront(s, pc, srv.ServeUDP).start, nil
-	case "tcp":
-		tl, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(l.Addr))
-		if err != nil {
-			return nil, fmt.Errorf("listen tcp %s: %w", l.Addr, err)
-		}
-		b, err := newBind("TCP", tl.Addr(), l.Advertise)
-		if err != nil {
-			return nil, err
-		}
-		s.binds = append(s.binds, b)
-		front := newTCPFront(s, tl)
-		s.closers = append(s.closers, front.Close)
-		return func() { s.wg.Go(func() { _ = srv.ServeTCP(front) }) }, nil
-	default:
-		return nil, fmt.Errorf("listen %q %s: only udp and tcp are supported", l.Network, l.Addr)
-	}
-}
-
-func newBind(network string, local net.Addr, advertise string) (*bind, error) {
-	ap, err := netip.ParseAddrPort(local.String())
-	if err != nil {
-		return nil, fmt.Errorf("local address %s: %w", local, err)
-	}
-	b := &bind{network: network, local: ap, host: ap.Addr().String(), port: int(ap.Port())}
-	if advertise != "" {
-		host, port, err := gosip.ParseAddr(advertise)
-		if err != nil {
-			host, port = advertise, b.port
-		}
-		b.host, b.port = host, port
-	}
-	return b, nil
-}
 
 // Addr is the bound address of the n-th listener in Options.Listen; it tells
 // which port the kernel chose.
@@ -279,6 +210,7 @@ func (s *Stack) Close() error {
 		for _, c := range s.closers {
 			err = errors.Join(err, c())
 		}
+		s.streams.close()
 		for _, l := range s.allLegs() {
 			l.finish(End{Cause: EndClosed})
 		}
@@ -335,28 +267,4 @@ func (s *Stack) findLeg(req *gosip.Request) *Leg {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.legs[dialogID{string(*req.CallID()), to, from}]
-}
-
-// bindFor finds the listener a request came in by, so that what follows leaves
-// by the same one.
-func (s *Stack) bindFor(network string, tx gosip.ServerTransaction) *bind {
-	if c, ok := tx.(interface{ Connection() gosip.Connection }); ok && c.Connection() != nil {
-		local := c.Connection().LocalAddr().String()
-		for _, b := range s.binds {
-			if b.network == network && b.local.String() == local {
-				return b
-			}
-		}
-	}
-	return s.bindOf(network)
-}
-
-// bindOf is the first listener of a network, or the very first one.
-func (s *Stack) bindOf(network string) *bind {
-	for _, b := range s.binds {
-		if b.network == network {
-			return b
-		}
-	}
-	return s.binds[0]
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	gosip "github.com/emiago/sipgo/sip"
@@ -126,30 +125,44 @@ func (f *udpFront) admit(data []byte, from net.Addr) bool {
 	if len(bytes.Trim(data, "\r\n\x00 ")) == 0 {
 		return false // keep-alive, RFC 5626 section 3.5.1
 	}
-	bad := func(reason string, code int, phrase string) bool {
-		f.stack.obs.Refused(reason)
-		f.fault.do(func(n int) {
-			f.stack.log.Warn("sip datagram refused", "reason", reason, "from", from.String(), "bytes", len(data), "since_last", n)
-		})
-		if res := rawResponse(data, code, phrase); res != nil {
-			_, _ = f.socket.WriteTo(res, from)
-		}
-		return false
+	bad := examine(f.parser, data)
+	if bad == nil {
+		return true
 	}
+	f.stack.obs.Refused(bad.reason)
+	f.fault.do(func(n int) {
+		f.stack.log.Warn("sip datagram refused", "reason", bad.reason, "from", from.String(), "bytes", len(data), "since_last", n)
+	})
+	if res := rawResponse(data, bad.code, bad.phrase); res != nil {
+		_, _ = f.socket.WriteTo(res, from)
+	}
+	return false
+}
+
+// refusal is why a message never becomes work, and the answer to it.
+type refusal struct {
+	reason string // for the Observer
+	code   int
+	phrase string
+}
+
+// examine looks at a whole message before sipgo does, which would log all of one
+// that it can't read and answer nothing.
+func examine(parser *gosip.Parser, data []byte) *refusal {
 	if !supportedVersion(data) {
-		return bad("bad_version", 505, "Version Not Supported")
+		return &refusal{"bad_version", 505, "Version Not Supported"}
 	}
-	msg, err := f.parser.ParseSIP(bytes.Clone(data))
+	msg, err := parser.ParseSIP(bytes.Clone(data))
 	switch {
 	case err != nil && foreignScheme(data):
-		return bad("malformed", 416, "Unsupported URI Scheme")
+		return &refusal{"malformed", 416, "Unsupported URI Scheme"}
 	case err != nil || bareContact(data):
-		return bad("malformed", 400, "Bad Request")
+		return &refusal{"malformed", 400, "Bad Request"}
 	}
 	if res, ok := msg.(*gosip.Response); ok && res.Via() == nil {
-		return bad("malformed", 0, "")
+		return &refusal{"malformed", 0, ""}
 	}
-	return true
+	return nil
 }
 
 func (s *Stack) isClosed() bool {
@@ -159,97 +172,6 @@ func (s *Stack) isClosed() bool {
 	default:
 		return false
 	}
-}
-
-// tcpFront bounds the number of connections and gives each a deadline for its
-// first bytes: a client that connects and says nothing holds nothing for long.
-type tcpFront struct {
-	*net.TCPListener
-	stack *Stack
-	open  atomic.Int64
-	fault *sampler
-}
-
-const firstBytesWithin = 10 * time.Second
-
-func newTCPFront(s *Stack, l *net.TCPListener) *tcpFront {
-	return &tcpFront{TCPListener: l, stack: s, fault: newSampler(time.Second)}
-}
-
-// Accept implements net.Listener.
-func (f *tcpFront) Accept() (net.Conn, error) {
-	for {
-		c, err := f.TCPListener.AcceptTCP()
-		if err != nil {
-			if f.stack.isClosed() || errors.Is(err, net.ErrClosed) {
-				return nil, err
-			}
-			f.stack.log.Warn("tcp accept failed", "error", err)
-			select {
-			case <-time.After(50 * time.Millisecond): // out of file descriptors: let some go first
-			case <-f.stack.closed:
-				return nil, net.ErrClosed
-			}
-			continue
-		}
-		if f.open.Add(1) > int64(f.stack.opt.MaxConnections) {
-			f.open.Add(-1)
-			f.stack.obs.Refused("overload")
-			_ = c.Close()
-			continue
-		}
-		_ = c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3})
-		return &tcpConn{Conn: c, stack: f.stack, closed: f.left}, nil
-	}
-}
-
-// left takes the end of a connection. sipgo ends one by itself only when what
-// came is no SIP: nobody knows then where the next message would begin.
-func (f *tcpFront) left(c *tcpConn) {
-	f.open.Add(-1)
-	if c.failed.Load() || f.stack.isClosed() {
-		return
-	}
-	f.stack.obs.Refused("malformed")
-	f.fault.do(func(n int) {
-		f.stack.log.Warn("sip connection closed: what came is no SIP", "from", c.RemoteAddr().String(), "since_last", n)
-	})
-}
-
-type tcpConn struct {
-	net.Conn
-	stack  *Stack
-	closed func(*tcpConn)
-	once   sync.Once
-	spoke  bool
-	failed atomic.Bool // reading ended: the peer or a deadline ended the connection
-}
-
-// Read gives the first bytes a deadline of their own; later ones have sipgo's.
-func (c *tcpConn) Read(b []byte) (int, error) {
-	if !c.spoke {
-		_ = c.Conn.SetReadDeadline(time.Now().Add(firstBytesWithin))
-	}
-	n, err := c.Conn.Read(b)
-	c.spoke = c.spoke || n > 0
-	if err != nil {
-		c.failed.Store(true)
-	}
-	return n, err
-}
-
-// Write implements net.Conn.
-func (c *tcpConn) Write(b []byte) (int, error) {
-	if _, err := c.Conn.Write(c.stack.tagCancelAnswer(b)); err != nil {
-		return 0, err
-	}
-	return len(b), nil
-}
-
-// Close closes the connection and gives its place back, once.
-func (c *tcpConn) Close() error {
-	c.once.Do(func() { c.closed(c) })
-	return c.Conn.Close()
 }
 
 // libraryLog takes sipgo's log. Its lines can hold whole packets and numbers,

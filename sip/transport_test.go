@@ -121,9 +121,14 @@ func readUntil(t *testing.T, conn net.Conn, prefix string) string {
 // A TCP client that says nothing is given up, and one that spoke isn't.
 func TestSilentConnectionIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		closed := 0
 		far, near := net.Pipe()
-		c := &tcpConn{Conn: near, closed: func(*tcpConn) { closed++ }}
+		s := &Stack{reg: &registrar{}, closed: make(chan struct{})}
+		s.opt.defaults()
+		s.SetAccess(Access{})
+		s.streams = newStreams(s)
+		place, _ := s.streams.take(near, true)
+		c := s.newStreamConn(place, nil, "TCP")
+		c.link = &byteLink{conn: c}
 		start := time.Now()
 		_, err := c.Read(make([]byte, 1))
 		if !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != firstBytesWithin {
@@ -132,8 +137,8 @@ func TestSilentConnectionIsGivenUp(t *testing.T) {
 		_ = c.Close()
 		_ = c.Close()
 		_ = far.Close()
-		if closed != 1 {
-			t.Errorf("its place was given back %d times", closed)
+		if len(s.streams.open) != 0 || len(s.streams.bySource) != 0 {
+			t.Error("its place was not given back")
 		}
 	})
 }

@@ -85,11 +85,11 @@ func (s *Stack) ContactTo(uri string) (Contact, error) {
 	if err := gosip.ParseUri(uri, &u); err != nil || u.Host == "" {
 		return Contact{}, fmt.Errorf("%q is not a SIP URI: use sip:user@host:port", uri)
 	}
-	network := "UDP"
-	if t, _ := u.UriParams.Get("transport"); t == "tcp" || t == "TCP" {
-		network = "TCP"
+	network, err := networkOf(u)
+	if err != nil {
+		return Contact{}, fmt.Errorf("%q: %w", uri, err)
 	}
-	return Contact{URI: uri, Network: network, uri: u, bind: s.bindOf(network)}, nil
+	return Contact{URI: uri, Network: network, uri: u, bind: s.bindTo(network, u.Host)}, nil
 }
 
 // Dial rings the contacts and returns at once. The caller must wait for Done, or

@@ -96,10 +96,11 @@ func (s *Stack) newIncoming(req *gosip.Request, tx gosip.ServerTransaction, tr *
 	// sipgo builds the 487 to a CANCEL from the request itself: with the tag on
 	// it, all answers to this INVITE carry the same one.
 	req.To().Params.Add("tag", tag)
+	network, by := s.cameBy(req, tx)
 	l := &Leg{
-		stack: s, bind: s.bindFor(req.Transport(), tx),
+		stack: s, bind: by,
 		id:        dialogID{callID, tag, fromTag},
-		network:   req.Transport(),
+		network:   network,
 		local:     req.To().AsFrom(),
 		remote:    req.From().AsTo(),
 		target:    *req.Contact().Address.Clone(),
@@ -117,7 +118,7 @@ func (s *Stack) newIncoming(req *gosip.Request, tx gosip.ServerTransaction, tr *
 		l.info.Agent = ""
 	}
 	l.routes = recordRoutes(req.GetHeaders("Record-Route"), false)
-	l.dest = s.flow(req.Transport(), req.Source(), tr == nil || tr.Symmetric, len(l.routes) > 0)
+	l.dest = s.flow(network, req.Source(), tr == nil || tr.Symmetric, len(l.routes) > 0)
 	return l
 }
 
@@ -125,7 +126,7 @@ func (s *Stack) newIncoming(req *gosip.Request, tx gosip.ServerTransaction, tr *
 // source of its packets when it is behind NAT, else ("") where its Contact or
 // the route set says.
 func (s *Stack) flow(network, source string, symmetric, routed bool) string {
-	if (network == "TCP" || symmetric) && !routed {
+	if (reliable(network) || symmetric) && !routed {
 		return source
 	}
 	return ""

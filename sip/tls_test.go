@@ -1,0 +1,368 @@
+package sip
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// authority makes certificates in a directory.
+type authority struct {
+	t    *testing.T
+	dir  string
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	made int64
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{t: t, dir: t.TempDir()}
+	a.key, a.cert = a.make("ca", &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil)
+	return a
+}
+
+// make writes NAME.pem and NAME.key.
+func (a *authority) make(name string, c *x509.Certificate, by *authority) (*ecdsa.PrivateKey, *x509.Certificate) {
+	a.t.Helper()
+	a.made++
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	c.SerialNumber, c.Subject = big.NewInt(a.made), pkix.Name{CommonName: name}
+	if c.NotAfter.IsZero() {
+		c.NotAfter = time.Now().Add(100 * 24 * time.Hour)
+	}
+	c.NotBefore = time.Now().Add(-time.Hour)
+	parent, signer := c, key
+	if by != nil {
+		parent, signer = by.cert, by.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.write(name+".pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	a.write(name+".key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return key, cert
+}
+
+func (a *authority) write(name string, content []byte) {
+	a.t.Helper()
+	if err := os.WriteFile(a.path(name), content, 0o600); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+func (a *authority) path(name string) string { return filepath.Join(a.dir, name) }
+
+// host makes a certificate for DNS names and 127.0.0.1, and for SIP domains
+// written sip:NAME.
+func (a *authority) host(file string, names ...string) TLSFiles {
+	c := &x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}}
+	for _, n := range names {
+		if strings.HasPrefix(n, "sip:") {
+			u, err := url.Parse(n)
+			if err != nil {
+				a.t.Fatal(err)
+			}
+			c.URIs = append(c.URIs, u)
+			continue
+		}
+		c.DNSNames = append(c.DNSNames, n)
+	}
+	a.make(file, c, a)
+	return TLSFiles{Certificate: a.path(file + ".pem"), Key: a.path(file + ".key")}
+}
+
+func openStack(t *testing.T, o Options, ls ...Listener) *Stack {
+	t.Helper()
+	o.Listen = ls
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// A call over TLS: the certificate is checked, and the server's BYE comes back on
+// the caller's own connection.
+func TestCallOverTLS(t *testing.T) {
+	a := newAuthority(t)
+	legs := make(chan *Leg, 1)
+	srv := openStack(t, Options{
+		Access:   Access{Trunks: []Trunk{{Name: "local", Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}},
+		Handlers: Handlers{Invite: func(l *Leg) { _ = l.Answer([]byte("v=0\r\n")); legs <- l }},
+	}, Listener{Network: "tls", Addr: local, TLS: a.host("server", "sip.example.com")})
+
+	call := func(trust TLSFiles) Outcome {
+		ua := openStack(t, Options{TLS: trust}, Listener{Network: "tcp", Addr: local})
+		c, err := ua.ContactTo("sip:1@" + srv.Addr(0).String() + ";transport=tls")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := ua.Dial(Outgoing{Contacts: []Contact{c}, FromUser: "13800000000", ToUser: "1", Offer: []byte("v=0\r\n")})
+		within(t, "outcome", d.Done())
+		return d.Outcome()
+	}
+	if o := call(TLSFiles{}); o.Leg != nil || o.Cause != DialUnreachable {
+		t.Errorf("a server of unknown authority was called: %+v", o)
+	}
+	o := call(TLSFiles{CA: a.path("ca.pem")})
+	if o.Leg == nil {
+		t.Fatalf("not answered: %+v", o)
+	}
+	l := <-legs
+	within(t, "ACK", l.Confirmed())
+	l.Hangup()
+	within(t, "BYE at the caller", o.Leg.Done())
+	if o.Leg.End().Cause != EndRemoteBye {
+		t.Errorf("caller ended with %q", o.Leg.End().Cause)
+	}
+}
+
+// dialTLS connects a client that knows the authority, with a certificate of its
+// own if there is one.
+func dialTLS(t *testing.T, a *authority, s *Stack, own TLSFiles, change func(*tls.Config)) (*tls.Conn, error) {
+	t.Helper()
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	cfg := &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"}
+	if own.Certificate != "" {
+		pair, err := tls.LoadX509KeyPair(own.Certificate, own.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	if change != nil {
+		change(cfg)
+	}
+	raw, err := net.Dial("tcp", s.Addr(0).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = raw.Close() })
+	_ = raw.SetDeadline(time.Now().Add(5 * time.Second))
+	c := tls.Client(raw, cfg)
+	return c, c.Handshake()
+}
+
+func inviteBy(id string) string {
+	return "INVITE sip:1@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TLS 127.0.0.1:9;branch=z9hG4bK" + id + "\r\nTo: <sip:1@127.0.0.1>\r\nFrom: <sip:13800000000@127.0.0.1>;tag=f\r\nCall-ID: " + id + "\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\nContact: <sip:x@127.0.0.1:9;transport=tls>\r\nContent-Length: 0\r\n\r\n"
+}
+
+// A trunk is known by the verified name of its certificate and by nothing else
+// (RFC 5922).
+func TestTrunkByTLSName(t *testing.T) {
+	a, stranger := newAuthority(t), newAuthority(t)
+	files := a.host("server")
+	files.CA = a.path("ca.pem")
+	srv := openStack(t, Options{
+		Access: Access{Trunks: []Trunk{{Name: "carrier", TLSName: "trunk.example.com"}}},
+		Handlers: Handlers{Invite: func(l *Leg) {
+			_ = l.Reject(486, l.Incoming().Trunk.Name)
+		}},
+	}, Listener{Network: "tls", Addr: local, TLS: files})
+	for _, tc := range []struct {
+		name string
+		own  TLSFiles
+		want string
+	}{
+		{"by a DNS name", a.host("dns", "other.example.com", "Trunk.example.com"), "SIP/2.0 486 carrier"},
+		{"by a SIP URI", a.host("uri", "sip:trunk.example.com"), "SIP/2.0 486 carrier"},
+		{"SIP URIs outweigh DNS names", a.host("both", "sip:other.example.com", "trunk.example.com"), "SIP/2.0 403"},
+		{"a user is no domain", a.host("user", "sip:alice@trunk.example.com"), "SIP/2.0 403"},
+		{"a wildcard is no name", a.host("wild", "*.example.com"), "SIP/2.0 403"},
+		{"another name", a.host("other", "other.example.com"), "SIP/2.0 403"},
+		{"no certificate", TLSFiles{}, "SIP/2.0 403"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, err := dialTLS(t, a, srv, tc.own, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = c.Write([]byte(inviteBy(strings.ReplaceAll(tc.name, " ", ""))))
+			got := readUntil(t, c, "SIP/2.0 4")
+			if !strings.HasPrefix(got, tc.want) {
+				t.Errorf("got %q, want %s", got, tc.want)
+			}
+		})
+	}
+	t.Run("of another authority", func(t *testing.T) {
+		c, err := dialTLS(t, a, srv, stranger.host("fake", "trunk.example.com"), nil)
+		if err == nil { // with TLS 1.3 the client hears of it when it reads
+			_, err = c.Read(make([]byte, 1))
+		}
+		if err == nil || !strings.Contains(err.Error(), "certificate") {
+			t.Errorf("got %v, want the certificate refused", err)
+		}
+	})
+}
+
+func TestTLSVersionsAndRequiredCertificates(t *testing.T) {
+	a, count := newAuthority(t), newCounter()
+	files := a.host("server")
+	files.CA, files.Require = a.path("ca.pem"), true
+	own := a.host("client", "client.example.com")
+	srv := openStack(t, Options{Observer: count}, Listener{Network: "tls", Addr: local, TLS: files})
+	try := func(own TLSFiles, max uint16) error {
+		c, err := dialTLS(t, a, srv, own, func(cfg *tls.Config) { cfg.MinVersion, cfg.MaxVersion = tls.VersionTLS10, max })
+		if err == nil {
+			_, _ = c.Write([]byte("\r\n\r\n"))
+			_, err = c.Read(make([]byte, 2))
+		}
+		return err
+	}
+	for v, ok := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+		if err := try(own, v); (err == nil) != ok {
+			t.Errorf("%s: %v, want accepted %v", tls.VersionName(v), err, ok)
+		}
+	}
+	if err := try(TLSFiles{}, tls.VersionTLS13); err == nil {
+		t.Error("a client without a certificate got in")
+	}
+	_ = srv.Close() // all handshakes are over
+	if n := count.of("handshake"); n != 2 {
+		t.Errorf("%d handshakes counted as failed, want 2", n)
+	}
+}
+
+// A new certificate is used without a restart; one that doesn't fit its key
+// changes nothing and is told of.
+func TestCertificateIsReloaded(t *testing.T) {
+	a := newAuthority(t)
+	files := a.host("server", "one.example.com")
+	srv := openStack(t, Options{}, Listener{Network: "tls", Addr: local, TLS: files})
+	shown := func() string {
+		c, err := dialTLS(t, a, srv, TLSFiles{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(c.ConnectionState().PeerCertificates[0].DNSNames, " ")
+	}
+	if got := shown(); got != "one.example.com" {
+		t.Fatalf("shown %q", got)
+	}
+	old, _ := os.ReadFile(files.Key)
+	a.host("server", "two.example.com")
+	fits, _ := os.ReadFile(files.Key)
+	a.write("server.key", old)
+	if err := srv.ReloadCertificates(); err == nil {
+		t.Error("a certificate without its key was taken over")
+	}
+	if got := shown(); got != "one.example.com" {
+		t.Errorf("shown %q after a failed reload", got)
+	}
+	if c := srv.Certificates(); len(c) != 1 || c[0].Failures != 1 || c[0].File != files.Certificate {
+		t.Errorf("certificates %+v, want one with one failure", c)
+	}
+	a.write("server.key", fits)
+	if err := srv.ReloadCertificates(); err != nil {
+		t.Error(err)
+	}
+	if got := shown(); got != "two.example.com" {
+		t.Errorf("shown %q after the reload", got)
+	}
+}
+
+// Files are watched: a change is seen within ten seconds, a bad file is told of
+// once, and a certificate near its end once a day.
+func TestCertificatesAreWatched(t *testing.T) {
+	a := newAuthority(t)
+	files := a.host("server")
+	log := &syncBuffer{}
+	synctest.Test(t, func(t *testing.T) {
+		s := &Stack{closed: make(chan struct{}), log: slog.New(slog.NewTextHandler(log, nil))}
+		f, err := s.openTLS(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.now.Load().expires = time.Now().Add(13 * 24 * time.Hour)
+		go s.watchCertificates()
+		a.write("server.pem", []byte("nonsense"))
+		time.Sleep(watchFiles)
+		synctest.Wait()
+		if n := s.Certificates()[0].Failures; n != 1 {
+			t.Errorf("%d failures after %v, want 1", n, watchFiles)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := s.Certificates()[0].Failures; n != 1 {
+			t.Errorf("the same bad file counted %d times", n)
+		}
+		a.host("server", "new.example.com")
+		time.Sleep(watchFiles)
+		synctest.Wait()
+		if got := f.now.Load().config.Certificates[0].Leaf.DNSNames; len(got) != 1 || got[0] != "new.example.com" {
+			t.Errorf("in use: %v", got)
+		}
+		close(s.closed)
+		synctest.Wait()
+	})
+	if n := strings.Count(log.String(), "certificate ends soon"); n != 1 {
+		t.Errorf("told %d times that the certificate ends soon", n)
+	}
+	if n := strings.Count(log.String(), "old one stays"); n != 1 {
+		t.Errorf("told %d times of the bad file", n)
+	}
+}
+
+// A phone that registered by TLS is called on its own connection: it has no
+// certificate and nothing that listens.
+func TestPhoneByTLSIsCalledOnItsConnection(t *testing.T) {
+	a, told := newAuthority(t), &registrations{}
+	srv := openStack(t, Options{Access: Access{Accounts: []Account{account(SHA256)}}, Handlers: Handlers{Registered: told.note}},
+		Listener{Network: "tls", Addr: local, TLS: a.host("server")})
+	rang := make(chan *Leg, 1)
+	phone := openStack(t, Options{TLS: TLSFiles{CA: a.path("ca.pem")}, Handlers: Handlers{Invite: func(l *Leg) { _ = l.Answer([]byte("v=0\r\n")); rang <- l }},
+		Access: Access{Trunks: []Trunk{{Name: "server", Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}}},
+		Listener{Network: "udp", Addr: local})
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if _, err := phone.Register(ctx, "sips:"+srv.Addr(0).String(), account(SHA256).Credentials, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	cs := srv.Contacts("alice")
+	if len(cs) != 1 || cs[0].Network != "TLS" {
+		t.Fatalf("contacts %+v", cs)
+	}
+	d := srv.Dial(Outgoing{Contacts: cs, FromUser: "1", ToUser: "alice", Offer: []byte("v=0\r\n")})
+	within(t, "outcome", d.Done())
+	if d.Outcome().Leg == nil {
+		t.Fatalf("%+v", d.Outcome())
+	}
+	l := <-rang
+	within(t, "ACK", l.Confirmed())
+	l.Hangup()
+	within(t, "BYE", d.Outcome().Leg.Done())
+}
