@@ -46,6 +46,7 @@ var mayImport = map[string]struct {
 var onlyIn = map[string][]string{
 	"github.com/emiago/sipgo":             {"sip"},
 	"github.com/icholy/digest":            {"sip"},
+	"github.com/coder/websocket":          {"sip"},
 	"github.com/pion/":                    {"media"},
 	"github.com/redis/go-redis":           {"routing/customers"},
 	"github.com/prometheus/client_golang": {"metrics", "metrics/metricstest"},

@@ -131,9 +131,8 @@ func messageEnd(data []byte) (int, error) {
 func contentLength(head []byte) (int, bool) {
 	length, found := 0, false
 	for line := range bytes.Lines(head) {
-		name, value, ok := bytes.Cut(line, []byte(":"))
-		name = bytes.TrimRight(name, " \t")
-		if !ok || !bytes.EqualFold(name, []byte("content-length")) && !bytes.EqualFold(name, []byte("l")) {
+		value, ok := lengthLine(line)
+		if !ok {
 			continue
 		}
 		n, err := strconv.ParseUint(string(bytes.TrimSpace(value)), 10, 31)
@@ -143,4 +142,19 @@ func contentLength(head []byte) (int, bool) {
 		length, found = int(n), true
 	}
 	return length, found
+}
+
+func lengthLine(line []byte) (value []byte, ok bool) {
+	name, value, ok := bytes.Cut(line, []byte(":"))
+	name = bytes.TrimRight(name, " \t")
+	return value, ok && (bytes.EqualFold(name, []byte("content-length")) || bytes.EqualFold(name, []byte("l")))
+}
+
+func hasLength(head []byte) bool {
+	for line := range bytes.Lines(head) {
+		if _, ok := lengthLine(line); ok {
+			return true
+		}
+	}
+	return false
 }

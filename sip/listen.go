@@ -62,6 +62,9 @@ func (s *Stack) listenStream(network string, l Listener) (start func(), err erro
 			return nil, fmt.Errorf("listen %s %s: %w", l.Network, l.Addr, err)
 		}
 	}
+	if network == "WS" || network == "WSS" {
+		front.web = newWebFront(front, l.Origins)
+	}
 	tl, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(l.Addr))
 	if err != nil {
 		return nil, fmt.Errorf("listen %s %s: %w", l.Network, l.Addr, err)

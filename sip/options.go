@@ -20,6 +20,10 @@ type Listener struct {
 	Advertise string
 	// TLS names the files of a "tls" or "wss" listener.
 	TLS TLSFiles
+	// Origins are the pages that browsers may open a "ws" or "wss" connection
+	// from, beside those of the same host: host patterns such as
+	// desk.example.com or *.example.com, or with a scheme before.
+	Origins []string
 	// PacketConn, when set, is served in place of a new UDP socket: a test
 	// puts a network of its own there. Addr is not used then.
 	PacketConn net.PacketConn

@@ -38,10 +38,16 @@ type streamFront struct {
 	bind     *bind
 	listener *net.TCPListener
 	tls      *tls.Config // nil for plain TCP and WS
+	web      *webFront   // nil for TCP and TLS
 	fault    *sampler
 }
 
-func (f *streamFront) start() { f.stack.wg.Go(f.accept) }
+func (f *streamFront) start() {
+	if f.web != nil {
+		f.web.start()
+	}
+	f.stack.wg.Go(f.accept)
+}
 
 func (f *streamFront) accept() {
 	for {
@@ -93,6 +99,10 @@ func (f *streamFront) serve(p *openConn) {
 			return
 		}
 		conn.secured(secure)
+	}
+	if f.web != nil {
+		f.web.hand(conn)
+		return
 	}
 	conn.link = &byteLink{conn: conn}
 	f.stack.streams.feed(carriedBy(f.bind.network)).hand(conn)
