@@ -90,12 +90,16 @@ func (c *checker) sip() {
 			c.wrong(at, "name the address that peers reach, such as 192.0.2.10:5060",
 				"%s is every address, but a SIP server needs a concrete one", l.Address)
 		} else if l.Address.Port() != 0 {
-			twice(c, seen, l.Network+" "+l.Address.String(), at, "address")
+			twice(c, seen, socketOf(l.Network)+" "+l.Address.String(), at, "address")
 		}
 		if a := l.Advertise; a != "" && !isHost(a) && !isHostPort(a) {
 			c.wrong(index("sip.listen", i, "advertise"), "write host or host:port, such as sip.example.com",
 				"advertise %s is no host", quote(a))
 		}
+		c.listenTLS(i, l)
+	}
+	if t := c.cfg.SIP.TLS; (t.Certificate == "") != (t.Key == "") {
+		c.wrong("sip.tls", "give both, or neither", "certificate and key belong together")
 	}
 	if r := c.cfg.SIP.Register; r.MinExpires > r.MaxExpires && !c.bad["sip.register.min_expires"] {
 		c.wrong("sip.register.min_expires", fmt.Sprintf("use at most %s", ivr.Span(r.MaxExpires)),
@@ -148,10 +152,11 @@ func (c *checker) trunks() {
 			c.wrong(at("user"), "add password: ...", "trunk %s has a user but no password", t.Name)
 		case t.User == "" && t.Password != "":
 			c.wrong(at("password"), "add user: ...", "trunk %s has a password but no user", t.Name)
-		case t.User == "" && len(t.Addresses) == 0:
+		case t.User == "" && len(t.Addresses) == 0 && t.TLSName == "":
 			c.wrong(at(""), "add addresses: [192.0.2.0/24], or user and password",
 				"trunk %s could be anybody: it has neither addresses nor a user", t.Name)
 		}
+		c.tlsName(i, t)
 		if !c.bad[at("region")] && !phonenumbers.GetSupportedRegions()[t.Region] {
 			hint := "use an ISO 3166 code, such as CN"
 			if up := strings.ToUpper(t.Region); phonenumbers.GetSupportedRegions()[up] {
@@ -370,7 +375,7 @@ func (c *checker) http() {
 	}
 	for i, l := range c.cfg.SIP.Listen {
 		same := l.Address.Addr() == h.Listen.Addr() || h.Listen.Addr().IsUnspecified()
-		if l.Network == "tcp" && same && l.Address.Port() == h.Listen.Port() && h.Listen.Port() != 0 {
+		if l.Network != "udp" && same && l.Address.Port() == h.Listen.Port() && h.Listen.Port() != 0 {
 			c.wrong("http.listen", "set http.listen to another port", "%s is taken by entry %d of sip.listen", h.Listen, i+1)
 		}
 	}

@@ -93,14 +93,17 @@ type SIP struct {
 	// MaxPending is the number of requests being worked on at once; beyond it
 	// new ones get 503. 1 to 100000, default 4000.
 	MaxPending int `yaml:"max_pending" default:"4000" min:"1" max:"100000" restart:"yes"`
-	// MaxConnections is the number of TCP connections at once. 1 to 100000,
-	// default 1024.
+	// MaxConnections is the number of connections (TCP, TLS, WebSocket) at once.
+	// 1 to 100000, default 1024.
 	MaxConnections int `yaml:"max_connections" default:"1024" min:"1" max:"100000" restart:"yes"`
+	// MaxConnectionsPerSource is how many of them one IPv4 address or IPv6 /64
+	// may hold; 0 is a quarter. 0 to 100000, default 0.
+	MaxConnectionsPerSource int `yaml:"max_connections_per_source" default:"0" min:"0" max:"100000" restart:"yes"`
 	// MaxSources is the number of UDP peers remembered at once. 1 to 1000000,
 	// default 8192.
 	MaxSources int `yaml:"max_sources" default:"8192" min:"1" max:"1000000" restart:"yes"`
-	// IdleTimeout is after how much silence a TCP connection is closed. 10s to
-	// 24h, default 1h.
+	// IdleTimeout is after how much silence a connection is closed. 10s to 24h,
+	// default 1h.
 	IdleTimeout time.Duration `yaml:"idle_timeout" default:"1h" min:"10s" max:"24h" restart:"yes"`
 	// RetryAfter is what an overloaded server tells new calls to wait, in whole
 	// seconds; 0s tells nothing, for a trunk that would stop sending
@@ -120,12 +123,27 @@ type SIP struct {
 	Register Register `yaml:"register"`
 	// NonceTTL is the life of a digest challenge. 10s to 1h, default 5m.
 	NonceTTL time.Duration `yaml:"nonce_ttl" default:"5m" min:"10s" max:"1h" restart:"yes"`
+	// TLS is about connections that the server opens to others.
+	TLS TLS `yaml:"tls"`
+}
+
+// TLS is about connections that the server opens to others by TLS. The files are
+// read again when they change.
+type TLS struct {
+	// CA is a PEM file of the authorities that others' certificates must come
+	// from. Default: those of the system.
+	CA string `yaml:"ca" restart:"yes"`
+	// Certificate is a PEM file that the server shows when it is asked for one.
+	// Default: none.
+	Certificate string `yaml:"certificate" restart:"yes"`
+	// Key is the PEM file of the certificate's key.
+	Key string `yaml:"key" restart:"yes"`
 }
 
 // Listen is one address to receive SIP on.
 type Listen struct {
-	// Network is "udp" or "tcp". Default "udp".
-	Network string `yaml:"network" default:"udp" oneof:"udp|tcp"`
+	// Network is "udp", "tcp", "tls", "ws" (WebSocket) or "wss". Default "udp".
+	Network string `yaml:"network" default:"udp" oneof:"udp|tcp|tls|ws|wss"`
 	// Address is a concrete IP address and port; port 0 lets the kernel choose.
 	// 0.0.0.0 and [::] are refused: answers must leave from the address that
 	// the peer knows.
@@ -133,6 +151,22 @@ type Listen struct {
 	// Advertise is the host, or host:port, that peers reach this address by
 	// when it is another one (behind a NAT). Default: the address.
 	Advertise string `yaml:"advertise"`
+	// Certificate is the PEM file that a tls or wss listener shows, with those
+	// between it and its authority behind it. It and its key are read again when
+	// they change.
+	Certificate string `yaml:"certificate"`
+	// Key is the PEM file of the certificate's key.
+	Key string `yaml:"key"`
+	// ClientCA is a PEM file of the authorities of clients' certificates.
+	// Default: clients are asked for none.
+	ClientCA string `yaml:"client_ca"`
+	// ClientCertificate is "optional" or "require": whether a client without one
+	// is let in. Only with client_ca. Default "optional".
+	ClientCertificate string `yaml:"client_certificate" default:"optional" oneof:"optional|require"`
+	// Origins are the pages that browsers may open a ws or wss connection from,
+	// beside those of the same host: desk.example.com, *.example.com, or
+	// https://desk.example.com.
+	Origins []string `yaml:"origins" unique:"yes"`
 }
 
 // Register is about the registrations of agents' phones.
@@ -173,8 +207,8 @@ type Media struct {
 // the kernel chooses.
 type Ports struct{ Min, Max uint16 }
 
-// Trunk is a peer that sends callers: known by its addresses, by digest, or, with
-// both given, by both together.
+// Trunk is a peer that sends callers: known by its addresses, by digest, by its TLS
+// certificate, or, with several given, by all of them together.
 type Trunk struct {
 	// Name of the trunk in logs, records and metrics.
 	Name string `yaml:"name" required:"yes" word:"yes"`
@@ -186,6 +220,9 @@ type Trunk struct {
 	User string `yaml:"user" word:"yes"`
 	// Password belongs to User.
 	Password Secret `yaml:"password"`
+	// TLSName is the domain that the trunk's TLS certificate names; it needs a
+	// listener with client_ca. Default: none.
+	TLSName string `yaml:"tls_name"`
 	// Algorithm of the digest: "md5", "sha-256" or "both". Default "md5", which
 	// is all that many systems know.
 	Algorithm sip.Algorithm `yaml:"algorithm" default:"md5" oneof:"md5|sha-256|both"`

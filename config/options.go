@@ -137,7 +137,7 @@ func (c *Config) SIPAccess() sip.Access {
 	for _, t := range c.Trunks {
 		trunk := sip.Trunk{
 			Name: t.Name, Addresses: t.Addresses, Region: t.Region,
-			TrustIdentity: t.TrustIdentity, Symmetric: t.Symmetric,
+			TrustIdentity: t.TrustIdentity, Symmetric: t.Symmetric, TLSName: t.TLSName,
 		}
 		if t.User != "" {
 			trunk.Credentials = &sip.Credentials{User: t.User, Password: string(t.Password), Algorithm: t.Algorithm}
@@ -156,7 +156,10 @@ func (c *Config) SIPAccess() sip.Access {
 func (c *Config) SIPListen() []sip.Listener {
 	var listeners []sip.Listener
 	for _, l := range c.SIP.Listen {
-		listeners = append(listeners, sip.Listener{Network: l.Network, Addr: l.Address, Advertise: l.Advertise})
+		listeners = append(listeners, sip.Listener{
+			Network: l.Network, Addr: l.Address, Advertise: l.Advertise, Origins: l.Origins,
+			TLS: sip.TLSFiles{Certificate: l.Certificate, Key: l.Key, CA: l.ClientCA, Require: l.ClientCA != "" && l.ClientCertificate == "require"},
+		})
 	}
 	return listeners
 }
@@ -176,6 +179,7 @@ func (c *Config) SIPOptions() sip.Options {
 	return sip.Options{
 		Listen: c.SIPListen(), Access: c.SIPAccess(), UserAgent: s.UserAgent, Realm: s.Realm,
 		MaxCalls: s.MaxCalls, MaxPending: s.MaxPending, MaxConnections: s.MaxConnections, MaxSources: s.MaxSources,
+		MaxPerSource: s.MaxConnectionsPerSource, TLS: sip.TLSFiles{Certificate: s.TLS.Certificate, Key: s.TLS.Key, CA: s.TLS.CA},
 		IdleTimeout: s.IdleTimeout, RetryAfter: retry, Unreachable: s.UnreachableAfter,
 		SessionExpires: session, MinSession: s.MinSession,
 		MinExpires: s.Register.MinExpires, MaxExpires: s.Register.MaxExpires,

@@ -142,7 +142,7 @@ var (
 	offerOutcomes = set("answered withdrawn refused busy no_answer unreachable fault")
 	sources       = set("redis file cache default anonymous")
 	lookupReasons = set("timeout unreachable garbage busy")
-	refusals      = set("unknown_source bad_credentials stale_nonce replayed_nonce overload malformed bad_version rate trunk_limit")
+	refusals      = set("unknown_source bad_credentials stale_nonce replayed_nonce overload malformed bad_version rate trunk_limit connections handshake origin")
 	methods       = set("INVITE ACK CANCEL BYE OPTIONS REGISTER INFO UPDATE PRACK SUBSCRIBE NOTIFY PUBLISH MESSAGE REFER")
 	codes         = set(`200 202 204 300 301 302 305 380
 		400 401 402 403 404 405 406 407 408 410 412 413 414 415 416 417 420 421 422 423 424 425 428 429 430 433 436 437 438

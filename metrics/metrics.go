@@ -15,6 +15,7 @@ import (
 
 	"hotline/media"
 	"hotline/routing"
+	"hotline/sip"
 )
 
 // Files are the Prometheus rules and the Grafana dashboard that belong to these metrics.
@@ -44,6 +45,8 @@ type Snapshot struct {
 	Seats  []routing.SeatView
 	Queues []routing.QueueView
 	Media  media.EngineStats
+	// Certificates are those that SIP shows.
+	Certificates []sip.Certificate
 	// Calls is the number of calls in progress, from INVITE to hang-up.
 	Calls int
 	// Ignored is the number of events that did not fit routing's state, since the start.

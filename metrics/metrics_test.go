@@ -57,7 +57,8 @@ func newDesk(t *testing.T) *desk {
 }
 
 func (d *desk) snapshot() metrics.Snapshot {
-	return metrics.Snapshot{Seats: d.state.Seats(), Queues: d.state.Queues(), Calls: d.calls, Media: media.EngineStats{Legs: 2, PortsInUse: 2}}
+	return metrics.Snapshot{Seats: d.state.Seats(), Queues: d.state.Queues(), Calls: d.calls, Media: media.EngineStats{Legs: 2, PortsInUse: 2},
+		Certificates: []sip.Certificate{{File: "cert.pem", Expires: time.Unix(1800000000, 0), Failures: 1}, {File: "cert.pem", Expires: time.Unix(1800000000, 0), Failures: 1}}}
 }
 
 func (d *desk) apply(ev routing.Event) {
@@ -218,6 +219,8 @@ hotline_calls_in_progress 1
 		`hotline_build_info{node="n1",version="1.2.3"} 1`,
 		`hotline_invariant_violations 0`,
 		`hotline_media_ports{state="in_use"} 2`,
+		`hotline_sip_certificate_expiry_timestamp_seconds{file="cert.pem"} 1.8e+09`,
+		`hotline_sip_certificate_failures_total{file="cert.pem"} 1`,
 	} {
 		if !strings.Contains(text, "\n"+want+"\n") {
 			t.Errorf("not in the scrape: %s", want)

@@ -13,6 +13,7 @@ type moment struct {
 	talking, entered, left, expected  *prometheus.Desc
 	calls, ignored, invariants        *prometheus.Desc
 	legs, ports, lateFrames, sendFail *prometheus.Desc
+	certificate, certificateFailures  *prometheus.Desc
 }
 
 func newMoment() moment {
@@ -20,28 +21,30 @@ func newMoment() moment {
 		return prometheus.NewDesc(name, help, labels, nil)
 	}
 	return moment{
-		seats:      desc("hotline_seats", "Seats by what the system knows (state) and what the agent chose (status).", "state", "status"),
-		readySeats: desc("hotline_queue_ready_seats", "Registered seats with a ready agent that serve the queue, busy ones included.", "queue"),
-		waiting:    desc("hotline_waiting_calls", "Calls waiting in the queue, without those on offer.", "tier", "queue"),
-		longest:    desc("hotline_longest_wait_seconds", "Longest time in the queue of those waiting or on offer.", "queue"),
-		onOffer:    desc("hotline_on_offer_calls", "Calls of the queue on offer to a seat.", "queue"),
-		talking:    desc("hotline_talking_calls", "Calls of the queue talking to an agent.", "queue"),
-		entered:    desc("hotline_queue_entered_total", "Entries into the queue since the journal began.", "queue"),
-		left:       desc("hotline_queue_left_total", "Exits from the queue since the journal began; with waiting, on offer and talking they equal the entries.", "queue", "exit"),
-		expected:   desc("hotline_expected_wait_seconds", "What callers who come now have to wait: half of them less than quantile 0.5, four of five less than 0.8. Missing when nothing is estimated.", "tier", "queue", "quantile"),
-		calls:      desc("hotline_calls_in_progress", "Calls in progress, from INVITE to hang-up."),
-		ignored:    desc("hotline_ignored_events_total", "Events that did not fit the state of routing."),
-		invariants: desc("hotline_invariant_violations", "Broken invariants of routing found since the start; must be 0."),
-		legs:       desc("hotline_media_legs", "Open RTP legs."),
-		ports:      desc("hotline_media_ports", "Pairs of RTP ports by state; free and resting are 0 when the kernel chooses.", "state"),
-		lateFrames: desc("hotline_media_late_frames_total", "Frames sent 20 ms or more after their instant, or given up."),
-		sendFail:   desc("hotline_media_send_failures_total", "RTP packets that the kernel did not take."),
+		seats:               desc("hotline_seats", "Seats by what the system knows (state) and what the agent chose (status).", "state", "status"),
+		readySeats:          desc("hotline_queue_ready_seats", "Registered seats with a ready agent that serve the queue, busy ones included.", "queue"),
+		waiting:             desc("hotline_waiting_calls", "Calls waiting in the queue, without those on offer.", "tier", "queue"),
+		longest:             desc("hotline_longest_wait_seconds", "Longest time in the queue of those waiting or on offer.", "queue"),
+		onOffer:             desc("hotline_on_offer_calls", "Calls of the queue on offer to a seat.", "queue"),
+		talking:             desc("hotline_talking_calls", "Calls of the queue talking to an agent.", "queue"),
+		entered:             desc("hotline_queue_entered_total", "Entries into the queue since the journal began.", "queue"),
+		left:                desc("hotline_queue_left_total", "Exits from the queue since the journal began; with waiting, on offer and talking they equal the entries.", "queue", "exit"),
+		expected:            desc("hotline_expected_wait_seconds", "What callers who come now have to wait: half of them less than quantile 0.5, four of five less than 0.8. Missing when nothing is estimated.", "tier", "queue", "quantile"),
+		calls:               desc("hotline_calls_in_progress", "Calls in progress, from INVITE to hang-up."),
+		ignored:             desc("hotline_ignored_events_total", "Events that did not fit the state of routing."),
+		invariants:          desc("hotline_invariant_violations", "Broken invariants of routing found since the start; must be 0."),
+		legs:                desc("hotline_media_legs", "Open RTP legs."),
+		ports:               desc("hotline_media_ports", "Pairs of RTP ports by state; free and resting are 0 when the kernel chooses.", "state"),
+		lateFrames:          desc("hotline_media_late_frames_total", "Frames sent 20 ms or more after their instant, or given up."),
+		certificate:         desc("hotline_sip_certificate_expiry_timestamp_seconds", "When a certificate that SIP shows ends, as a Unix time.", "file"),
+		certificateFailures: desc("hotline_sip_certificate_failures_total", "Changed certificate files that could not be taken over; the old one stayed.", "file"),
+		sendFail:            desc("hotline_media_send_failures_total", "RTP packets that the kernel did not take."),
 	}
 }
 
 func (d *moment) all() []*prometheus.Desc {
 	return []*prometheus.Desc{d.seats, d.readySeats, d.waiting, d.longest, d.onOffer, d.talking, d.entered, d.left, d.expected,
-		d.calls, d.ignored, d.invariants, d.legs, d.ports, d.lateFrames, d.sendFail}
+		d.calls, d.ignored, d.invariants, d.legs, d.ports, d.lateFrames, d.sendFail, d.certificate, d.certificateFailures}
 }
 
 // byCall are the metrics with a queue's name as label.
@@ -164,4 +167,13 @@ func (m *Metrics) collectServer(ch chan<- prometheus.Metric, s *Snapshot) {
 	gauge(ch, m.moment.ports, float64(s.Media.PortsResting), "resting")
 	count(ch, m.moment.lateFrames, s.Media.LateFrames+s.Media.SkippedFrames)
 	count(ch, m.moment.sendFail, s.Media.SendFailures)
+	seen := make(map[string]bool)
+	for _, c := range s.Certificates {
+		if seen[c.File] { // two listeners show it
+			continue
+		}
+		seen[c.File] = true
+		gauge(ch, m.moment.certificate, float64(c.Expires.Unix()), c.File)
+		count(ch, m.moment.certificateFailures, uint64(c.Failures), c.File)
+	}
 }

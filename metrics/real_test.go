@@ -220,7 +220,7 @@ func TestRealPrometheus(t *testing.T) {
 			t.Errorf("condition of %s holds: %t", name, fires)
 		}
 	}
-	if len(alerts) != 5 || len(records) != 12 {
+	if len(alerts) != 6 || len(records) != 12 {
 		t.Errorf("%d alerts and %d recording rules", len(alerts), len(records))
 	}
 }

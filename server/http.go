@@ -176,5 +176,10 @@ func (s *Server) snapshot() metrics.Snapshot {
 	})
 	sn.Calls = s.Calls()
 	sn.Media = s.media.Stats()
+	select {
+	case <-s.up: // else s.sip isn't there yet
+		sn.Certificates = s.sip.Certificates()
+	default:
+	}
 	return sn
 }

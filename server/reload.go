@@ -34,6 +34,7 @@ func (s *Server) Reload(cfg *config.Config) (restart []string, err error) {
 	}
 	s.postPolicy(cfg, s.Emergency())
 	s.sip.SetAccess(cfg.SIPAccess())
+	_ = s.sip.ReloadCertificates() // those that are wrong are logged and counted there
 	s.settings.Store(set)
 	s.log.Info("config reloaded", "needs_restart", restart)
 	return restart, nil
