@@ -125,6 +125,12 @@ func (f *udpFront) admit(data []byte, from net.Addr) bool {
 	if len(bytes.Trim(data, "\r\n\x00 ")) == 0 {
 		return false // keep-alive, RFC 5626 section 3.5.1
 	}
+	if isSTUN(data) {
+		if res := stunAnswer(data, from); res != nil {
+			_, _ = f.socket.WriteTo(res, from)
+		}
+		return false
+	}
 	bad := examine(f.parser, data)
 	if bad == nil {
 		return true

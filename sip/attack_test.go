@@ -1,0 +1,154 @@
+package sip
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// slowClients opens n connections from as many addresses, says the first words on
+// each, and leaves them so.
+func slowClients(t *testing.T, to netip.AddrPort, n int, words string) []net.Conn {
+	t.Helper()
+	var out []net.Conn
+	for i := range n {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 1, byte(i>>8), byte(i))}, Timeout: 5 * time.Second}
+		c, err := d.Dial("tcp", to.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(c, words)
+		out = append(out, c)
+	}
+	return out
+}
+
+// idleAgain waits until as few goroutines run as before.
+func idleAgain(t *testing.T, before int) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for runtime.NumGoroutine() > before+5 {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+		runtime.Gosched()
+	}
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// A thousand clients each that say nothing, stop within a TLS handshake, within
+// the head of a WebSocket, within a message: a phone registers and is called
+// meanwhile, and all they held is free afterwards.
+func TestSlowClientsByTheThousand(t *testing.T) {
+	a, roots := newAuthority(t), []string{"udp", "tcp", "tls", "ws", "wss"}
+	count := newCounter()
+	var ls []Listener
+	for _, n := range roots {
+		ls = append(ls, Listener{Network: n, Addr: local, TLS: a.host(n)})
+	}
+	srv := openStack(t, Options{Observer: count, MaxConnections: 6000, Access: Access{Accounts: []Account{account(SHA256)}}}, ls...)
+	tcp, secure, web, wss := srv.Addr(1), srv.Addr(2), srv.Addr(3), srv.Addr(4)
+	goroutines, memory := runtime.NumGoroutine(), heap()
+	var slow []net.Conn
+	for _, k := range []struct {
+		to    netip.AddrPort
+		words string
+	}{
+		{tcp, ""}, {tcp, options}, {secure, ""}, {secure, "\x16\x03\x01\x02\x00\x01"}, {web, "GET / HTTP/1.1\r\nHost: x\r\n"}, {wss, ""},
+	} {
+		slow = append(slow, slowClients(t, k.to, 500, k.words)...)
+	}
+	phone := openStack(t, Options{TLS: TLSFiles{CA: a.path("ca.pem")}, Access: Access{Trunks: []Trunk{{Name: "server", Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}},
+		Handlers: Handlers{Invite: func(l *Leg) { _ = l.Reject(486, "Busy Here") }}}, Listener{Network: "udp", Addr: local})
+	for _, transport := range []string{"udp", "tcp", "tls"} {
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		start := time.Now()
+		at := map[string]netip.AddrPort{"udp": srv.Addr(0), "tcp": tcp, "tls": secure}[transport]
+		_, err := phone.Register(ctx, "sip:"+at.String()+";transport="+transport, account(SHA256).Credentials, time.Minute)
+		cancel()
+		if err != nil {
+			t.Fatalf("%s, after %v: %v", transport, time.Since(start), err)
+		}
+		d := srv.Dial(Outgoing{Contacts: srv.Contacts("alice")[:1], FromUser: "1", ToUser: "alice", Offer: []byte("v=0\r\n")})
+		within(t, "outcome", d.Done())
+		if d.Outcome().Cause != DialBusy {
+			t.Errorf("%s: called: %+v", transport, d.Outcome())
+		}
+	}
+	if b := openBrowser(t, srv, 3, nil); b.ws.Subprotocol() != "sip" {
+		t.Error("no browser gets in")
+	}
+	for _, c := range slow {
+		_ = c.Close()
+	}
+	_ = phone.Close()
+	idleAgain(t, goroutines+10) // the browser's are still there
+	if now := heap(); now > memory+memory/2+4<<20 {
+		t.Errorf("heap %d KiB, before %d KiB", now>>10, memory>>10)
+	}
+	srv.streams.mu.Lock()
+	if n := len(srv.streams.open); n > 2 {
+		t.Errorf("%d places are still taken", n)
+	}
+	srv.streams.mu.Unlock()
+}
+
+// One source holds its share of the connections and no more, over all listeners;
+// others get in.
+func TestOneSourceHoldsItsShare(t *testing.T) {
+	count := newCounter()
+	srv := openStack(t, Options{Observer: count, MaxConnections: 40}, Listener{Network: "tcp", Addr: local}, Listener{Network: "ws", Addr: local})
+	held := 0
+	for i := range 30 {
+		c, err := net.Dial("tcp", srv.Addr(i%2).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+		if i%2 == 0 {
+			_, _ = io.WriteString(c, "\r\n\r\n")
+		} else {
+			_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n")
+		}
+		if _, err := c.Read(make([]byte, 2)); err == nil && i%2 == 0 {
+			held++
+		}
+	}
+	other := slowClients(t, srv.Addr(0), 1, options+"Content-Length: 0\r\n\r\n")[0]
+	defer other.Close()
+	_ = other.SetDeadline(time.Now().Add(5 * time.Second))
+	readUntil(t, other, "SIP/2.0 200")
+	if held > 10 || held < 8 {
+		t.Errorf("one source held %d connections of 40, want 10", held)
+	}
+	if n := count.of("connections"); n < 5 {
+		t.Errorf("%d counted as too many", n)
+	}
+}
+
+// What is compressed or too large is refused before it costs anything.
+func TestOversizeAndCompressedBodies(t *testing.T) {
+	srv := openStack(t, Options{}, Listener{Network: "ws", Addr: local})
+	b := openBrowser(t, srv, 0, nil)
+	if got := b.ask("MESSAGE", "Content-Type: text/plain", "Content-Encoding: gzip", "Content-Length: 0"); strings.HasPrefix(got, "SIP/2.0 2") {
+		t.Errorf("got %q", got)
+	}
+	b.say(fmt.Sprintf("MESSAGE sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/WS x.invalid;branch=z9hG4bKz\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: z\r\nCSeq: 1 MESSAGE\r\nMax-Forwards: 70\r\nContent-Encoding: gzip\r\nContent-Type: text/plain\r\n\r\n%s", "\x1f\x8b"))
+	if got := b.hear("SIP/2.0"); !strings.HasPrefix(got, "SIP/2.0 415") || header(got, "Accept-Encoding") != "identity" {
+		t.Errorf("got %q", got)
+	}
+}
