@@ -72,7 +72,7 @@ type CallQueued struct {
 	Language string `json:"language,omitempty"`
 }
 
-// CallRequeued sends a call that talks back into a queue: the agent's part is over and
+// CallRequeued sends a call that talks, or was forwarded, back into a queue: the agent's part is over and
 // is wrapped up, the caller waits. With KeepPlace the call has the place in the line
 // that it had before the talk; else it is placed behind all others. A queue that
 // doesn't exist changes nothing.
@@ -84,7 +84,8 @@ type CallRequeued struct {
 
 // CallTaken says that the agent at Seat has the caller from now on, without an
 // offer: a colleague has transferred the talk, or the agent picks the call up while
-// it waits or rings elsewhere. The agent who talked before wraps up. A seat that
+// it waits or rings elsewhere, or comes back after it was forwarded. The agent who
+// talked before wraps up. A seat that
 // isn't registered or has another call changes nothing.
 type CallTaken struct {
 	Call CallID `json:"call"`

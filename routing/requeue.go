@@ -15,28 +15,35 @@ type TalkView struct {
 	WrapUp Duration `json:"wrap_up"`
 }
 
-// callRequeued sends a talking call back into a queue; the agent wraps up.
+// callRequeued sends a call that talks, or that was forwarded, back into a queue; the
+// agent wraps up.
 func (s *State) callRequeued(node string, ev CallRequeued) {
 	c := s.owned(node, ev.Call, ev.Kind())
 	if c == nil {
 		return
 	}
 	q := s.queues[ev.Queue]
+	forwarded := c.facts.Phase == PhaseForwarded
 	switch {
-	case c.facts.Phase != PhaseTalking:
+	case c.facts.Phase != PhaseTalking && !forwarded:
 		s.outOfState(ev.Kind(), c)
 		return
 	case q == nil || q.removed:
 		s.ignore("call_requeued: queue %q does not exist", ev.Queue)
 		return
 	}
-	from, x := c.q, c.seat
-	s.closeTalk(c)
-	from.totals.left(OutcomeAnswered)
-	emit(s, &s.arenas.transferred, Transferred{Call: c.facts.ID, Seat: x.id, Queue: q.id})
-	s.leaveSeat(c, x)
 	f := &c.facts
-	c.forgetTalk()
+	from := c.q
+	emit(s, &s.arenas.transferred, Transferred{Call: f.ID, Seat: f.Seat, Queue: q.id})
+	if forwarded {
+		c.noteTalk(f.Forwarded)
+	} else {
+		x := c.seat
+		s.closeTalk(c)
+		from.totals.left(OutcomeAnswered)
+		s.leaveSeat(c, x)
+		c.forgetTalk()
+	}
 	f.Queued, f.Expected, c.extended = s.now, q.estimate(f.Tier, s.now), 0
 	if ev.KeepPlace {
 		f.Place = c.placeAt
@@ -47,7 +54,9 @@ func (s *State) callRequeued(node string, ev CallRequeued) {
 	f.Phase = PhaseIVR // in no line for the moment
 	c.reach = reach{since: s.now}
 	s.enter(c, q)
-	s.dropEmpty(from)
+	if from != nil {
+		s.dropEmpty(from)
+	}
 }
 
 // closeTalk ends and writes down a talk after which the call goes on.

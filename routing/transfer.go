@@ -13,15 +13,21 @@ func (s *State) callTaken(node string, ev CallTaken) {
 		s.ignore("call_taken: seat %q is not there or has another call", ev.Seat)
 		return
 	}
-	waited := c.facts.Phase == PhaseWaiting || c.facts.Phase == PhaseOnOffer
-	switch {
-	case waited:
+	waited := false
+	switch c.facts.Phase {
+	case PhaseWaiting, PhaseOnOffer:
+		waited = true
 		s.takeFromLine(c)
-	case c.facts.Phase == PhaseTalking:
+	case PhaseTalking:
 		x := c.seat
 		s.closeTalk(c)
 		s.leaveSeat(c, x)
 		c.extended = 0
+	case PhaseForwarded:
+		if !s.takeBack(c) {
+			s.ignore("call_taken: queue %q of call %q does not exist any more", c.facts.Queue, ev.Call)
+			return
+		}
 	default:
 		s.outOfState(ev.Kind(), c)
 		return
@@ -74,6 +80,19 @@ func (s *State) callForwarded(node string, ev CallForwarded) {
 	f.Phase, f.Forwarded, f.ForwardedTo = PhaseForwarded, s.now, ev.To
 	c.q = nil // it has left, and been counted
 	s.dropEmpty(q)
+}
+
+// takeBack lets a forwarded call be one of its queue's again, where it was counted
+// as answered; false when the queue is gone.
+func (s *State) takeBack(c *call) bool {
+	q := s.queues[c.facts.Queue]
+	if q == nil {
+		return false
+	}
+	q.totals.Answered--
+	c.q = q
+	c.noteTalk(c.facts.Forwarded)
+	return true
 }
 
 // ownCallChanged notes that the seat's phone is in a call that isn't routing's.
