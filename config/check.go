@@ -31,6 +31,7 @@ func (c *checker) all() {
 	c.queues()
 	c.agents()
 	c.featureCodes()
+	c.extensions()
 	c.emergencies()
 	c.storage()
 	c.http()

@@ -14,6 +14,12 @@ type FeatureCodes struct {
 	EndWrapUp string `yaml:"end_wrap_up" default:"*4" code:"yes"`
 	// ExtendWrapUp by the queue's wrap_up_extension. Default "*5".
 	ExtendWrapUp string `yaml:"extend_wrap_up" default:"*5" code:"yes"`
+	// Transfer sends the caller elsewhere when it is pressed during a talk, with an
+	// extension and # behind it. Default "*7".
+	Transfer string `yaml:"transfer" default:"*7" code:"yes"`
+	// PickUp takes the call that rings longest at a seat of the agent's queues; with
+	// an agent's extension or name behind it, the one that rings there. Default "*8".
+	PickUp string `yaml:"pick_up" default:"*8" code:"yes"`
 }
 
 // BreakCode is a break with a reason.
@@ -43,7 +49,7 @@ type namedCode struct{ name, value string }
 func (f *FeatureCodes) codes() []namedCode {
 	list := []namedCode{
 		{"ready", f.Ready}, {"break", f.Break}, {"log_out", f.LogOut}, {"end_wrap_up", f.EndWrapUp},
-		{"extend_wrap_up", f.ExtendWrapUp},
+		{"extend_wrap_up", f.ExtendWrapUp}, {"transfer", f.Transfer}, {"pick_up", f.PickUp},
 	}
 	for i, b := range f.Breaks {
 		list = append(list, namedCode{index("breaks", i, "code"), b.Code})

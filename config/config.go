@@ -39,6 +39,8 @@ type Config struct {
 	// Agents are the people who answer, each with one seat of the same name.
 	// At least one.
 	Agents []Agent `yaml:"agents" required:"yes"`
+	// Extensions are short numbers that agents dial and transfer to. Default: none.
+	Extensions []Extension `yaml:"extensions"`
 	// Routing says who is rung, when and how long.
 	Routing Routing `yaml:"routing"`
 	// FeatureCodes are what agents dial to say what they do.

@@ -85,7 +85,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	shown.Node, shown.Media.Ports, shown.Directory.File, shown.Routing.KeepIdle = cfg.Node, Ports{}, "", 0
-	shown.Emergencies = cfg.Emergencies
+	shown.Emergencies, shown.Extensions = cfg.Emergencies, cfg.Extensions
 	shown.SIP.Listen, shown.Trunks, shown.Queues, shown.Agents, shown.Flows = cfg.SIP.Listen, cfg.Trunks, cfg.Queues, cfg.Agents, cfg.Flows
 	if !reflect.DeepEqual(cfg, shown) {
 		t.Errorf("the example says that these are the defaults:\n%+v\nbut they are\n%+v", shown, cfg)
