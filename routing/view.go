@@ -92,6 +92,8 @@ type SeatView struct {
 	Node      string    `json:"node,omitempty"` // through which it is registered
 	// Available says that the seat could be rung now.
 	Available bool `json:"available"`
+	// OwnCall says that its phone is in a call that isn't routing's.
+	OwnCall   bool `json:"own_call,omitempty"`
 	IdleSince Time `json:"idle_since,omitempty"` // the longest idle is rung first
 	RestUntil Time `json:"rest_until,omitempty"` // zero when not resting
 	Misses    int  `json:"misses"`               // offers left unanswered in a row
@@ -239,7 +241,7 @@ func (x *seat) view() SeatView {
 		ID: x.id, Agent: x.person.id, VIP: x.vip, Team: x.team, Languages: slices.Clone(x.languages),
 		Skills: slices.Clone(x.skills), Ranks: slices.Clone(x.ranks), Busy: x.busy, Turns: x.turns, Weight: x.weight,
 		State: x.shown.State, Status: x.person.status, Reason: x.person.reason, Since: x.shown.Since,
-		Node: x.node, Available: x.available, IdleSince: x.idleSince, Misses: x.person.misses,
+		Node: x.node, Available: x.available, OwnCall: x.ownCall, IdleSince: x.idleSince, Misses: x.person.misses,
 	}
 	for _, q := range x.queues {
 		v.Queues = append(v.Queues, q.id)

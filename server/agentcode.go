@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/url"
+	"strings"
 	"time"
 
 	"hotline/media"
@@ -9,8 +10,8 @@ import (
 	"hotline/sip"
 )
 
-// agentCall serves an agent who dials a feature code: the code takes effect, a
-// prompt confirms it, and the call ends.
+// agentCall serves an agent's phone that calls: a feature code takes effect, a prompt
+// confirms it, and the call ends; anybody else who is dialled is reached.
 func (s *Server) agentCall(leg *sip.Leg) {
 	defer leg.Hangup()
 	in := leg.Incoming()
@@ -18,6 +19,10 @@ func (s *Server) agentCall(leg *sip.Leg) {
 	dialled, err := url.PathUnescape(in.Dialled)
 	if err != nil {
 		dialled = in.Dialled
+	}
+	if in.Replaces != nil {
+		s.takeOver(leg, in.Replaces)
+		return
 	}
 	log := s.log.With("agent", in.Agent, "sip_call_id", leg.CallID())
 	say := "unknown-code"
@@ -48,13 +53,27 @@ func (s *Server) agentCall(leg *sip.Leg) {
 		}
 		prompt, ok := s.toggleEmergency(cfg, in.Agent, dialled)
 		if !ok {
-			log.Warn("agent dialled an unknown code")
-			_ = leg.Reject(404, "Not Found")
+			s.agentReaches(leg, cfg, dialled)
 			return
 		}
 		say = prompt
 	}
 	s.confirm(leg, cfg, say)
+}
+
+// agentReaches serves an agent who dials somebody, or picks a call up.
+func (s *Server) agentReaches(leg *sip.Leg, cfg *settings, dialled string) {
+	if whose, ok := strings.CutPrefix(dialled, cfg.FeatureCodes.PickUp); ok {
+		s.pickUp(leg, cfg, whose)
+		return
+	}
+	to, ok := cfg.resolve(dialled)
+	if !ok {
+		s.log.Warn("agent dialled what leads nowhere", "agent", leg.Incoming().Agent, "sip_call_id", leg.CallID())
+		_ = leg.Reject(404, "Not Found")
+		return
+	}
+	s.agentDials(leg, cfg, to)
 }
 
 // confirm answers and plays one prompt, at most ten seconds.

@@ -31,6 +31,7 @@ type call struct {
 	// happens to them.
 	ringings map[uint64]*ringing
 	rungs    chan rung
+	picks    chan *pick
 	customer customers.Customer
 	known    bool // the directory knows the caller
 	language string
@@ -50,12 +51,13 @@ func (c *call) run() {
 	if !c.accept() || !c.bear() {
 		return
 	}
-	if !c.askIVR() {
-		return
+	for c.askIVR() {
+		c.s.core.post(routing.CallQueued{Call: c.id, Queue: c.queue, Language: c.language})
+		c.log.Info("call queued", "queue", c.queue, "tier", c.customer.Tier)
+		if c.wait() != ivrAfter {
+			return
+		}
 	}
-	c.s.core.post(routing.CallQueued{Call: c.id, Queue: c.queue, Language: c.language})
-	c.log.Info("call queued", "queue", c.queue, "tier", c.customer.Tier)
-	c.wait()
 }
 
 // accept finds out who calls and answers; false when the call was turned away.
@@ -74,11 +76,11 @@ func (c *call) accept() bool {
 		return c.refuse(500, "Server Internal Error", err.Error())
 	}
 	c.audio = leg
-	sdp, err := c.firstSDP(in.Offer)
+	sdp, err := firstSDP(leg, in.Offer)
 	if err != nil {
 		return c.refuse(488, "Not Acceptable Here", err.Error())
 	}
-	c.join(c.a, leg, nil)
+	c.s.join(c.log, c.a, leg, nil)
 	if err := c.a.Answer(sdp); err != nil {
 		c.cause = routing.CauseCallerHungUp
 		return false
@@ -106,16 +108,16 @@ func (c *call) awaitAck() bool {
 
 // firstSDP answers the caller's offer, or makes ours when the INVITE had none:
 // then the answer comes in the ACK.
-func (c *call) firstSDP(offer []byte) ([]byte, error) {
+func firstSDP(audio *media.Leg, offer []byte) ([]byte, error) {
 	if len(offer) == 0 {
-		return c.audio.Offer()
+		return audio.Offer()
 	}
-	return c.audio.Answer(offer)
+	return audio.Answer(offer)
 }
 
 // join lets a leg's signalling steer its media: re-INVITEs, SDP in the ACK,
 // digits by INFO. changed, if not nil, hears of each new hold state.
-func (c *call) join(l *sip.Leg, m *media.Leg, changed func(held bool)) {
+func (s *Server) join(log *slog.Logger, l *sip.Leg, m *media.Leg, changed func(held bool)) {
 	l.OnReoffer(func(offer []byte) (sdp []byte, refuse int) {
 		var err error
 		if len(offer) == 0 {
@@ -124,7 +126,7 @@ func (c *call) join(l *sip.Leg, m *media.Leg, changed func(held bool)) {
 			sdp, err = m.Answer(offer)
 		}
 		if err != nil {
-			c.log.Warn("new session refused", "error", err)
+			log.Warn("new session refused", "error", err)
 			return nil, 488
 		}
 		if changed != nil {
@@ -134,7 +136,7 @@ func (c *call) join(l *sip.Leg, m *media.Leg, changed func(held bool)) {
 	})
 	l.OnAnswer(func(answer []byte) {
 		if err := m.SetAnswer(answer); err != nil {
-			c.log.Warn("answer in the ACK can't be used", "error", err)
+			log.Warn("answer in the ACK can't be used", "error", err)
 			l.Hangup()
 			return
 		}
@@ -217,8 +219,11 @@ func isDone(ch <-chan struct{}) bool {
 	}
 }
 
-// wait holds the caller in the queue, rings whom routing names, and talks.
-func (c *call) wait() {
+// wait holds the caller in the queue, rings whom routing names, and talks, until the
+// call is over or goes into a flow.
+func (c *call) wait() after {
+	c.s.waits.enter(c)
+	defer c.s.waits.forget(c)
 	c.playMusic()
 	a := c.announce()
 	defer a.stop()
@@ -227,13 +232,13 @@ func (c *call) wait() {
 		select {
 		case <-c.a.Done():
 			c.cause = routing.CauseCallerHungUp
-			return
+			return overAfter
 		case <-c.audio.Timeout():
 			c.cause = routing.CauseRTPTimeout
-			return
+			return overAfter
 		case <-c.s.ctx.Done():
 			c.cause = routing.CauseDrained
-			return
+			return overAfter
 		case d := <-c.decisions:
 			switch d := d.(type) {
 			case *routing.Offer:
@@ -245,30 +250,51 @@ func (c *call) wait() {
 			case *routing.Overflow:
 				if d.To == "" {
 					c.turnAway(d)
-					return
+					return overAfter
 				}
 				c.moveOn(d)
 				a.begin()
 			case *routing.Disconnect:
 				c.cause = d.Cause
-				return
+				return overAfter
+			case *routing.Transferred:
+				c.queue = d.Queue // told again: the talk has heard it, or has caused it
 			}
 		case <-a.due():
 			a.tell()
 		case <-a.told():
 			a.next()
 		case r := <-c.rungs:
-			if c.rung(r, a) {
-				return
+			if b := c.rung(r); b != nil {
+				if next := c.talkAndBack(b, a); next != waitAfter {
+					return next
+				}
+			}
+		case p := <-c.picks:
+			if b := c.picked(p); b != nil {
+				if next := c.talkAndBack(b, a); next != waitAfter {
+					return next
+				}
 			}
 		}
 	}
 }
 
-// rung follows what an agent's phone does; true when the call is over.
-func (c *call) rung(r rung, a *announcing) (over bool) {
+// talkAndBack talks, and lets the caller wait again if that is what comes of it.
+func (c *call) talkAndBack(b *party, a *announcing) after {
+	a.now = nil
+	next := c.talk(b)
+	if next == waitAfter {
+		a.begin() // perhaps in another queue
+		c.playMusic()
+	}
+	return next
+}
+
+// rung follows what an agent's phone does, and returns the agent who has answered.
+func (c *call) rung(r rung) *party {
 	if c.ringings[r.offer.Offer] != r.ringing {
-		return false // withdrawn meanwhile
+		return nil // withdrawn meanwhile
 	}
 	switch r.what {
 	case rang:
@@ -277,16 +303,9 @@ func (c *call) rung(r rung, a *announcing) (over bool) {
 		r.withdraw()
 		r.failed(routing.OfferNoAnswer)
 	case decided:
-		if b := r.outcome(); b != nil {
-			a.now = nil
-			if c.talk(b) {
-				return true
-			}
-			a.begin() // perhaps in another queue
-			c.playMusic()
-		}
+		return r.outcome()
 	}
-	return false
+	return nil
 }
 
 func (c *call) playMusic() {

@@ -244,6 +244,14 @@ func (h *hotline) call() *softphone.Call {
 // desk registers an agent's phone; its calls come by the channel.
 func (h *hotline) desk(user string) (*softphone.Phone, <-chan *softphone.Ringing) {
 	h.t.Helper()
+	p, rings := h.phoneOf(user)
+	h.seatIs(user, routing.SeatIdle)
+	return p, rings
+}
+
+// phoneOf registers a phone of an agent's.
+func (h *hotline) phoneOf(user string) (*softphone.Phone, <-chan *softphone.Ringing) {
+	h.t.Helper()
 	rings := make(chan *softphone.Ringing, 16)
 	p, err := softphone.Open(softphone.Options{Server: h.uri(), Listen: netip.MustParseAddrPort("127.0.0.1:0"),
 		Credentials: sip.Credentials{User: user, Password: "a-long-secret"}, Ring: func(r *softphone.Ringing) { rings <- r }})
@@ -256,7 +264,6 @@ func (h *hotline) desk(user string) (*softphone.Phone, <-chan *softphone.Ringing
 	if err := p.Register(ctx, time.Minute); err != nil {
 		h.t.Fatal(err)
 	}
-	h.seatIs(user, routing.SeatIdle)
 	return p, rings
 }
 

@@ -71,6 +71,13 @@ type Server struct {
 	draining atomic.Bool
 	numbers  idMaker
 
+	// ownCalls counts the calls of seats' phones that aren't routing's; the core's
+	// goroutine owns it.
+	ownCalls map[routing.SeatID]int
+	directs  directs
+	talks    talks
+	waits    waits
+
 	// figures are of calls that ended and are not closed yet; the core's
 	// goroutine owns them.
 	figures map[routing.CallID]figures
@@ -95,7 +102,8 @@ func Start(o Options) (*Server, error) {
 	s := &Server{
 		version: o.Version, started: o.Config, log: o.Logger.With("node", o.Config.Node),
 		idle: make(chan struct{}, 1), quit: make(chan struct{}), up: make(chan struct{}),
-		figures: make(map[routing.CallID]figures), late: make(map[routing.CallID]records.Record), numbers: newIDMaker(o.Config.Node),
+		ownCalls: make(map[routing.SeatID]int),
+		figures:  make(map[routing.CallID]figures), late: make(map[routing.CallID]records.Record), numbers: newIDMaker(o.Config.Node),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.open(o.Config); err != nil {
@@ -244,9 +252,13 @@ func (s *Server) incoming(leg *sip.Leg) {
 		s.agentCall(leg)
 		return
 	}
+	if leg.Incoming().Replaces != nil {
+		_ = leg.Reject(403, "Forbidden") // a trunk takes nobody's place
+		return
+	}
 	s.active.Add(1)
 	id := s.numbers.next()
-	c := &call{s: s, id: id, a: leg, cfg: s.settings.Load(), ringings: map[uint64]*ringing{}, rungs: make(chan rung),
+	c := &call{s: s, id: id, a: leg, cfg: s.settings.Load(), ringings: map[uint64]*ringing{}, rungs: make(chan rung), picks: make(chan *pick),
 		log: s.log.With("call", id, "sip_call_id", leg.CallID())}
 	defer func() {
 		s.active.Add(-1)

@@ -1,304 +1,224 @@
 package server
 
 import (
-	"time"
-
 	"hotline/media"
 	"hotline/routing"
 	"hotline/sip"
 )
 
-// ringing is an offer being carried out: the seat's phones ring.
-type ringing struct {
-	c       *call
-	offer   routing.Offer
-	dial    *sip.Dialing
-	audio   *media.Leg
-	stopped chan struct{}
-}
-
-// rung is what happens to a ringing.
-type rung struct {
-	*ringing
-	what rungWhat
-}
-
-type rungWhat uint8
+// after is what becomes of a call when a talk, or the wait for one, is over.
+type after int
 
 const (
-	rang    rungWhat = iota // the phone rings
-	tooLong                 // nobody has answered within the ring time
-	decided                 // the phone has answered, refused or failed
+	overAfter after = iota // nothing: it ends
+	waitAfter              // it waits in c.queue
+	ivrAfter               // it hears c.flow
+	talkAfter              // it goes on talking, with somebody else
 )
 
-// failPause is how long an offer that couldn't even begin stays open. Without it
-// a fault that lasts (no free port) and a rest of 0 make routing and this call
-// spin.
-const failPause = time.Second
-
-// ring dials the seat; c.rungs hears what comes of it. When that can't even begin,
-// the offer fails after failPause.
-func (c *call) ring(o routing.Offer) {
-	r := &ringing{c: c, offer: o, stopped: make(chan struct{})}
-	fail := func(cause string, err error) {
-		c.log.Warn("seat can't be rung", "seat", o.Seat, "error", err)
-		time.AfterFunc(failPause, func() { r.failed(cause) })
-	}
-	contacts := c.s.sip.Contacts(string(o.Seat))
-	if len(contacts) == 0 {
-		fail(routing.OfferUnreachable, errNotRegistered)
-		return
-	}
-	leg, err := c.s.media.NewLeg(string(c.id) + "/" + string(o.Seat))
-	if err != nil {
-		fail(routing.OfferFault, err)
-		return
-	}
-	sdp, err := leg.Offer()
-	if err != nil {
-		_ = leg.Close()
-		fail(routing.OfferFault, err)
-		return
-	}
-	r.audio = leg
-	c.log.Info("offer", "seat", o.Seat, "offer", o.Offer, "rule", o.Reasons.Rule, "waited_ms", o.Reasons.Waited/routing.Millisecond, "phones", len(contacts))
-	r.dial = c.s.sip.Dial(sip.Outgoing{
-		Contacts: contacts, ToUser: string(o.Seat), Offer: sdp,
-		FromUser: c.shownNumber(), FromName: c.card(o.Reasons.Tier),
-		Headers: []string{
-			"X-Hotline-Call", string(c.id), "X-Hotline-Tier", o.Reasons.Tier.String(),
-			"X-Hotline-Queue", string(c.queue), "X-Hotline-Customer", string(c.customer.ID),
-			"X-Hotline-Language", c.language,
-		},
-	})
-	c.ringings[o.Offer] = r
-	go r.watch()
+// talk is a caller's talk with a party, from the bridge until one of them leaves or it
+// moves on.
+type talk struct {
+	*call
+	b      *party // nil once the agent has left a transfer to us
+	held   chan bool
+	onHold bool
+	keys   keyReader
+	// moving is where the call is being transferred to, nil when nowhere.
+	moving *transfer
+	refers chan asked
+	swaps  chan *swap
 }
 
-// watch tells the call what happens, until the ringing is decided or stopped.
-func (r *ringing) watch() {
-	limit := time.NewTimer(std(r.offer.RingTime))
-	defer limit.Stop()
-	tell := func(what rungWhat) bool {
-		select {
-		case r.c.rungs <- rung{r, what}:
-			return true
-		case <-r.stopped:
-			return false
-		}
-	}
-	sounds := r.dial.Ringing()
-	for {
-		select {
-		case <-sounds:
-			sounds = nil // once
-			limit.Reset(std(r.offer.RingTime))
-			if !tell(rang) {
-				return
-			}
-		case <-limit.C:
-			tell(tooLong)
-			return
-		case <-r.dial.Done():
-			tell(decided)
-			return
-		case <-r.stopped:
-			return
-		}
-	}
-}
-
-// card is what the agent's phone shows as the caller's name: the tier first.
-func (c *call) card(tier routing.Tier) string {
-	name := c.customer.Name
-	if name == "" {
-		name = c.shownNumber()
-	}
-	return "[" + tier.String() + "] " + name + " / " + string(c.queue)
-}
-
-func (c *call) shownNumber() string {
-	if n := c.a.Incoming().Caller.Number; n != "" {
-		return n
-	}
-	return "anonymous"
-}
-
-// rings reports that the phone rings.
-func (r *ringing) rings() {
-	r.c.s.core.post(routing.OfferRinging{Call: r.offer.Call, Seat: r.offer.Seat, Offer: r.offer.Offer})
-}
-
-// failed puts the call back to its place.
-func (r *ringing) failed(cause string) {
-	r.c.log.Info("offer failed", "seat", r.offer.Seat, "offer", r.offer.Offer, "cause", cause)
-	r.c.s.core.post(routing.OfferFailed{Call: r.offer.Call, Seat: r.offer.Seat, Offer: r.offer.Offer, Cause: cause})
-}
-
-// stop ends the ringing for the call; what the phones do is left alone.
-func (r *ringing) stop() {
-	close(r.stopped)
-	delete(r.c.ringings, r.offer.Offer)
-}
-
-// withdraw stops the phones, or hangs up the one that has just answered.
-func (r *ringing) withdraw() {
-	r.stop()
-	if leg := r.dial.Cancel(); leg != nil {
-		leg.Hangup()
-	}
-	r.dropAudio()
-}
-
-// withdrawAll stops every phone that rings for the call.
-func (c *call) withdrawAll() {
-	for _, r := range c.ringings { // each on its own
-		r.withdraw()
-	}
-}
-
-func (r *ringing) dropAudio() {
-	if r.audio != nil {
-		_ = r.audio.Close()
-		r.audio = nil
-	}
-}
-
-// outcome is the agent's leg, or nil when the offer failed; then that has been
-// reported.
-func (r *ringing) outcome() *agentLeg {
-	r.stop()
-	out := r.dial.Outcome()
-	if out.Leg == nil {
-		r.dropAudio()
-		if out.Cause == sip.DialFault {
-			r.c.log.Error("agent's phone takes none of our codecs", "seat", r.offer.Seat, "code", out.Code)
-		}
-		r.failed(offerCause(out.Cause))
-		return nil
-	}
-	if err := r.audio.SetAnswer(out.Answer); err != nil {
-		r.c.log.Error("agent's SDP can't be used", "seat", r.offer.Seat, "error", err)
-		out.Leg.Hangup()
-		r.dropAudio()
-		r.failed(routing.OfferFault)
-		return nil
-	}
-	r.c.s.core.post(routing.OfferAnswered{Call: r.offer.Call, Seat: r.offer.Seat, Offer: r.offer.Offer})
-	return &agentLeg{offer: r.offer, leg: out.Leg, audio: r.audio}
-}
-
-// offerCause says in routing's words what became of the dialling.
-func offerCause(d sip.DialCause) string {
-	switch d {
-	case sip.DialBusy:
-		return routing.OfferBusy
-	case sip.DialRefused:
-		return routing.OfferRefused
-	case sip.DialFault:
-		return routing.OfferFault
-	default:
-		return routing.OfferUnreachable
-	}
-}
-
-// agentLeg is leg B of a call that was answered.
-type agentLeg struct {
-	offer routing.Offer
-	leg   *sip.Leg
-	audio *media.Leg
-}
-
-// talk bridges caller and agent until one of them leaves. It is false when the
-// call goes on waiting: the offer was withdrawn as the agent picked up, the agent was
-// gone before the bridge, or the talk ended with a transfer back into a queue.
-func (c *call) talk(b *agentLeg) (over bool) {
-	held := make(chan bool, 8)
-	defer c.endTalk(b)
-	c.join(b.leg, b.audio, func(h bool) {
-		select {
-		case held <- h:
-		default: // more re-INVITEs than anybody can press; the last state is asked again below
-		}
-	})
-	switch {
-	case isDone(c.a.Done()):
+// talk bridges caller and agent until one of them leaves. The call goes on waiting when
+// the offer was withdrawn as the agent picked up or the agent was gone before the
+// bridge.
+func (c *call) talk(b *party) after {
+	t := &talk{call: c, held: make(chan bool, 8), refers: make(chan asked, 1), swaps: make(chan *swap)}
+	if isDone(c.a.Done()) {
 		c.cause = routing.CauseCallerHungUp
-		return true
-	case isDone(b.leg.Done()):
-		c.log.Warn("agent hung up before the bridge; the caller waits on", "seat", b.offer.Seat, "offer", b.offer.Offer)
-		c.s.core.post(routing.OfferFailed{Call: c.id, Seat: b.offer.Seat, Offer: b.offer.Offer, Cause: routing.OfferRefused})
-		return false
+		c.end(b)
+		return overAfter
 	}
-	if err := media.Bridge(c.audio, b.audio); err != nil {
-		c.log.Error("legs can't be bridged", "error", err)
-		c.cause = routing.CauseFailed
-		return true
+	if isDone(b.leg.Done()) {
+		c.log.Warn("agent hung up before the bridge; the caller waits on", "seat", b.seat, "offer", b.offer)
+		c.s.core.post(routing.OfferFailed{Call: c.id, Seat: b.seat, Offer: b.offer, Cause: routing.OfferRefused})
+		c.end(b)
+		return waitAfter
 	}
-	if !c.s.core.startTalk(routing.TalkStarted{Call: c.id, Seat: b.offer.Seat, Offer: b.offer.Offer}) {
-		c.log.Warn("offer withdrawn as the agent picked up; the caller waits on", "seat", b.offer.Seat, "offer", b.offer.Offer)
-		media.Unbridge(c.audio, b.audio)
-		return false
+	if !t.connect(b) {
+		c.end(b)
+		return overAfter
+	}
+	if !c.s.core.startTalk(routing.TalkStarted{Call: c.id, Seat: b.seat, Offer: b.offer}) {
+		c.log.Warn("offer withdrawn as the agent picked up; the caller waits on", "seat", b.seat, "offer", b.offer)
+		t.leave(nil)
+		return waitAfter
 	}
 	c.withdrawAll() // the others of a ring group, as routing has done
-	c.log.Info("talk started", "seat", b.offer.Seat, "agent_sip_call_id", b.leg.CallID())
-	onHold := false
+	return t.run()
+}
+
+// run talks until the call is over or goes on elsewhere.
+func (t *talk) run() after {
+	c := t.call
+	c.log.Info("talk started", "with", t.b.where, "agent_sip_call_id", t.b.leg.CallID())
+	c.s.talks.enter(t, t.b.leg)
+	defer func() {
+		t.giveUp()
+		t.leave(nil)
+	}()
 	for {
+		gone, silent, digits := t.far()
 		select {
 		case <-c.a.Done():
 			c.cause = routing.CauseCallerHungUp
-			return true
-		case <-b.leg.Done():
-			c.cause = routing.CauseAgentHungUp
-			return true
+			return overAfter
+		case <-gone:
+			if next := t.farGone(); next != talkAfter {
+				return next
+			}
 		case <-c.audio.Timeout():
 			c.log.Warn("no sound from the caller's side any more")
 			c.cause = routing.CauseRTPTimeout
-			return true
-		case <-b.audio.Timeout():
-			c.log.Warn("no sound from the agent's side any more", "seat", b.offer.Seat)
+			return overAfter
+		case <-silent:
+			c.log.Warn("no sound from the other side any more", "with", t.b.where)
 			c.cause = routing.CauseRTPTimeout
-			return true
+			return overAfter
 		case <-c.s.ctx.Done():
 			c.cause = routing.CauseDrained
-			return true
+			return overAfter
 		case d := <-c.decisions:
-			switch d := d.(type) {
-			case *routing.Disconnect:
-				c.cause = d.Cause
-				return true
-			case *routing.Transferred:
-				c.log.Info("call transferred", "from", d.Seat, "queue", d.Queue)
-				c.queue = d.Queue
-				return false
+			if next := t.decided(d); next != talkAfter {
+				return next
 			}
-		case <-held:
-			if h := b.audio.Held(); h != onHold {
-				onHold = h
-				c.hold(b, h)
+		case <-t.held:
+			t.hold()
+		case k, open := <-digits:
+			if !open {
+				continue
 			}
+			if next := t.pressed(k); next != talkAfter {
+				return next
+			}
+		case r := <-t.refers:
+			if next := t.refer(r); next != talkAfter {
+				return next
+			}
+		case <-t.moving.early():
+			t.moving.sounds(t)
+		case <-t.moving.done():
+			if next := t.arrived(); next != talkAfter {
+				return next
+			}
+		case s := <-t.swaps:
+			t.swap(s)
 		}
 	}
 }
 
-// hold plays music to the caller while the agent is away, and brings them
+// far are the channels of the other side; nil ones when there is nobody.
+func (t *talk) far() (gone, silent <-chan struct{}, digits <-chan media.Digit) {
+	if t.b == nil {
+		return nil, nil, nil
+	}
+	return t.b.leg.Done(), t.b.audio.Timeout(), t.b.audio.Digits()
+}
+
+// farGone follows an agent, or somebody outside, who has hung up.
+func (t *talk) farGone() after {
+	c := t.call
+	if t.moving == nil {
+		c.cause = routing.CauseAgentHungUp
+		return overAfter
+	}
+	// A blind transfer: the agent is done, the caller is taken care of.
+	c.log.Info("agent left the call to its transfer", "seat", t.b.seat, "to", t.moving.to)
+	t.forward(t.moving.to)
+	t.leave(nil)
+	return talkAfter
+}
+
+// decided follows what routing says of a call that talks.
+func (t *talk) decided(d routing.Decision) after {
+	switch d := d.(type) {
+	case *routing.Disconnect:
+		t.cause = d.Cause
+		return overAfter
+	case *routing.Transferred:
+		t.log.Info("call transferred", "from", d.Seat, "queue", d.Queue)
+		t.queue = d.Queue
+		return waitAfter
+	}
+	return talkAfter
+}
+
+// connect bridges the caller with b, who is the other side from now on.
+func (t *talk) connect(b *party) bool {
+	t.s.join(t.log, b.leg, b.audio, func(h bool) {
+		select {
+		case t.held <- h:
+		default: // more re-INVITEs than anybody can press; the last state is asked again
+		}
+	})
+	if b.seat != "" { // whoever is outside transfers nobody
+		b.leg.OnRefer(func(r *sip.Referral) {
+			select {
+			case t.refers <- asked{Referral: r}:
+			default:
+				r.Refuse(491, "Request Pending")
+			}
+		})
+	}
+	if err := media.Bridge(t.audio, b.audio); err != nil {
+		t.log.Error("legs can't be bridged", "error", err)
+		t.cause = routing.CauseFailed
+		return false
+	}
+	t.b, t.onHold, t.keys = b, false, keyReader{}
+	return true
+}
+
+// hold plays music to the caller while the other side is away, and brings them
 // together again.
-func (c *call) hold(b *agentLeg, held bool) {
-	c.s.core.post(routing.HoldChanged{Call: c.id, Held: held})
-	if held {
-		media.Unbridge(c.audio, b.audio)
-		c.playMusic()
+func (t *talk) hold() {
+	if t.b == nil || t.b.audio.Held() == t.onHold {
 		return
 	}
-	if err := media.Bridge(c.audio, b.audio); err != nil {
-		c.log.Error("legs can't be bridged after hold", "error", err)
+	t.onHold = !t.onHold
+	if t.b.seat != "" {
+		t.s.core.post(routing.HoldChanged{Call: t.id, Held: t.onHold})
+	}
+	switch {
+	case t.moving != nil: // the caller hears how that goes
+	case t.onHold:
+		media.Unbridge(t.audio, t.b.audio)
+		t.playMusic()
+	default:
+		t.together()
 	}
 }
 
-func (c *call) endTalk(b *agentLeg) {
-	media.Unbridge(c.audio, b.audio)
-	b.leg.Hangup()
-	_ = b.audio.Close()
-	c.heard.Agent = b.audio.Stats()
-	c.s.metrics.MediaLeg(c.heard.Agent)
+// together lets caller and party hear each other again.
+func (t *talk) together() {
+	if err := media.Bridge(t.audio, t.b.audio); err != nil {
+		t.log.Error("legs can't be bridged again", "error", err)
+	}
 }
+
+// leave lets the other side go, once it has been told how its transfer came out.
+func (t *talk) leave(told <-chan struct{}) {
+	b := t.b
+	if b == nil {
+		return
+	}
+	t.b = nil
+	t.s.talks.forget(b.leg)
+	media.Unbridge(t.audio, b.audio)
+	t.s.leave(b, told)
+	t.heard.Agent = b.audio.Stats()
+}
+
+// end hangs a party up that never talked.
+func (c *call) end(b *party) { c.s.leave(b, nil) }

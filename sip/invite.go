@@ -46,6 +46,9 @@ func (s *Stack) buildInvite(o Outgoing, c Contact) *gosip.Request {
 	for i := 0; i+1 < len(o.Headers); i += 2 {
 		req.AppendHeader(gosip.NewHeader(o.Headers[i], o.Headers[i+1]))
 	}
+	if l := o.Replaces; l != nil {
+		req.AppendHeader(gosip.NewHeader("Replaces", l.id.callID+";to-tag="+l.id.remoteTag+";from-tag="+l.id.localTag))
+	}
 	if d := s.opt.SessionExpires; d > 0 {
 		req.AppendHeader(gosip.NewHeader("Session-Expires", strconv.Itoa(int(d/time.Second))))
 		req.AppendHeader(gosip.NewHeader("Min-SE", strconv.Itoa(int(s.opt.MinSession/time.Second))))

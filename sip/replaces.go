@@ -43,6 +43,15 @@ func (s *Stack) replaced(d named) (*Leg, bool) {
 	return nil, false
 }
 
+// ReplacesURI is the peer's target with a Replaces field that names this dialog (RFC
+// 3891): whom to refer another call to, so that it takes this one's place.
+func (l *Leg) ReplacesURI() string {
+	l.mu.Lock()
+	u := gosip.Uri{Scheme: "sip", User: l.remote.Address.User, Host: l.target.Host, Port: l.target.Port}
+	l.mu.Unlock()
+	return u.String() + "?Replaces=" + url.QueryEscape(l.id.callID+";to-tag="+l.id.remoteTag+";from-tag="+l.id.localTag)
+}
+
 // readReplacing finds the call that an INVITE wants to replace; a code other than 0
 // refuses it (RFC 3891 3).
 func (s *Stack) readReplacing(req *gosip.Request) (r *Replaced, code int, phrase string) {

@@ -34,6 +34,9 @@ type Outgoing struct {
 	Offer []byte
 	// Headers are added as they stand: name, value, name, value...
 	Headers []string
+	// Replaces is a leg with the same peer whose place the call is to take (RFC
+	// 3891); nil for none.
+	Replaces *Leg
 	// Reoffer, if not nil, answers offers of the peer's from the beginning; see
 	// [Leg.OnReoffer].
 	Reoffer func(offer []byte) (answer []byte, refuse int)

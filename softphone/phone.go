@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -125,8 +126,9 @@ func (p *Phone) Close() error {
 
 // Call is a call that was answered.
 type Call struct {
-	leg   *sip.Leg
-	Media *media.Leg
+	leg    *sip.Leg
+	server string
+	Media  *media.Leg
 }
 
 // Done is closed when either side has hung up.
@@ -140,6 +142,18 @@ func (c *Call) End() sip.End { return c.leg.End() }
 
 // Hangup ends the call.
 func (c *Call) Hangup() { c.leg.Hangup(); _ = c.Media.Close() }
+
+// Transfer asks the server to bring the other side to whom is dialled by to, and blocks
+// until it says how that came out: a SIP status. The call is still there to hang up.
+func (c *Call) Transfer(ctx context.Context, to string) (int, error) {
+	return c.leg.Refer(ctx, "sip:"+to+"@"+c.server)
+}
+
+// TransferTo is an attended transfer: the other sides of c and consult are to talk with
+// each other.
+func (c *Call) TransferTo(ctx context.Context, consult *Call) (int, error) {
+	return c.leg.Refer(ctx, consult.leg.ReplacesURI())
+}
 
 func (p *Phone) newCall(leg *sip.Leg, m *media.Leg) *Call {
 	leg.OnReoffer(func(offer []byte) ([]byte, int) {
@@ -157,12 +171,21 @@ func (p *Phone) newCall(leg *sip.Leg, m *media.Leg) *Call {
 		return sdp, 0
 	})
 	p.wg.Go(func() { <-leg.Done(); _ = m.Close() })
-	return &Call{leg: leg, Media: m}
+	return &Call{leg: leg, server: strings.TrimPrefix(p.opt.Server, "sip:"), Media: m}
 }
 
 // Dial calls a number with the caller's number as From, and blocks until the
 // call is answered, refused, or ctx ends (then it is cancelled).
 func (p *Phone) Dial(ctx context.Context, number, from, name string) (*Call, error) {
+	return p.dial(ctx, number, from, name, nil)
+}
+
+// TakeOver goes on with a call of another phone of the same agent (RFC 3891).
+func (p *Phone) TakeOver(ctx context.Context, c *Call) (*Call, error) {
+	return p.dial(ctx, "take-over", p.opt.Credentials.User, "", c.leg)
+}
+
+func (p *Phone) dial(ctx context.Context, number, from, name string, replaces *sip.Leg) (*Call, error) {
 	m, err := p.engine.NewLeg(from)
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", number, err)
@@ -175,7 +198,7 @@ func (p *Phone) Dial(ctx context.Context, number, from, name string) (*Call, err
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
-	o := sip.Outgoing{Contacts: []sip.Contact{to}, FromUser: from, FromName: name, ToUser: number, Offer: offer, Unreachable: -1}
+	o := sip.Outgoing{Contacts: []sip.Contact{to}, FromUser: from, FromName: name, ToUser: number, Offer: offer, Unreachable: -1, Replaces: replaces}
 	if p.opt.Credentials.User != "" {
 		o.Credentials = &p.opt.Credentials
 	}

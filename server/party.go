@@ -1,0 +1,115 @@
+package server
+
+import (
+	"time"
+
+	"hotline/media"
+	"hotline/routing"
+	"hotline/sip"
+)
+
+// party is the other side of a caller's talk: an agent at a seat, or somebody outside.
+type party struct {
+	seat  routing.SeatID // "" outside
+	offer uint64         // by which the agent came; 0 without
+	where string         // "agent NAME" or "trunk NAME"
+	leg   *sip.Leg
+	audio *media.Leg // nil when nothing was to be heard yet
+	// vacate says that the seat's phone is in no call of its own any more.
+	vacate func()
+}
+
+// leave hangs the party up, once told (if not nil) is closed: until then the phone
+// hears how its transfer came out. It doesn't wait.
+func (s *Server) leave(p *party, told <-chan struct{}) {
+	hangUp := func() {
+		p.leg.Hangup()
+		if p.audio != nil {
+			_ = p.audio.Close()
+			s.metrics.MediaLeg(p.audio.Stats())
+		}
+	}
+	if told == nil {
+		hangUp()
+		return
+	}
+	s.calls.Go(func() {
+		limit := time.NewTimer(toldWithin)
+		defer limit.Stop()
+		select {
+		case <-told:
+			// The phone hangs up by itself (RFC 5589 6.1); ours would cross it.
+			select {
+			case <-p.leg.Done():
+			case <-limit.C:
+			case <-s.ctx.Done():
+			}
+		case <-p.leg.Done():
+		case <-limit.C:
+		case <-s.ctx.Done():
+		}
+		hangUp()
+	})
+}
+
+// toldWithin is how long a phone that has transferred its call may take to hang up.
+const toldWithin = 2 * time.Second
+
+// dialled is a phone being dialled, and the media leg that it is to talk on.
+type dialled struct {
+	dial  *sip.Dialing
+	audio *media.Leg
+	to    destination
+	// vacate, if not nil, says that the phone is in no call of its own any more.
+	vacate func()
+}
+
+// dialPhone dials; out.Offer is made here.
+func (s *Server) dialPhone(id string, to destination, dial func(sdp []byte) *sip.Dialing) (*dialled, error) {
+	audio, err := s.media.NewLeg(id)
+	if err != nil {
+		return nil, err
+	}
+	sdp, err := audio.Offer()
+	if err != nil {
+		_ = audio.Close()
+		return nil, err
+	}
+	return &dialled{dial: dial(sdp), audio: audio, to: to}, nil
+}
+
+// drop gives the phone up, also one that has just answered.
+func (d *dialled) drop() {
+	if leg := d.dial.Cancel(); leg != nil {
+		leg.Hangup()
+	}
+	_ = d.audio.Close()
+	if d.vacate != nil {
+		d.vacate()
+	}
+}
+
+// answered is who has answered, or nil and why nobody has: for the log, and as a
+// status for whoever wanted it. It may be called once dial.Done is closed.
+func (d *dialled) answered() (p *party, why string, code int) {
+	out := d.dial.Outcome()
+	if out.Leg == nil {
+		d.drop()
+		code = out.Code
+		if code < 300 {
+			code = 480
+		}
+		return nil, string(out.Cause), code
+	}
+	if err := d.audio.SetAnswer(out.Answer); err != nil {
+		d.drop()
+		return nil, err.Error(), 488
+	}
+	return &party{seat: routing.SeatID(d.to.agent), where: d.to.String(), leg: out.Leg, audio: d.audio, vacate: d.vacate}, "", 200
+}
+
+// hears lets the other side hear what the phone's network has to say before it
+// answers: its ring-back, or an announcement. False when that can't be used.
+func (d *dialled) hears(other *media.Leg) bool {
+	return d.audio.SetAnswer(d.dial.EarlySDP()) == nil && media.Bridge(d.audio, other) == nil
+}
