@@ -52,8 +52,12 @@ type Trunk struct {
 	TLSName string
 	// Region is the ISO 3166 code ("CN") that completes national numbers.
 	Region string
+	// Numbers are the rules for the numbers that come from it, before Region
+	// completes them.
+	Numbers NumberRules
 	// TrustIdentity takes the caller's number from P-Asserted-Identity
-	// (RFC 3325) where present.
+	// (RFC 3325) where present, else from Remote-Party-ID, and believes Diversion
+	// and History-Info.
 	TrustIdentity bool
 	// Symmetric sends requests within a dialog to where the INVITE came from,
 	// not to its Contact: for a trunk behind NAT.

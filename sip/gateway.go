@@ -17,7 +17,7 @@ import (
 // Credentials and Unreachable of o are not used.
 //
 // The Dialing is over already, without a leg, when the trunk is unknown or has no
-// gateways (DialNoRoute), or has as many calls as it may (DialNoCapacity).
+// gateways or the number can't be dialled (DialNoRoute), or it has as many calls as it may (DialNoCapacity).
 func (s *Stack) DialTrunk(name string, o Outgoing) *Dialing {
 	d := s.newDialing(o)
 	d.open = 1
@@ -28,7 +28,8 @@ func (s *Stack) DialTrunk(name string, o Outgoing) *Dialing {
 	}
 	tr := t.config()
 	h := &hunt{s: s, d: d, trunk: t, out: &tr.Outbound, gateways: t.order()}
-	if len(h.gateways) == 0 {
+	number := h.out.Numbers.Apply(o.ToUser)
+	if len(h.gateways) == 0 || !dialable(number) {
 		d.finish(Outcome{Cause: DialNoRoute})
 		return d
 	}
@@ -37,6 +38,7 @@ func (s *Stack) DialTrunk(name string, o Outgoing) *Dialing {
 		return d
 	}
 	o.Credentials = h.out.Login
+	o.ToUser, h.number, o.Headers = number, h.out.shownNumber(o.FromUser), outsideHeaders(o.Headers)
 	if o.Unreachable = h.out.Unreachable; o.Unreachable == 0 {
 		o.Unreachable = defaultGatewayUnreachable
 	}
@@ -63,11 +65,12 @@ func (s *Stack) DialTrunk(name string, o Outgoing) *Dialing {
 // hunt is one call looking for a gateway that takes it. It belongs to the
 // goroutine of the branch that runs: there is one at a time.
 type hunt struct {
-	s     *Stack
-	d     *Dialing
-	trunk *trunkState
-	out   *Outbound
-	ctx   context.Context // ends with the dialling
+	s      *Stack
+	d      *Dialing
+	trunk  *trunkState
+	out    *Outbound
+	ctx    context.Context // ends with the dialling
+	number string          // that is shown to the trunk
 
 	gateways []*gatewayState // not looked up yet
 	hops     []*hopState     // of the latest gateway, not tried yet
@@ -156,13 +159,6 @@ func (h *hunt) pick() *hopState {
 		default:
 			return nil
 		}
-	}
-}
-
-// shape makes an INVITE what the trunk wants to see.
-func (h *hunt) shape(req *gosip.Request) {
-	if d := h.out.Domain; d != "" {
-		req.From().Address.Host = d
 	}
 }
 

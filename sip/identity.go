@@ -19,27 +19,19 @@ type Caller struct {
 }
 
 // callerOf reads the caller's identity: P-Asserted-Identity where the trunk is
-// trusted with it (RFC 3325), else From.
+// trusted with it (RFC 3325), or Remote-Party-ID, else From.
 func callerOf(req *gosip.Request, tr *Trunk) Caller {
 	from := req.From()
 	user, name, host := from.Address.User, from.DisplayName, from.Address.Host
 	if tr != nil && tr.TrustIdentity {
-		for _, h := range req.GetHeaders("P-Asserted-Identity") {
-			for _, v := range strings.Split(h.Value(), ",") {
-				var u gosip.Uri
-				var params gosip.HeaderParams
-				display, err := gosip.ParseAddressValue(strings.TrimSpace(v), &u, &params)
-				if err != nil {
-					continue
-				}
-				number := u.User
-				if u.Scheme == "tel" {
-					number, _, _ = strings.Cut(u.Raw(), ";")
-				}
-				if number != "" {
-					user, name, host = number, display, u.Host
-					break
-				}
+		asserted := append(addresses(req, "P-Asserted-Identity"), addresses(req, "Remote-Party-ID")...)
+		for _, a := range asserted {
+			if p, _ := a.params.Get("privacy"); strings.EqualFold(p, "full") {
+				return Caller{Anonymous: true}
+			}
+			if n := a.number(); n != "" {
+				user, name, host = n, a.name, a.uri.Host
+				break
 			}
 		}
 	}
@@ -49,7 +41,7 @@ func callerOf(req *gosip.Request, tr *Trunk) Caller {
 	}
 	region := ""
 	if tr != nil {
-		region = tr.Region
+		region, user = tr.Region, tr.Numbers.Apply(user)
 	}
 	c.Number = E164(user, region)
 	c.Anonymous = user == ""

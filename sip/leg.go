@@ -104,6 +104,9 @@ type Incoming struct {
 	// Dialled is the user part of the Request-URI.
 	Dialled string
 	Caller  Caller
+	// Diversions say whom the call was meant for before, the latest first; only
+	// a trunk that is trusted with it is believed.
+	Diversions []Diversion
 	// Offer is the SDP of the INVITE; empty when the peer wants ours in the 2xx.
 	Offer []byte
 	// Source is the address the INVITE came from.

@@ -22,6 +22,14 @@ type Outbound struct {
 	// Domain is the host of the Request-URI, To and From. "": the gateway's host
 	// in the first two, our own address in From.
 	Domain string
+	// Numbers are the rules for the numbers that the trunk is told.
+	Numbers NumberRules
+	// CallerID is the number shown for all calls; "": that of each caller.
+	CallerID string
+	// Identity is where the caller is named; "" is IdentityFrom.
+	Identity IdentityField
+	// Diversion is how it is told of forwarded calls.
+	Diversion DiversionStyle
 	// Failover are the final statuses after which the next gateway is tried,
 	// beside no answer at all: 408 and 5xx only. nil takes 408, 500, 502, 503, 504.
 	Failover []int

@@ -30,6 +30,11 @@ type Outgoing struct {
 	// FromUser, FromName and FromHost say who calls; ToUser whom.
 	FromUser, FromName string
 	ToUser             string
+	// Private: the caller is to stay unknown (RFC 3323). DialTrunk only.
+	Private bool
+	// Diversions say whom the call was meant for before, the latest first.
+	// DialTrunk only.
+	Diversions []Diversion
 	// Offer is our SDP.
 	Offer []byte
 	// Headers are added as they stand: name, value, name, value...

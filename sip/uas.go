@@ -111,11 +111,11 @@ func (s *Stack) newIncoming(req *gosip.Request, tx gosip.ServerTransaction, tr *
 		allowsUpdate: hasToken(req, "Allow", "UPDATE"),
 		info: Incoming{
 			CallID: callID, Trunk: tr, Agent: user, Dialled: req.Recipient.User,
-			Caller: callerOf(req, tr), Offer: req.Body(), Source: req.Source(),
+			Caller: callerOf(req, tr), Diversions: diversionsOf(req, tr), Offer: req.Body(), Source: req.Source(),
 		},
 	}
 	if tr != nil {
-		l.info.Agent = ""
+		l.info.Agent, l.info.Dialled = "", tr.Numbers.Apply(l.info.Dialled)
 	}
 	l.routes = recordRoutes(req.GetHeaders("Record-Route"), false)
 	l.dest = s.flow(network, req.Source(), tr == nil || tr.Symmetric, len(l.routes) > 0)
