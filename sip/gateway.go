@@ -5,47 +5,45 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	gosip "github.com/emiago/sipgo/sip"
 )
 
 // DialTrunk dials o.ToUser, a number in E.164 or a short one, by the named trunk,
-// and returns at once. Its gateways are tried one after the other, by priority
-// and weight, until one gives a final answer that speaks for the person called:
-// silence, 408 and 5xx (by the trunk's rule) lead to the next one. Contacts,
-// Credentials and Unreachable of o are not used.
-//
-// The Dialing is over already, without a leg, when the trunk is unknown or has no
-// gateways or the number can't be dialled (DialNoRoute), or it has as many calls as it may (DialNoCapacity).
+// and returns at once: see [Stack.DialTrunks].
 func (s *Stack) DialTrunk(name string, o Outgoing) *Dialing {
+	return s.DialTrunks([]string{name}, o)
+}
+
+// DialTrunks dials o.ToUser, a number in E.164 or a short one, by the named trunks,
+// and returns at once. The gateways of a trunk are tried one after the other, by
+// priority and weight, until one gives a final answer that speaks for the person
+// called: silence, 408 and 5xx (by the trunk's rule) lead to the next one, and
+// behind the last one to the next trunk. Contacts, Credentials and Unreachable of
+// o are not used.
+//
+// The Dialing is over already, without a leg, when no trunk of those names has
+// gateways or the number can't be dialled (DialNoRoute), or all that have gateways
+// have as many calls as they may (DialNoCapacity).
+func (s *Stack) DialTrunks(names []string, o Outgoing) *Dialing {
 	d := s.newDialing(o)
 	d.open = 1
-	t := s.trunks.find(name)
-	if t == nil {
-		d.finish(Outcome{Cause: DialNoRoute})
+	h := &hunt{s: s, d: d, asked: o}
+	for _, name := range names {
+		if t := s.trunks.find(name); t != nil {
+			h.trunks = append(h.trunks, t)
+		}
+	}
+	if cause := h.enter(); cause != "" {
+		d.finish(Outcome{Cause: cause})
 		return d
 	}
-	tr := t.config()
-	h := &hunt{s: s, d: d, trunk: t, out: &tr.Outbound, gateways: t.order()}
-	number := h.out.Numbers.Apply(o.ToUser)
-	if len(h.gateways) == 0 || !dialable(number) {
-		d.finish(Outcome{Cause: DialNoRoute})
-		return d
-	}
-	if !t.admit(outward) {
-		d.finish(Outcome{Cause: DialNoCapacity})
-		return d
-	}
-	o.Credentials = h.out.Login
-	o.ToUser, h.number, o.Headers = number, h.out.shownNumber(o.FromUser), outsideHeaders(o.Headers)
-	if o.Unreachable = h.out.Unreachable; o.Unreachable == 0 {
-		o.Unreachable = defaultGatewayUnreachable
-	}
-	d.opt, d.next = o, h.next
+	d.next = h.next
 	ctx, stop := context.WithCancel(context.Background())
 	h.ctx = ctx
-	if !s.spawn(func() { h.begin() }) {
+	if !s.spawn(h.begin) {
 		d.finish(Outcome{Cause: DialUnreachable})
 	}
 	if !s.spawn(func() {
@@ -54,10 +52,10 @@ func (s *Stack) DialTrunk(name string, o Outgoing) *Dialing {
 		if l := d.Outcome().Leg; l != nil {
 			<-l.Done()
 		}
-		t.release(outward)
+		h.leave(true)
 	}) {
 		stop()
-		t.release(outward)
+		h.leave(true)
 	}
 	return d
 }
@@ -67,16 +65,73 @@ func (s *Stack) DialTrunk(name string, o Outgoing) *Dialing {
 type hunt struct {
 	s      *Stack
 	d      *Dialing
-	trunk  *trunkState
-	out    *Outbound
+	asked  Outgoing        // as the owner wants it
 	ctx    context.Context // ends with the dialling
-	number string          // that is shown to the trunk
+	trunks []*trunkState   // not tried yet
 
+	trunk    *trunkState
+	out      *Outbound
+	number   string          // that is shown to the trunk
 	gateways []*gatewayState // not looked up yet
 	hops     []*hopState     // of the latest gateway, not tried yet
 	later    []*hopState     // gave no answer lately: tried when nothing else is left
 	at       *hopState       // tried last
 	via      map[*hopState]*gatewayState
+
+	mu   sync.Mutex
+	held *trunkState // whose place the call has
+	over bool
+}
+
+// enter goes to the next trunk that takes the call; the cause tells why none does.
+func (h *hunt) enter() DialCause {
+	cause := DialNoRoute
+	for len(h.trunks) > 0 {
+		t := h.trunks[0]
+		h.trunks = h.trunks[1:]
+		o := &t.config().Outbound
+		number := o.Numbers.Apply(h.asked.ToUser)
+		gateways := t.order()
+		if len(gateways) == 0 || !dialable(number) {
+			continue
+		}
+		if !h.hold(t) {
+			cause = DialNoCapacity
+			continue
+		}
+		h.trunk, h.out, h.number, h.gateways = t, o, o.shownNumber(h.asked.FromUser), gateways
+		h.hops, h.later, h.via = nil, nil, make(map[*hopState]*gatewayState)
+		h.d.opt = h.asked
+		opt := &h.d.opt
+		opt.Credentials, opt.ToUser, opt.Headers = o.Login, number, outsideHeaders(h.asked.Headers)
+		if opt.Unreachable = o.Unreachable; opt.Unreachable == 0 {
+			opt.Unreachable = defaultGatewayUnreachable
+		}
+		return ""
+	}
+	return cause
+}
+
+// hold takes a place among the trunk's calls.
+func (h *hunt) hold(t *trunkState) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over || !t.admit(outward) {
+		return false
+	}
+	h.held = t
+	return true
+}
+
+// leave gives the place back; over says for good.
+func (h *hunt) leave(over bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.held != nil {
+		h.held.release(outward)
+		h.held = nil
+	}
+	h.over = h.over || over
 }
 
 func (h *hunt) begin() {
@@ -109,19 +164,28 @@ func (o *Outbound) failsOver(code int) bool {
 
 // try begins the next branch; false when none is left or the call is over.
 func (h *hunt) try() bool {
-	at := h.pick()
-	if at == nil {
-		return false
+	for {
+		at := h.pick()
+		if at == nil {
+			if len(h.trunks) == 0 {
+				return false // the place is kept until the call is over
+			}
+			h.leave(false)
+			if h.enter() != "" {
+				return false
+			}
+			continue
+		}
+		h.at = at
+		c, ok := h.s.gatewayContact(h.via[at].Gateway, at.hop, h.d.opt.ToUser, h.out, h.trunk.config())
+		if !ok {
+			continue
+		}
+		b := &invite{d: h.d, contact: c, cancel: make(chan struct{})}
+		b.req = h.s.buildInvite(h.d.opt, c)
+		h.shape(b.req)
+		return h.d.add(b) && h.s.spawn(b.run)
 	}
-	h.at = at
-	c, ok := h.s.gatewayContact(h.via[at].Gateway, at.hop, h.d.opt.ToUser, h.out, h.trunk.config())
-	if !ok {
-		return h.try()
-	}
-	b := &invite{d: h.d, contact: c, cancel: make(chan struct{})}
-	b.req = h.s.buildInvite(h.d.opt, c)
-	h.shape(b.req)
-	return h.d.add(b) && h.s.spawn(b.run)
 }
 
 // pick is the next address to try; nil when none is left. It may wait for the DNS.
@@ -146,9 +210,6 @@ func (h *hunt) pick() *hopState {
 				h.s.log.Warn("gateway not found", "trunk", h.trunk.config().Name, "gateway", g.Host, "error", err)
 			}
 			h.hops = h.trunk.merge(g, found)
-			if h.via == nil {
-				h.via = make(map[*hopState]*gatewayState)
-			}
 			for _, at := range h.hops {
 				h.via[at] = g
 			}

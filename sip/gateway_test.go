@@ -254,6 +254,65 @@ func TestTrunkWithoutAWay(t *testing.T) {
 	})
 }
 
+// A trunk that is full, or whose gateways all fail, leaves the call to the next
+// one, with that one's numbers and login; the places are given back.
+func TestTrunksAreTriedInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, g := newMemNet(), &gateways{}
+		g.open(t, n, gw1, answers)
+		g.open(t, n, gw2, rejects(503))
+		g.open(t, n, gw3, answers)
+		full, failing, last := out(gw1), out(gw2), out(gw3)
+		full.Name, failing.Name, last.Name = "full", "failing", "last"
+		full.Limits.MaxCalls = 1
+		full.Outbound.Numbers = NumberRules{{Strip: 3, Prepend: "0"}}
+		failing.Outbound.Numbers = NumberRules{{Strip: 1, Prepend: "00"}}
+		s := memStack(t, n, serverAddr, Options{Access: Access{Trunks: []Trunk{full, failing, last}}})
+		defer s.Close()
+		dial := func(names ...string) Outcome {
+			d := s.DialTrunks(names, Outgoing{ToUser: "+8613800000000", FromUser: "95599"})
+			<-d.Done()
+			return d.Outcome()
+		}
+		first, second := dial("full", "nobody", "last"), dial("full", "failing", "last")
+		if first.Leg == nil || second.Leg == nil || g.all() != gw1+" "+gw2+" "+gw3 {
+			t.Fatalf("outcomes %+v, %+v by %q", first, second, g.all())
+		}
+		var dialled []string
+		for _, l := range g.legs {
+			dialled = append(dialled, l.Incoming().Dialled)
+		}
+		if got := strings.Join(dialled, " "); got != "013800000000 008613800000000 +8613800000000" {
+			t.Errorf("dialled %s", got)
+		}
+		busy := func() string {
+			synctest.Wait()
+			var out []string
+			for _, t := range s.Trunks() {
+				out = append(out, fmt.Sprint(t.Name, t.CallsOut))
+			}
+			return strings.Join(out, " ")
+		}
+		if got := busy(); got != "failing0 full1 last1" {
+			t.Errorf("calls %s", got)
+		}
+		if o := dial("full", "nobody"); o.Cause != DialNoCapacity {
+			t.Errorf("outcome %+v, want no capacity", o)
+		}
+		if o := dial("failing"); o.Cause != DialUnreachable || o.Code != 503 {
+			t.Errorf("outcome %+v, want 503", o)
+		}
+		if o := dial(); o.Cause != DialNoRoute {
+			t.Errorf("outcome %+v, want no route", o)
+		}
+		first.Leg.Hangup()
+		second.Leg.Hangup()
+		if got := busy(); got != "failing0 full0 last0" {
+			t.Errorf("calls %s are left", got)
+		}
+	})
+}
+
 // The calls and calls per second of a trunk are bounded, and given back.
 func TestTrunkLimitsOutgoing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

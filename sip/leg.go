@@ -371,7 +371,7 @@ func (s *Stack) handleBye(req *gosip.Request, tx gosip.ServerTransaction) {
 		return
 	}
 	s.respond(req, tx, 200, "OK")
-	end := End{Cause: EndRemoteBye, Reason: reasonOf(req)}
+	end := End{Cause: EndRemoteBye, Reason: endReason(req)}
 	l.mu.Lock()
 	l.byePend = false
 	early := l.state == legEarly && l.callTx != nil && !l.cancelled.Load()

@@ -138,6 +138,7 @@ func TestIncomingByRulesOfTheTrunk(t *testing.T) {
 	}{
 		{"by the rules", false, nil, Caller{Number: "+8613800000000"}, nil},
 		{"Remote-Party-ID", true, []string{`Remote-Party-ID: "Wang" <sip:013900000000@x>;party=calling`}, Caller{Number: "+8613900000000", Name: "Wang"}, nil},
+		{"a number that only the rules can read", true, []string{"P-Asserted-Identity: <sip:900113900000000@x>"}, Caller{Number: "+8613900000000"}, nil},
 		{"P-Asserted-Identity comes first", true, []string{"Remote-Party-ID: <sip:013900000000@x>", "P-Asserted-Identity: <tel:+8613700000000;x=y>"}, Caller{Number: "+8613700000000"}, nil},
 		{"a private Remote-Party-ID", true, []string{"Remote-Party-ID: <sip:013900000000@x>;privacy=full"}, Caller{Anonymous: true}, nil},
 		{"not trusted", false, []string{"Remote-Party-ID: <sip:013900000000@x>", "Diversion: <sip:0108000@x>;reason=user-busy"}, Caller{Number: "+8613800000000"}, nil},
@@ -153,7 +154,7 @@ func TestIncomingByRulesOfTheTrunk(t *testing.T) {
 				n := newMemNet()
 				tr := carrier
 				tr.TrustIdentity = tc.trust
-				tr.Numbers = NumberRules{{Prefix: "0", MinLength: 8, Strip: 1, Prepend: "+86"}, {Prefix: "138", Prepend: "+86"}, {Prefix: "955", Prepend: "9"}}
+				tr.Numbers = NumberRules{{Prefix: "0", MinLength: 8, Strip: 1, Prepend: "+86"}, {Prefix: "138", Prepend: "+86"}, {Prefix: "955", Prepend: "9"}, {Prefix: "9001", Strip: 4, Prepend: "+86"}}
 				legs := make(chan *Leg, 1)
 				srv := memStack(t, n, serverAddr, Options{Access: Access{Trunks: []Trunk{tr}}, Handlers: Handlers{Invite: func(l *Leg) { _ = l.Reject(486, "Busy"); legs <- l }}})
 				defer srv.Close()

@@ -65,7 +65,7 @@ func (s *Stack) handleInvite(req *gosip.Request, tx gosip.ServerTransaction) {
 	if !tx.OnCancel(func(cancel *gosip.Request) {
 		// Called inside sipgo's transaction lock: only note it here.
 		l.cancelled.Store(true)
-		reason := reasonOf(cancel)
+		reason := endReason(cancel)
 		s.spawn(func() {
 			s.obs.ServerRequest(string(gosip.INVITE), 487)
 			l.finish(End{Cause: EndRemoteCancel, Reason: reason})
