@@ -27,6 +27,7 @@ func (c *checker) all() {
 	c.sip()
 	c.media()
 	c.trunks()
+	c.outbound()
 	c.directory()
 	c.queues()
 	c.agents()
@@ -153,20 +154,27 @@ func (c *checker) trunks() {
 			c.wrong(at("user"), "add password: ...", "trunk %s has a user but no password", t.Name)
 		case t.User == "" && t.Password != "":
 			c.wrong(at("password"), "add user: ...", "trunk %s has a password but no user", t.Name)
-		case t.User == "" && len(t.Addresses) == 0 && t.TLSName == "":
-			c.wrong(at(""), "add addresses: [192.0.2.0/24], or user and password",
+		case !t.callsIn() && len(t.Gateways) == 0 && !c.badBelow(at("gateways")):
+			c.wrong(at(""), "add addresses: [192.0.2.0/24], or user and password; or gateways, if calls only leave by it",
 				"trunk %s could be anybody: it has neither addresses nor a user", t.Name)
 		}
 		c.tlsName(i, t)
-		if !c.bad[at("region")] && !phonenumbers.GetSupportedRegions()[t.Region] {
-			hint := "use an ISO 3166 code, such as CN"
-			if up := strings.ToUpper(t.Region); phonenumbers.GetSupportedRegions()[up] {
-				hint = "write " + up
-			}
-			c.wrong(at("region"), hint, "region %s is no country", quote(t.Region))
-		}
+		c.region(at("region"), t.Region)
 		c.dids(i, t)
+		c.trunkOut(i, &t)
 	}
+}
+
+// region checks the code of a country.
+func (c *checker) region(path, region string) {
+	if c.bad[path] || phonenumbers.GetSupportedRegions()[region] {
+		return
+	}
+	hint := "use an ISO 3166 code, such as CN"
+	if up := strings.ToUpper(region); phonenumbers.GetSupportedRegions()[up] {
+		hint = "write " + up
+	}
+	c.wrong(path, hint, "region %s is no country", quote(region))
 }
 
 func (c *checker) dids(trunk int, t Trunk) {

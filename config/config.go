@@ -30,6 +30,8 @@ type Config struct {
 	Media Media `yaml:"media"`
 	// Trunks are the peers that send callers. At least one.
 	Trunks []Trunk `yaml:"trunks" required:"yes"`
+	// Outbound says who may call the outside, and by which trunks.
+	Outbound Outbound `yaml:"outbound"`
 	// Directory says who calls.
 	Directory Directory `yaml:"directory"`
 	// Tiers are what is promised to each service class.
@@ -125,6 +127,9 @@ type SIP struct {
 	Register Register `yaml:"register"`
 	// NonceTTL is the life of a digest challenge. 10s to 1h, default 5m.
 	NonceTTL time.Duration `yaml:"nonce_ttl" default:"5m" min:"10s" max:"1h" restart:"yes"`
+	// DNS are the name servers that gateways are looked up by, host:port. Default:
+	// those of the system.
+	DNS []string `yaml:"dns" hostport:"yes" unique:"yes" restart:"yes"`
 	// TLS is about connections that the server opens to others.
 	TLS TLS `yaml:"tls"`
 }
@@ -210,7 +215,8 @@ type Media struct {
 type Ports struct{ Min, Max uint16 }
 
 // Trunk is a peer that sends callers: known by its addresses, by digest, by its TLS
-// certificate, or, with several given, by all of them together.
+// certificate, or, with several given, by all of them together; or one by whose
+// gateways calls leave; or both.
 type Trunk struct {
 	// Name of the trunk in logs, records and metrics.
 	Name string `yaml:"name" required:"yes" word:"yes"`
@@ -231,14 +237,62 @@ type Trunk struct {
 	// Region is the ISO 3166 code of the country that completes national
 	// numbers. Default "CN".
 	Region string `yaml:"region" default:"CN"`
-	// TrustIdentity takes the caller's number from P-Asserted-Identity where
-	// there is one. Only for a trunk that checks it. Default false.
+	// TrustIdentity takes the caller's number from P-Asserted-Identity or
+	// Remote-Party-ID where there is one, and believes Diversion and History-Info.
+	// Only for a trunk that checks them. Default false.
 	TrustIdentity bool `yaml:"trust_identity"`
 	// Symmetric sends requests within a call to where it came from instead of
 	// its Contact: for a trunk behind a NAT. Default false.
 	Symmetric bool `yaml:"symmetric"`
-	// DIDs are the numbers that may be dialled here. At least one.
-	DIDs []DID `yaml:"dids" required:"yes"`
+	// NumbersIn change the numbers that come from the trunk, before Region
+	// completes them: the first rule that matches counts. Default: none.
+	NumbersIn []NumberRule `yaml:"numbers_in"`
+	// MaxCalls at once, both ways together. 0 to 100000, default 0: any number.
+	MaxCalls int `yaml:"max_calls" default:"0" min:"0" max:"100000"`
+	// MaxRate is the number of new calls a second, both ways together. 0 to 10000,
+	// default 0: any number.
+	MaxRate int `yaml:"max_rate" default:"0" min:"0" max:"10000"`
+	// SoleUpstream says that the peer has no other way to send its calls: when
+	// they are too many, no Retry-After tells it to stop altogether. Default false.
+	SoleUpstream bool `yaml:"sole_upstream"`
+	// DIDs are the numbers that may be dialled here. At least one, unless calls
+	// only leave by the trunk.
+	DIDs []DID `yaml:"dids"`
+
+	// Gateways are the ways by which calls leave. Default: none leave.
+	Gateways []Gateway `yaml:"gateways"`
+	// Health is how the gateways are watched.
+	Health Health `yaml:"health"`
+	// UnreachableAfter is how long a gateway may take for its first answer to a
+	// call, before the next one is tried. 500ms to 32s, default 3s.
+	UnreachableAfter time.Duration `yaml:"unreachable_after" default:"3s" min:"500ms" max:"32s"`
+	// Failover are the answers after which the next gateway is tried, beside none.
+	// Default 408, 500, 502, 503, 504.
+	Failover []int `yaml:"failover" unique:"yes"`
+	// MaxRest is how long a gateway may ask to be left alone, by Retry-After. 1s to
+	// 1h, default 5m.
+	MaxRest time.Duration `yaml:"max_rest" default:"5m" min:"1s" max:"1h"`
+	// Login answers the trunk's challenges. Default: none are answered.
+	Login *Login `yaml:"login"`
+	// Register keeps us registered with the trunk. Default: no.
+	Register *Registration `yaml:"register"`
+	// Domain is the host in the addresses of calls that leave. Default: the
+	// gateway's for who is called, ours for who calls.
+	Domain string `yaml:"domain"`
+	// NumbersOut change the numbers that the trunk is told: the first rule that
+	// matches counts. Default: none.
+	NumbersOut []NumberRule `yaml:"numbers_out"`
+	// CallerID is the number that is shown for all calls, as the trunk wants it.
+	// Default: the customer's.
+	CallerID string `yaml:"caller_id"`
+	// Identity is where the trunk reads who calls: "from", "pai"
+	// (P-Asserted-Identity) or "rpid" (Remote-Party-ID). With the last two it is
+	// told, and trusted with, the number of callers who want to stay unknown.
+	// Default "from".
+	Identity string `yaml:"identity" default:"from" oneof:"from|pai|rpid"`
+	// Diversion is how the trunk is told whom a forwarded call was meant for:
+	// "none", "diversion" or "history-info". Default "none".
+	Diversion string `yaml:"diversion" default:"none" oneof:"none|diversion|history-info"`
 }
 
 // DID is a number that can be dialled, and the flow that answers.

@@ -137,7 +137,9 @@ func (c *Config) SIPAccess() sip.Access {
 	for _, t := range c.Trunks {
 		trunk := sip.Trunk{
 			Name: t.Name, Addresses: t.Addresses, Region: t.Region,
-			TrustIdentity: t.TrustIdentity, Symmetric: t.Symmetric, TLSName: t.TLSName,
+			TrustIdentity: t.TrustIdentity, Symmetric: t.Symmetric, TLSName: t.TLSName, Numbers: rules(t.NumbersIn),
+			Limits: sip.TrunkLimits{MaxCalls: t.MaxCalls, MaxRate: float64(t.MaxRate)}, SoleUpstream: t.SoleUpstream,
+			Outbound: t.outbound(),
 		}
 		if t.User != "" {
 			trunk.Credentials = &sip.Credentials{User: t.User, Password: string(t.Password), Algorithm: t.Algorithm}
@@ -183,7 +185,7 @@ func (c *Config) SIPOptions() sip.Options {
 		IdleTimeout: s.IdleTimeout, RetryAfter: retry, Unreachable: s.UnreachableAfter,
 		SessionExpires: session, MinSession: s.MinSession,
 		MinExpires: s.Register.MinExpires, MaxExpires: s.Register.MaxExpires,
-		MaxContacts: s.Register.MaxContacts, NonceTTL: s.NonceTTL,
+		MaxContacts: s.Register.MaxContacts, NonceTTL: s.NonceTTL, DNS: s.DNS,
 	}
 }
 
