@@ -96,6 +96,11 @@ func (m *Metrics) request(direction, method string, code int) {
 // Refused implements sip.Observer.
 func (m *Metrics) Refused(reason string) { m.refused.WithLabelValues(refusals.fold(reason)).Inc() }
 
+// OutsideRefused counts a call to the outside that wasn't allowed.
+func (m *Metrics) OutsideRefused(reason string) {
+	m.outside.WithLabelValues(outsideReasons.fold(reason)).Inc()
+}
+
 // MediaLeg counts a leg that has ended. It must come once for each leg.
 func (m *Metrics) MediaLeg(s media.LegStats) {
 	m.packets.WithLabelValues("sent").Add(float64(s.PacketsSent))
@@ -138,13 +143,14 @@ func (k known) fold(name string) string {
 }
 
 var (
-	outcomes      = set("answered abandoned shed ivr rejected cut failed")
-	offerOutcomes = set("answered withdrawn refused busy no_answer unreachable fault")
-	sources       = set("redis file cache default anonymous")
-	lookupReasons = set("timeout unreachable garbage busy")
-	refusals      = set("unknown_source bad_credentials stale_nonce replayed_nonce overload malformed bad_version rate trunk_limit connections handshake origin")
-	methods       = set("INVITE ACK CANCEL BYE OPTIONS REGISTER INFO UPDATE PRACK SUBSCRIBE NOTIFY PUBLISH MESSAGE REFER")
-	codes         = set(`200 202 204 300 301 302 305 380
+	outcomes       = set("answered abandoned shed ivr rejected cut failed")
+	offerOutcomes  = set("answered withdrawn refused busy no_answer unreachable fault")
+	sources        = set("redis file cache default anonymous")
+	lookupReasons  = set("timeout unreachable garbage busy")
+	refusals       = set("unknown_source bad_credentials stale_nonce replayed_nonce overload malformed bad_version rate trunk_limit connections handshake origin")
+	outsideReasons = set("no_right destination hours calls minutes route")
+	methods        = set("INVITE ACK CANCEL BYE OPTIONS REGISTER INFO UPDATE PRACK SUBSCRIBE NOTIFY PUBLISH MESSAGE REFER")
+	codes          = set(`200 202 204 300 301 302 305 380
 		400 401 402 403 404 405 406 407 408 410 412 413 414 415 416 417 420 421 422 423 424 425 428 429 430 433 436 437 438
 		439 440 469 470 480 481 482 483 484 485 486 487 488 489 491 493 494 500 501 502 503 504 505 513 555 580
 		600 603 604 606 607 608`)

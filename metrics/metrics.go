@@ -47,6 +47,7 @@ type Snapshot struct {
 	Media  media.EngineStats
 	// Certificates are those that SIP shows.
 	Certificates []sip.Certificate
+	Trunks       []TrunkView
 	// Calls is the number of calls in progress, from INVITE to hang-up.
 	Calls int
 	// Ignored is the number of events that did not fit routing's state, since the start.
@@ -74,6 +75,7 @@ type Metrics struct {
 	lookupFailures *prometheus.CounterVec   // reason
 	requests       *prometheus.CounterVec   // direction, method, code
 	refused        *prometheus.CounterVec   // reason
+	outside        *prometheus.CounterVec   // reason
 	packets        *prometheus.CounterVec   // direction
 	lost           prometheus.Counter
 	jitter         prometheus.Histogram
@@ -98,7 +100,7 @@ func New(opt Options) *Metrics {
 	m.newPartMetrics()
 	m.registry.MustRegister(
 		m, promises(opt.Targets), build(opt),
-		m.offers, m.lookups, m.lookupFailures, m.requests, m.refused, m.packets, m.lost, m.jitter,
+		m.offers, m.lookups, m.lookupFailures, m.requests, m.refused, m.outside, m.packets, m.lost, m.jitter,
 		m.journalErrors, m.recordsFailed, m.recordsDropped, m.reloadsFailed,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -130,6 +132,7 @@ func (m *Metrics) newPartMetrics() {
 	m.lookupFailures = counter("hotline_customer_lookup_failures_total", "Customer lookups without an answer, by reason.", "reason")
 	m.requests = counter("hotline_sip_requests_total", "SIP requests by their final status; none: no answer came.", "direction", "method", "code")
 	m.refused = counter("hotline_sip_refused_total", "SIP requests turned away before they became work, by reason.", "reason")
+	m.outside = counter("hotline_outside_refused_total", "Calls to the outside that weren't allowed, by reason.", "reason")
 	m.packets = counter("hotline_rtp_packets_total", "RTP packets of legs that have ended.", "direction")
 	m.lost = prometheus.NewCounter(prometheus.CounterOpts{Name: "hotline_rtp_lost_packets_total", Help: "RTP packets lost on the way to us, of legs that have ended."})
 	m.jitter = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "hotline_rtp_jitter_seconds", Help: "Interarrival jitter (RFC 3550) of each leg at its end.",
@@ -155,6 +158,9 @@ func (m *Metrics) begin() {
 	}
 	for _, reason := range refusals.names {
 		m.refused.WithLabelValues(reason)
+	}
+	for _, reason := range outsideReasons.names {
+		m.outside.WithLabelValues(reason)
 	}
 	for _, reason := range lookupReasons.names {
 		m.lookupFailures.WithLabelValues(reason)

@@ -14,6 +14,7 @@ type moment struct {
 	calls, ignored, invariants        *prometheus.Desc
 	legs, ports, lateFrames, sendFail *prometheus.Desc
 	certificate, certificateFailures  *prometheus.Desc
+	trunks                            trunkMoment
 }
 
 func newMoment() moment {
@@ -21,6 +22,7 @@ func newMoment() moment {
 		return prometheus.NewDesc(name, help, labels, nil)
 	}
 	return moment{
+		trunks:              newTrunkMoment(),
 		seats:               desc("hotline_seats", "Seats by what the system knows (state) and what the agent chose (status).", "state", "status"),
 		readySeats:          desc("hotline_queue_ready_seats", "Registered seats with a ready agent that serve the queue, busy ones included.", "queue"),
 		waiting:             desc("hotline_waiting_calls", "Calls waiting in the queue, without those on offer.", "tier", "queue"),
@@ -43,8 +45,8 @@ func newMoment() moment {
 }
 
 func (d *moment) all() []*prometheus.Desc {
-	return []*prometheus.Desc{d.seats, d.readySeats, d.waiting, d.longest, d.onOffer, d.talking, d.entered, d.left, d.expected,
-		d.calls, d.ignored, d.invariants, d.legs, d.ports, d.lateFrames, d.sendFail, d.certificate, d.certificateFailures}
+	return append(d.trunks.all(), d.seats, d.readySeats, d.waiting, d.longest, d.onOffer, d.talking, d.entered, d.left, d.expected,
+		d.calls, d.ignored, d.invariants, d.legs, d.ports, d.lateFrames, d.sendFail, d.certificate, d.certificateFailures)
 }
 
 // byCall are the metrics with a queue's name as label.
@@ -68,6 +70,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		m.collectSeats(ch, &s)
 		m.collectQueues(ch, &s)
 		m.collectServer(ch, &s)
+		m.collectTrunks(ch, &s)
 	}
 	m.byCall().Collect(ch)
 }

@@ -31,6 +31,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /api/status", s.authorised(s.getStatus))
 	mux.HandleFunc("GET /api/calls", s.authorised(s.getCalls))
 	mux.HandleFunc("POST /api/calls/{call}/tier", s.authorised(s.postTier))
+	mux.HandleFunc("GET /api/trunks", s.authorised(func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, s.trunks()) }))
 	mux.HandleFunc("GET /api/seats", s.authorised(s.getSeats))
 	mux.HandleFunc("POST /api/seats/{seat}/free", s.authorised(s.postFree))
 	mux.HandleFunc("POST /api/seats/{seat}/transfer", s.authorised(s.postTransfer))
@@ -176,6 +177,7 @@ func (s *Server) snapshot() metrics.Snapshot {
 	})
 	sn.Calls = s.Calls()
 	sn.Media = s.media.Stats()
+	sn.Trunks = s.trunkViews()
 	select {
 	case <-s.up: // else s.sip isn't there yet
 		sn.Certificates = s.sip.Certificates()

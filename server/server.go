@@ -70,6 +70,7 @@ type Server struct {
 	idle     chan struct{} // a call has ended; capacity 1
 	draining atomic.Bool
 	numbers  idMaker
+	spending spending
 
 	// ownCalls counts the calls of seats' phones that aren't routing's; the core's
 	// goroutine owns it.
