@@ -7,6 +7,7 @@ set -eu
 needs="
 gcc=gcc
 sipp=sip-tester
+kamailio=kamailio
 baresip=baresip-core
 redis-server=redis-server
 prometheus=prometheus
@@ -23,7 +24,7 @@ done
 missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
 
 if ! command -v apt-get >/dev/null 2>&1; then
-	echo "The tests need these commands: sipp, baresip, redis-server, prometheus, promtool, gcc." >&2
+	echo "The tests need these commands: sipp, kamailio, baresip, redis-server, prometheus, promtool, gcc." >&2
 	echo "Missing here (Debian's package names): $missing" >&2
 	exit 1
 fi

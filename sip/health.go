@@ -98,6 +98,7 @@ func (s *Stack) heard(t *trunkState, g *gatewayState, at *hopState, alive bool) 
 		limit = 2
 	}
 	before := at.down
+	at.answered = alive
 	if alive {
 		at.failures, at.down, at.suspectUntil = 0, false, time.Time{}
 	} else {

@@ -122,6 +122,7 @@ type hopState struct {
 	suspectUntil time.Time // it gave no answer
 	failures     int       // pings in a row
 	down         bool
+	answered     bool // the latest ping
 }
 
 // hop is an address that requests are sent to.

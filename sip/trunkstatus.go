@@ -38,6 +38,8 @@ type AddressStatus struct {
 	// State is "up", "down" (by OPTIONS), "resting" (it asked for it by
 	// Retry-After) or "suspect" (it gave no answer to a call lately; tried last).
 	State string `json:"state"`
+	// Answered: it gave a sign of life to the latest OPTIONS.
+	Answered bool `json:"answered"`
 }
 
 // Trunks tells how all trunks are, ordered by name.
@@ -73,7 +75,7 @@ func (t *trunkState) status(now time.Time) TrunkStatus {
 func (g *gatewayState) status(now time.Time) GatewayStatus {
 	st := GatewayStatus{Gateway: g.String(), Up: len(g.hops) == 0 && !g.missing, Addresses: []AddressStatus{}}
 	for _, h := range g.hops {
-		a := AddressStatus{Network: h.network, Address: h.addr, State: h.state(now)}
+		a := AddressStatus{Network: h.network, Address: h.addr, State: h.state(now), Answered: h.answered}
 		st.Up = st.Up || a.State == "up" || a.State == "suspect"
 		st.Addresses = append(st.Addresses, a)
 	}
