@@ -69,12 +69,24 @@ func hostOf(req *gosip.Request) string {
 
 // bindOf is the listener that address chose for a request.
 func (s *Stack) bindOf(req *gosip.Request) *bind {
+	network := ""
+	if via := req.Via(); via != nil {
+		network = via.Transport
+	}
+	var near *bind
 	for _, b := range s.binds {
-		if b.local.Addr().AsSlice() != nil && req.Laddr.IP.Equal(net.IP(b.local.Addr().AsSlice())) {
+		switch {
+		case !req.Laddr.IP.Equal(b.local.Addr().AsSlice()):
+		case b.network == network && (reliable(network) || req.Laddr.Port == int(b.local.Port())):
 			return b
+		case near == nil && reliable(b.network) == reliable(network):
+			near = b
 		}
 	}
-	return s.binds[0]
+	if near == nil {
+		near = s.binds[0]
+	}
+	return near
 }
 
 // resolve lists the addresses of a host that the listener can reach.
@@ -128,7 +140,7 @@ func (s *Stack) connectTo(ctx context.Context, h wayTo, flow bool) error {
 // usable tells whether the connection in sipgo's pool will do. Over TLS, one that
 // came must have shown the name that we would ask for (RFC 5923 8).
 func (s *Stack) usable(h wayTo, flow bool) bool {
-	pool := s.ua.TransportLayer().Pool(carriedBy(h.network))
+	pool := s.uas[0].TransportLayer().Pool(carriedBy(h.network))
 	c := pool.Get(h.addr.String())
 	if c == nil {
 		return false

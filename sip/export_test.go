@@ -10,7 +10,7 @@ import (
 // poolSize asks sipgo's UDP transport how many addresses it remembers; there is
 // no public way to it.
 func poolSize(s *Stack) int {
-	tp := reflect.ValueOf(s.ua.TransportLayer()).Elem()
+	tp := reflect.ValueOf(s.uas[0].TransportLayer()).Elem()
 	udp := tp.FieldByName("udp")
 	pool := reflect.NewAt(udp.Type(), unsafe.Pointer(udp.UnsafeAddr())).Elem().Elem().FieldByName("pool")
 	p := reflect.NewAt(pool.Type(), unsafe.Pointer(pool.UnsafeAddr())).Elem().Interface().(*gosip.ConnectionPool)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/emiago/sipgo"
@@ -16,6 +17,7 @@ type bind struct {
 	local   netip.AddrPort
 	host    string // advertised
 	port    int
+	ua      *sipgo.UserAgent // that serves it, for UDP
 }
 
 // socketBuffer is for a burst of calls, which must not overflow the kernel's
@@ -49,9 +51,16 @@ func (s *Stack) listenUDP(srv *sipgo.Server, l Listener) (start func(), err erro
 		pc = c
 	}
 	s.closers = append(s.closers, pc.Close)
-	if _, err := s.addBind("UDP", pc.LocalAddr(), l.Advertise); err != nil {
+	if slices.ContainsFunc(s.binds, func(b *bind) bool { return b.network == "UDP" }) {
+		if srv, err = s.newUA(); err != nil {
+			return nil, err
+		}
+	}
+	b, err := s.addBind("UDP", pc.LocalAddr(), l.Advertise)
+	if err != nil {
 		return nil, err
 	}
+	b.ua = srv.UserAgent
 	return newUDPFront(s, pc, srv.ServeUDP).start, nil
 }
 

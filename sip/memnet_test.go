@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -142,6 +143,19 @@ func (c *counter) ClientRequest(string, int)        {}
 func (c *counter) Refused(reason string)            { c.mu.Lock(); c.refused[reason]++; c.mu.Unlock() }
 
 func (c *counter) of(reason string) int { c.mu.Lock(); defer c.mu.Unlock(); return c.refused[reason] }
+
+// until waits for a reason to be counted n times: a peer knows of its refusal before
+// it is counted.
+func (c *counter) until(t *testing.T, reason string, n int) {
+	t.Helper()
+	deadline := time.Now().Add(5 * time.Second)
+	for c.of(reason) < n && time.Now().Before(deadline) {
+		runtime.Gosched()
+	}
+	if got := c.of(reason); got != n {
+		t.Errorf("%s counted %d times, want %d", reason, got, n)
+	}
+}
 
 var anyTrunk = Trunk{Name: "server", Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
 

@@ -201,11 +201,14 @@ func TestLongMessageOverUDP(t *testing.T) {
 
 // Traps 6 and 13: an IPv6 listener; addresses in brackets, requests from its port.
 func TestCallOverIPv6(t *testing.T) {
-	for _, network := range []string{"udp", "tcp"} {
+	ca := newAuthority(t)
+	files := ca.host("six")
+	for _, network := range []string{"udp", "tcp", "tls"} {
 		t.Run(network, func(t *testing.T) {
 			lo := netip.MustParseAddrPort("[::1]:0")
 			open := func(o Options) *Stack {
-				o.Listen = []Listener{{Network: network, Addr: lo}}
+				o.Listen = []Listener{{Network: network, Addr: lo, TLS: files}}
+				o.TLS.CA = ca.path("ca.pem")
 				o.Logger = slog.New(slog.DiscardHandler)
 				s, err := Open(o)
 				if err != nil {

@@ -48,7 +48,7 @@ func (s *Stack) transact(ctx context.Context, req *gosip.Request) (*gosip.Client
 	if s.isClosed() {
 		return nil, net.ErrClosed
 	}
-	return s.ua.TransactionLayer().Request(ctx, req)
+	return s.uaFor(req).TransactionLayer().Request(ctx, req)
 }
 
 // write sends a request that has no transaction of its own: the ACK to a 2xx.
@@ -63,7 +63,7 @@ func (s *Stack) write(req *gosip.Request) error {
 	if s.isClosed() {
 		return net.ErrClosed
 	}
-	return s.ua.TransportLayer().WriteMsg(req)
+	return s.uaFor(req).TransportLayer().WriteMsg(req)
 }
 
 // background sends a request and forgets its answer.

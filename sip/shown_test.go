@@ -85,7 +85,7 @@ func TestTrunkIsShownWhoCalls(t *testing.T) {
 				<-s.DialTrunk("out", o).Done()
 				msg := n.sent(serverAddr, "INVITE ")[0].text
 				for field, want := range tc.want {
-					got := strings.Join(fields(msg, field), " | ")
+					got := strings.Join(fieldsOf(msg, field), " | ")
 					if field == "INVITE" {
 						got = strings.TrimSpace(strings.TrimPrefix(strings.SplitN(msg, "\r\n", 2)[0], "INVITE "))
 					}
@@ -100,7 +100,7 @@ func TestTrunkIsShownWhoCalls(t *testing.T) {
 }
 
 // fields are all values of a header field in a raw message.
-func fields(text, name string) []string {
+func fieldsOf(text, name string) []string {
 	var out []string
 	for line := range strings.Lines(text) {
 		if k, v, ok := strings.Cut(line, ":"); ok && strings.EqualFold(strings.TrimSpace(k), name) {

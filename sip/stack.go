@@ -18,7 +18,7 @@ type Stack struct {
 	opt      Options
 	log      *slog.Logger
 	obs      Observer
-	ua       *sipgo.UserAgent
+	uas      []*sipgo.UserAgent
 	auth     *authenticator
 	reg      *registrar
 	access   atomic.Pointer[accessTable]
@@ -82,27 +82,10 @@ func Open(opt Options) (*Stack, error) {
 }
 
 func (s *Stack) open() error {
-	quiet := slog.New(&libraryLog{s.log.Handler()})
-	ua, err := sipgo.NewUA(
-		sipgo.WithUserAgent(s.opt.UserAgent),
-		sipgo.WithUserAgentTransportLayerOptions(
-			gosip.WithTransportLayerLogger(quiet),
-			gosip.WithTransportLayerTransports(streamTransports()),
-		),
-		sipgo.WithUserAgentTransactionLayerOptions(
-			gosip.WithTransactionLayerLogger(quiet),
-			gosip.WithTransactionLayerUnhandledResponseHandler(s.strayResponse),
-		),
-	)
+	srv, err := s.newUA()
 	if err != nil {
-		return fmt.Errorf("create user agent: %w", err)
+		return err
 	}
-	s.ua = ua
-	srv, err := sipgo.NewServer(ua, sipgo.WithServerLogger(quiet))
-	if err != nil {
-		return fmt.Errorf("create server: %w", err)
-	}
-	s.routes(srv)
 	if len(s.opt.Listen) == 0 {
 		return errors.New("no SIP listener configured")
 	}
@@ -128,6 +111,43 @@ func (s *Stack) open() error {
 		s.wg.Go(s.watchCertificates)
 	}
 	return nil
+}
+
+// newUA makes one sipgo with its own transactions and connections. The first
+// serves the streams and the first UDP listener, each further UDP listener has its
+// own: sipgo remembers by which listener it heard of an address last, and answers
+// somebody who talks to two of them by the wrong one.
+func (s *Stack) newUA() (*sipgo.Server, error) {
+	quiet := slog.New(&libraryLog{s.log.Handler()})
+	ua, err := sipgo.NewUA(
+		sipgo.WithUserAgent(s.opt.UserAgent),
+		sipgo.WithUserAgentTransportLayerOptions(
+			gosip.WithTransportLayerLogger(quiet),
+			gosip.WithTransportLayerTransports(streamTransports()),
+		),
+		sipgo.WithUserAgentTransactionLayerOptions(
+			gosip.WithTransactionLayerLogger(quiet),
+			gosip.WithTransactionLayerUnhandledResponseHandler(s.strayResponse),
+		),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("create user agent: %w", err)
+	}
+	s.uas = append(s.uas, ua)
+	srv, err := sipgo.NewServer(ua, sipgo.WithServerLogger(quiet))
+	if err != nil {
+		return nil, fmt.Errorf("create server: %w", err)
+	}
+	s.routes(srv)
+	return srv, nil
+}
+
+// uaFor is the sipgo whose listener a request leaves by.
+func (s *Stack) uaFor(req *gosip.Request) *sipgo.UserAgent {
+	if b := s.bindOf(req); b.ua != nil {
+		return b.ua
+	}
+	return s.uas[0]
 }
 
 // routes registers the handlers; sipgo keeps them in a plain map, so all are
@@ -217,8 +237,8 @@ func (s *Stack) Close() error {
 		s.wg.Wait()
 		// Last: a request still being handed over would find no connection in
 		// sipgo's pool and open a socket for its answer.
-		if s.ua != nil {
-			err = errors.Join(err, s.ua.Close())
+		for _, ua := range s.uas {
+			err = errors.Join(err, ua.Close())
 		}
 	})
 	return err

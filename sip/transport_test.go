@@ -214,6 +214,7 @@ func TestWhatCountsAsMalformedOverTCP(t *testing.T) {
 		t.Errorf("rubbish: %v, want the connection closed", err)
 	}
 	_ = bad.Close()
+	c.until(t, "malformed", 1)
 	_ = srv.Close() // all connections have ended and been counted
 	if got := c.of("malformed"); got != 1 {
 		t.Errorf("malformed counted %d times, want once", got)

@@ -194,10 +194,7 @@ func TestWebSocketFrames(t *testing.T) {
 	if _, _, err := b.ws.Read(ctx); websocket.CloseStatus(err) != websocket.StatusMessageTooBig {
 		t.Errorf("70 KB: %v", err)
 	}
-	_ = srv.Close()
-	if n := count.of("malformed"); n != 2 {
-		t.Errorf("malformed counted %d times, want 2", n)
-	}
+	count.until(t, "malformed", 2)
 }
 
 func TestBadFramesEndTheConnection(t *testing.T) {
@@ -217,10 +214,7 @@ func TestBadFramesEndTheConnection(t *testing.T) {
 			if _, err := io.Copy(io.Discard, raw.r); err != nil && !errors.Is(err, net.ErrClosed) && !strings.Contains(err.Error(), "reset") {
 				t.Errorf("%v, want the connection closed", err)
 			}
-			_ = srv.Close()
-			if n := count.of("malformed"); n != 1 {
-				t.Errorf("malformed counted %d times", n)
-			}
+			count.until(t, "malformed", 1)
 		})
 	}
 }
@@ -274,9 +268,8 @@ func TestWhoMayOpenAWebSocket(t *testing.T) {
 			}
 		})
 	}
-	if o, h := count.of("origin"), count.of("handshake"); o != 4 || h != 4 {
-		t.Errorf("counted %d origins and %d handshakes, want 4 and 4", o, h)
-	}
+	count.until(t, "origin", 4)
+	count.until(t, "handshake", 4)
 }
 
 // rawSocket writes frames as they stand.
