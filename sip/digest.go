@@ -7,6 +7,8 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
+	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,12 +18,13 @@ import (
 )
 
 // authenticator issues and checks digest nonces (RFC 7616, RFC 3261 22). A nonce
-// is its time of issue, random bytes and a keyed hash over both: nothing is
-// kept until a request with correct credentials has used it.
+// is its time of issue, random bytes and a keyed hash over both and the source that
+// asked: nothing is kept until a request with correct credentials has used it.
 type authenticator struct {
 	realm string
 	ttl   time.Duration
 	key   [32]byte
+	tries *guesses
 
 	mu   sync.Mutex
 	used map[string]usedNonce
@@ -37,30 +40,32 @@ type usedNonce struct {
 const maxUsedNonces = 1 << 16
 
 func newAuthenticator(realm string, ttl time.Duration) *authenticator {
-	a := &authenticator{realm: realm, ttl: ttl, used: make(map[string]usedNonce)}
+	a := &authenticator{realm: realm, ttl: ttl, tries: newGuesses(), used: make(map[string]usedNonce)}
 	// crypto/rand.Read never fails: it ends the program instead.
 	_, _ = rand.Read(a.key[:])
 	return a
 }
 
-func (a *authenticator) nonce(now time.Time) string {
+func (a *authenticator) nonce(now time.Time, source netip.Prefix) string {
 	var b [8 + 12 + 16]byte
 	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMicro()))
 	_, _ = rand.Read(b[8:20])
-	copy(b[20:], a.sign(b[:20]))
+	copy(b[20:], a.sign(b[:20], source))
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-func (a *authenticator) sign(b []byte) []byte {
+func (a *authenticator) sign(b []byte, source netip.Prefix) []byte {
 	m := hmac.New(sha256.New, a.key[:])
 	m.Write(b)
+	m.Write(source.Addr().AsSlice())
 	return m.Sum(nil)[:16]
 }
 
-// genuine tells whether the nonce is one of ours, and whether it still lives.
-func (a *authenticator) genuine(nonce string, now time.Time) (ours, fresh bool, expire time.Time) {
+// genuine tells whether the nonce is one that we gave the source, and whether it
+// still lives.
+func (a *authenticator) genuine(nonce string, source netip.Prefix, now time.Time) (ours, fresh bool, expire time.Time) {
 	b, err := base64.RawURLEncoding.DecodeString(nonce)
-	if err != nil || len(b) != 36 || !hmac.Equal(b[20:], a.sign(b[:20])) {
+	if err != nil || len(b) != 36 || !hmac.Equal(b[20:], a.sign(b[:20], source)) {
 		return false, false, time.Time{}
 	}
 	expire = time.UnixMicro(int64(binary.BigEndian.Uint64(b[:8]))).Add(a.ttl)
@@ -94,9 +99,9 @@ func (a *authenticator) spend(nonce string, count int, expire, now time.Time) bo
 }
 
 // challenge lists one WWW-Authenticate field per algorithm.
-func (a *authenticator) challenge(alg Algorithm, stale bool) []gosip.Header {
+func (a *authenticator) challenge(alg Algorithm, source netip.Prefix, stale bool) []gosip.Header {
 	var hs []gosip.Header
-	nonce := a.nonce(time.Now())
+	nonce := a.nonce(time.Now(), source)
 	for _, name := range alg.names() {
 		c := digest.Challenge{Realm: a.realm, Nonce: nonce, Algorithm: name, QOP: []string{"auth"}, Stale: stale}
 		hs = append(hs, gosip.NewHeader("WWW-Authenticate", c.String()))
@@ -110,8 +115,10 @@ type verdict int
 const (
 	authMissing verdict = iota
 	authWrong
+	authForeign // of the last run, given to another address, or made up
 	authStale
 	authReplayed
+	authGuessing
 	authRight
 )
 
@@ -140,21 +147,30 @@ func (a *authenticator) check(req *gosip.Request, lookup func(user string) *Cred
 	if cred.QOP != "" {
 		chal.QOP = []string{cred.QOP}
 	}
-	now := time.Now()
-	ours, fresh, expire := a.genuine(cred.Nonce, now)
+	now, source := time.Now(), requestSource(req)
+	if !a.tries.allowed(source, cred.Username) {
+		return "", authGuessing
+	}
+	ours, fresh, expire := a.genuine(cred.Nonce, source, now)
 	good, err := digest.Digest(chal, digest.Options{
 		Method: string(req.Method), URI: cred.URI, Count: cred.Nc,
 		Username: want.User, Password: want.Password, Cnonce: cred.Cnonce,
 	})
 	match := err == nil && subtle.ConstantTimeCompare([]byte(good.Response), []byte(strings.ToLower(cred.Response))) == 1
+	if ours && (!match || known == nil) {
+		a.tries.wrong(source, cred.Username)
+	}
 	switch {
-	case !match || known == nil || !ours || !offered || (cred.QOP != "" && cred.QOP != "auth") || !sameTarget(req, cred.URI):
+	case !ours:
+		return "", authForeign
+	case !match || known == nil || !offered || (cred.QOP != "" && cred.QOP != "auth") || !sameTarget(req, cred.URI):
 		return "", authWrong
 	case !fresh:
 		return "", authStale
 	case !a.spend(cred.Nonce, cred.Nc, expire, now):
 		return "", authReplayed
 	}
+	a.tries.right(source, cred.Username)
 	return known.User, authRight
 }
 
@@ -182,14 +198,19 @@ func (s *Stack) authenticate(req *gosip.Request, tx gosip.ServerTransaction, off
 			c.known.Store(true)
 		}
 		return user, true
-	case authWrong:
+	case authWrong, authForeign:
 		s.obs.Refused("bad_credentials")
 	case authStale:
 		s.obs.Refused("stale_nonce")
 	case authReplayed:
 		s.obs.Refused("replayed_nonce")
+	case authGuessing:
+		// The same for a name that exists and one that doesn't.
+		s.obs.Refused("guessing")
+		s.refuse(req, tx, 503, "Service Unavailable", gosip.NewHeader("Retry-After", strconv.Itoa(int(userEvery/time.Second))))
+		return "", false
 	}
-	s.refuse(req, tx, 401, "Unauthorized", s.auth.challenge(offer, v == authStale || v == authReplayed)...)
+	s.refuse(req, tx, 401, "Unauthorized", s.auth.challenge(offer, requestSource(req), v == authStale || v == authReplayed || v == authForeign)...)
 	return "", false
 }
 

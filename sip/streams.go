@@ -90,7 +90,11 @@ func (p *openConn) Close() error {
 // sourceOf is whom a connection is counted for: its address, or the network of 64
 // bits that a host has to itself with IPv6.
 func sourceOf(a net.Addr) netip.Prefix {
-	addr, bits := addrOf(a), 32
+	return prefixOf(addrOf(a))
+}
+
+func prefixOf(addr netip.Addr) netip.Prefix {
+	bits := 32
 	if addr.Is6() {
 		bits = 64
 	}
