@@ -25,7 +25,7 @@ import (
 func hotlineConfig(dir string, agents int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `node: bench
-sip: {listen: [{network: udp, address: "127.0.0.1:0"}], max_calls: 100000, max_pending: 100000}
+sip: {listen: [{network: udp, address: "127.0.0.1:0"}], max_calls: 100000, max_pending: 100000, register: {file: %s}}
 media: {address: 127.0.0.1}
 trunks:
   - name: load
@@ -40,7 +40,7 @@ records: {dir: %s}
 journal: {dir: %s}
 http: {listen: "127.0.0.1:0"}
 agents:
-`, filepath.Join(dir, "records"), filepath.Join(dir, "journal"))
+`, filepath.Join(dir, "registrations.json"), filepath.Join(dir, "records"), filepath.Join(dir, "journal"))
 	for i := range agents {
 		fmt.Fprintf(&b, "  - {user: agent%d, password: bench-secret, queues: [q]}\n", i)
 	}

@@ -185,6 +185,9 @@ type Register struct {
 	// MaxContacts is how many phones one agent may register at once; the oldest
 	// gives way. 1 to 16, default 4.
 	MaxContacts int `yaml:"max_contacts" default:"4" min:"1" max:"16" restart:"yes"`
+	// File keeps the registrations over a restart; "" keeps none. Default
+	// "data/registrations.json".
+	File string `yaml:"file" default:"data/registrations.json" restart:"yes"`
 }
 
 // Media is the sound.

@@ -185,7 +185,7 @@ func (c *Config) SIPOptions() sip.Options {
 		IdleTimeout: s.IdleTimeout, RetryAfter: retry, Unreachable: s.UnreachableAfter,
 		SessionExpires: session, MinSession: s.MinSession,
 		MinExpires: s.Register.MinExpires, MaxExpires: s.Register.MaxExpires,
-		MaxContacts: s.Register.MaxContacts, NonceTTL: s.NonceTTL, DNS: s.DNS,
+		MaxContacts: s.Register.MaxContacts, Registrations: s.Register.File, NonceTTL: s.NonceTTL, DNS: s.DNS,
 	}
 }
 

@@ -145,6 +145,7 @@ func demoConfig(dir string) (*config.Config, error) {
 	cfg.Directory.Redis = config.Redis{}
 	cfg.Records.Dir = filepath.Join(dir, "records")
 	cfg.Journal.Dir = filepath.Join(dir, "journal")
+	cfg.SIP.Register.File = filepath.Join(dir, "registrations.json")
 	for i := range cfg.Queues {
 		cfg.Queues[i].WrapUp = time.Second
 	}

@@ -85,6 +85,7 @@ func startHotline(t *testing.T, change func(*config.Config)) *hotline {
 	}
 	dir := t.TempDir()
 	cfg.Records.Dir, cfg.Journal.Dir = filepath.Join(dir, "records"), filepath.Join(dir, "journal")
+	cfg.SIP.Register.File = filepath.Join(dir, "registrations.json")
 	if change != nil {
 		change(cfg)
 	}

@@ -97,7 +97,7 @@ func (p *program) config(agents ...string) string {
 	}
 	return strings.NewReplacer(
 		`[{network: udp, address: "127.0.0.1:0"}, {network: tcp, address: "127.0.0.1:0"}]`,
-		`[{network: udp, address: "`+p.sip+`"}], register: {min_expires: 10s}`,
+		`[{network: udp, address: "`+p.sip+`"}], register: {min_expires: 10s, file: "`+p.dir+`/registrations.json"}`,
 		"[{user: nobody, password: a-long-secret, queues: [sales]}]", "["+strings.Join(list, ", ")+"]",
 		`http: {listen: "127.0.0.1:0"}`, `http: {listen: "`+p.http+`"}`,
 		"log: {level: debug}", "log: {level: debug, format: json}",

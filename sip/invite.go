@@ -34,6 +34,9 @@ type abandonedInvite struct {
 func (s *Stack) buildInvite(o Outgoing, c Contact) *gosip.Request {
 	req := gosip.NewRequest(gosip.INVITE, *c.uri.Clone())
 	s.address(req, c.bind, c.Network, c.nextHop())
+	for i := range c.path { // RFC 3327 5.3
+		req.AppendHeader(&gosip.RouteHeader{Address: *c.path[i].Clone()})
+	}
 	from := &gosip.FromHeader{DisplayName: cleanName(o.FromName), Address: gosip.Uri{Scheme: "sip", User: o.FromUser, Host: viaHost(c.bind.host)}}
 	from.Params.Add("tag", gosip.GenerateTagN(16))
 	to := &gosip.ToHeader{Address: gosip.Uri{Scheme: "sip", User: o.ToUser, Host: c.uri.Host, Port: c.uri.Port}}

@@ -53,7 +53,8 @@ type Observer interface {
 	// Refused is a request turned away before it became work, by reason:
 	// unknown_source, bad_credentials, stale_nonce, replayed_nonce, overload,
 	// malformed, bad_version, trunk_limit, connections (too many from one source),
-	// handshake (no TLS or WebSocket came of it), origin.
+	// handshake (no TLS or WebSocket came of it), origin, guessing (too many wrong
+	// passwords).
 	Refused(reason string)
 }
 
@@ -79,10 +80,13 @@ type Options struct {
 	SessionExpires time.Duration // session timer of calls (RFC 4028); 30 min, negative for none
 	MinSession     time.Duration // shortest session timer taken; 90 s
 
-	MinExpires  time.Duration // shortest registration; 60 s
-	MaxExpires  time.Duration // longest registration; 1 h
-	MaxContacts int           // contacts per account, the oldest gives way; 4
-	NonceTTL    time.Duration // life of a digest nonce; 5 min
+	MinExpires time.Duration // shortest registration; 60 s
+	MaxExpires time.Duration // longest registration; 1 h
+	// Registrations is the file that the bindings of phones are kept in over a
+	// restart; "" keeps none.
+	Registrations string
+	MaxContacts   int           // contacts per account, the oldest gives way; 4
+	NonceTTL      time.Duration // life of a digest nonce; 5 min
 
 	// DNS are the name servers for the gateways of trunks, host:port; nil takes
 	// the system's.

@@ -2,6 +2,7 @@ package sip
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -23,12 +24,16 @@ type Contact struct {
 	Q       int    // preference in thousandths, 1000 highest
 	Expires time.Time
 
-	uri    gosip.Uri
-	hop    string // where requests outside of a dialog go when it isn't Source
-	callID string
-	seq    uint32
-	bind   *bind
-	at     time.Time
+	uri      gosip.Uri
+	hop      string // where requests outside of a dialog go when it isn't Source
+	callID   string
+	seq      uint32
+	bind     *bind
+	at       time.Time
+	path     []gosip.Uri // RFC 3327, first hop first
+	instance string      // RFC 5626, with its angle brackets
+	regID    string      // "" without Outbound
+	conn     *streamConn // the only way to it; nil with UDP and with a path
 }
 
 // nextHop is where a request outside of a dialog is sent, host:port; "" by its URI.
@@ -53,11 +58,15 @@ type registrar struct {
 
 	// telling holds one token: the owner is told of one change at a time.
 	telling chan struct{}
+
+	file   string        // of the registrations; "" keeps none
+	dirty  chan struct{} // holds one token while the file is behind
+	saving sync.Mutex
 }
 
 func newRegistrar(s *Stack) *registrar {
 	return &registrar{stack: s, aors: make(map[string][]*Contact), timers: make(map[*Contact]*time.Timer),
-		sources: make(map[string]int), telling: make(chan struct{}, 1)}
+		sources: make(map[string]int), telling: make(chan struct{}, 1), file: s.opt.Registrations, dirty: make(chan struct{}, 1)}
 }
 
 // Contacts lists where the account can be rung now, best first; empty when it
@@ -66,7 +75,7 @@ func (s *Stack) Contacts(user string) []Contact {
 	s.reg.mu.Lock()
 	defer s.reg.mu.Unlock()
 	out := make([]Contact, 0, len(s.reg.aors[user]))
-	for _, c := range s.reg.aors[user] {
+	for _, c := range onePerPhone(s.reg.aors[user]) {
 		out = append(out, *c)
 	}
 	return out
@@ -74,6 +83,10 @@ func (s *Stack) Contacts(user string) []Contact {
 
 // handleRegister is RFC 3261 10.3 for authenticated accounts.
 func (s *Stack) handleRegister(req *gosip.Request, tx gosip.ServerTransaction) {
+	if tags := unknownTags(req); len(tags) > 0 {
+		s.refuse(req, tx, 420, "Bad Extension", gosip.NewHeader("Unsupported", strings.Join(tags, ", ")))
+		return
+	}
 	table := s.access.Load()
 	aor := req.To().Address.User
 	offer, any := table.digest()
@@ -95,7 +108,11 @@ func (s *Stack) handleRegister(req *gosip.Request, tx gosip.ServerTransaction) {
 		return
 	}
 	asked, err := s.readContacts(req, tx)
-	if err != nil {
+	switch {
+	case errors.Is(err, errFirstHop):
+		s.respond(req, tx, 439, "First Hop Lacks Outbound Support")
+		return
+	case err != nil:
 		s.respond(req, tx, 400, "Bad Contact")
 		return
 	}
@@ -110,14 +127,35 @@ func (s *Stack) handleRegister(req *gosip.Request, tx gosip.ServerTransaction) {
 		s.respond(req, tx, 500, "CSeq Out Of Order")
 		return
 	}
+	s.respond(req, tx, 200, "OK", s.registered(user, req, asked)...)
+}
+
+// registered are the fields of a 200: all bindings, the path as it was, and what is
+// asked of a phone with Outbound.
+func (s *Stack) registered(user string, req *gosip.Request, asked []*Contact) []gosip.Header {
 	now := time.Now()
 	var hs []gosip.Header
-	for _, c := range s.Contacts(user) {
-		left := int((c.Expires.Sub(now) + time.Second/2) / time.Second)
-		hs = append(hs, gosip.NewHeader("Contact", fmt.Sprintf("<%s>;expires=%d", c.URI, left)))
+	s.reg.mu.Lock()
+	for _, c := range s.reg.aors[user] {
+		hs = append(hs, gosip.NewHeader("Contact", c.contactValue(now)))
 	}
-	s.respond(req, tx, 200, "OK", hs...)
+	s.reg.mu.Unlock()
+	if supports(req, "path") {
+		for _, h := range req.GetHeaders("Path") {
+			hs = append(hs, gosip.NewHeader("Path", h.Value()))
+		}
+	}
+	if slices.ContainsFunc(asked, func(c *Contact) bool { return c.regID != "" }) {
+		hs = append(hs, gosip.NewHeader("Require", "outbound"))
+		if slices.ContainsFunc(asked, func(c *Contact) bool { return c.Network != "WS" && c.Network != "WSS" }) {
+			hs = append(hs, gosip.NewHeader("Flow-Timer", strconv.Itoa(int(flowTimer/time.Second))))
+		}
+	}
+	return hs
 }
+
+// errFirstHop refuses Outbound by a proxy that doesn't know it.
+var errFirstHop = errors.New("the first hop lacks outbound support")
 
 // readContacts turns the Contact fields into bindings; an Expires equal to the
 // time of the request asks for removal. "*" stands alone and removes all.
@@ -131,6 +169,10 @@ func (s *Stack) readContacts(req *gosip.Request, tx gosip.ServerTransaction) ([]
 		}
 		general = d
 	}
+	path, err := readPath(req)
+	if err != nil {
+		return nil, err
+	}
 	var out []*Contact
 	for _, h := range req.GetHeaders("Contact") {
 		ch, ok := h.(*gosip.ContactHeader)
@@ -140,6 +182,11 @@ func (s *Stack) readContacts(req *gosip.Request, tx gosip.ServerTransaction) ([]
 		c := &Contact{Source: req.Source(), Q: 1000,
 			uri: *ch.Address.Clone(), callID: string(*req.CallID()), seq: req.CSeq().SeqNo, at: now}
 		c.Network, c.bind = s.cameBy(req, tx)
+		c.conn = connOf(tx)
+		if _, lacks := c.readFlow(req, ch.Params); lacks {
+			return nil, errFirstHop
+		}
+		c.follow(s, path)
 		life := general
 		if ch.Address.Wildcard {
 			if general != 0 || len(req.GetHeaders("Contact")) != 1 {
@@ -193,7 +240,7 @@ func (r *registrar) update(user string, asked []*Contact) bool {
 	cs := slices.Clone(r.aors[user])
 	for _, a := range asked {
 		for _, c := range cs {
-			if (a.URI == "*" || a.URI == c.URI) && a.callID == c.callID && a.seq <= c.seq {
+			if a.replaces(c) && a.callID == c.callID && a.seq <= c.seq {
 				r.mu.Unlock()
 				return false
 			}
@@ -201,14 +248,15 @@ func (r *registrar) update(user string, asked []*Contact) bool {
 	}
 	before := len(cs)
 	for _, a := range asked {
-		cs = slices.DeleteFunc(cs, func(c *Contact) bool { return a.URI == "*" || a.URI == c.URI })
+		cs = slices.DeleteFunc(cs, a.replaces)
 		if a.Expires.After(a.at) {
+			if a.conn != nil {
+				a.conn.bound.Store(true)
+			}
 			cs = append(cs, a)
 		}
 	}
-	slices.SortStableFunc(cs, func(a, b *Contact) int {
-		return cmp.Or(cmp.Compare(b.Q, a.Q), b.at.Compare(a.at))
-	})
+	sortContacts(cs)
 	for len(cs) > r.stack.opt.MaxContacts { // a phone that restarted left its old one
 		oldest := slices.MinFunc(cs, func(a, b *Contact) int { return a.at.Compare(b.at) })
 		cs = slices.DeleteFunc(cs, func(c *Contact) bool { return c == oldest })
@@ -222,8 +270,16 @@ func (r *registrar) update(user string, asked []*Contact) bool {
 	return true
 }
 
+// sortContacts puts the best first, and of equals the latest.
+func sortContacts(cs []*Contact) {
+	slices.SortStableFunc(cs, func(a, b *Contact) int {
+		return cmp.Or(cmp.Compare(b.Q, a.Q), b.at.Compare(a.at))
+	})
+}
+
 // set stores the bindings of an account and keeps one timer for each.
 func (r *registrar) set(user string, cs []*Contact) {
+	r.changed()
 	for _, old := range r.aors[user] {
 		if !slices.Contains(cs, old) {
 			r.timers[old].Stop()
@@ -265,9 +321,6 @@ func (r *registrar) expire(user string, c *Contact) {
 	r.tell(user)
 }
 
-// connectionLost ends the bindings whose only way was that connection.
-func (r *registrar) connectionLost(*streamConn) {}
-
 // keepOnly ends the bindings of accounts that are no more.
 func (r *registrar) keepOnly(accounts map[string]*Account) {
 	r.mu.Lock()
@@ -298,7 +351,7 @@ func (r *registrar) tell(user string) {
 	}
 	defer func() { <-r.telling }()
 	r.mu.Lock()
-	contacts, closed := len(r.aors[user]), r.closed
+	contacts, closed := len(onePerPhone(r.aors[user])), r.closed
 	r.mu.Unlock()
 	if !closed {
 		f(user, contacts)
@@ -306,6 +359,9 @@ func (r *registrar) tell(user string) {
 }
 
 func (r *registrar) close() {
+	if err := r.save(); err != nil {
+		r.stack.log.Error("registrations not saved; phones must register again", "error", err)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true

@@ -104,6 +104,7 @@ func (s *Stack) open() error {
 	}
 	s.wg.Go(func() { _ = srv.ServeTCP(s.streams.feed(carrierTCP)) })
 	s.wg.Go(func() { _ = srv.ServeTLS(s.streams.feed(carrierTLS)) })
+	s.restore()
 	for _, start := range starts {
 		start()
 	}
@@ -148,6 +149,20 @@ func (s *Stack) uaFor(req *gosip.Request) *sipgo.UserAgent {
 		return b.ua
 	}
 	return s.uas[0]
+}
+
+// restore takes the registrations of the last run over and keeps those of this one.
+func (s *Stack) restore() {
+	if s.reg.file == "" {
+		return
+	}
+	users := s.reg.restore()
+	s.wg.Go(s.reg.keepSaved)
+	s.wg.Go(func() {
+		for _, u := range users {
+			s.reg.tell(u)
+		}
+	})
 }
 
 // routes registers the handlers; sipgo keeps them in a plain map, so all are

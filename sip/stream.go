@@ -150,6 +150,7 @@ type streamConn struct {
 	rest   []byte // of the last message
 	spoke  atomic.Bool
 	known  atomic.Bool // the peer has shown who he is
+	bound  atomic.Bool // some account registered by it
 	ended  atomic.Bool // reading ended: the peer, a deadline or we ended it
 	taken  chan struct{}
 	taking sync.Once
@@ -260,7 +261,9 @@ func (c *streamConn) Close() error {
 		if !c.ended.Load() && !c.stack.isClosed() {
 			c.stack.obs.Refused("malformed")
 		}
-		c.stack.reg.connectionLost(c)
+		if c.bound.Load() { // not here: sipgo holds its pool
+			c.stack.spawn(func() { c.stack.reg.connectionLost(c) })
+		}
 	})
 	return c.Conn.Close()
 }

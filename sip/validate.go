@@ -60,7 +60,7 @@ func (s *Stack) valid(req *gosip.Request, tx gosip.ServerTransaction) bool {
 	default:
 		return bad(416, "Unsupported URI Scheme")
 	}
-	if u := unsupported(req); u != "" && req.Method != gosip.CANCEL && !req.IsAck() {
+	if u := unsupported(req); u != "" && req.Method != gosip.CANCEL && req.Method != gosip.REGISTER && !req.IsAck() {
 		return bad(420, "Bad Extension", gosip.NewHeader("Unsupported", u))
 	}
 	if len(req.Body()) > 0 {
