@@ -52,6 +52,7 @@ type baresipOptions struct {
 	user, password string
 	server         string // host:port of the hotline
 	transport      string // "" is UDP
+	ca             string // PEM file, for TLS
 	codec          string // "pcma" (default) or "pcmu"
 	answer         string // "auto" (default) or "manual"
 	tone           float64
@@ -98,7 +99,11 @@ func newBaresip(t *testing.T, o baresipOptions) *baresip {
 	}
 	ctrl := freePorts(t, 1)
 	writeWAV(t, filepath.Join(b.dir, "tone.wav"), media.Tone(o.tone, 30*time.Second, 0.4).PCM())
-	b.file("config", fmt.Sprintf(`poll_method epoll
+	trust := ""
+	if o.ca != "" {
+		trust = "sip_cafile " + o.ca + "\n"
+	}
+	b.file("config", trust+fmt.Sprintf(`poll_method epoll
 sip_listen 127.0.0.1:%d
 call_local_timeout 120
 call_max_calls 8

@@ -349,6 +349,12 @@ func (l *logBook) put(line logLine) {
 // that no await has returned before, and returns its attributes.
 func (l *logBook) await(t *testing.T, msg string, attrs ...string) map[string]string {
 	t.Helper()
+	return l.awaitFor(t, patience, msg, attrs...)
+}
+
+// awaitFor is await with another patience, for peers that take their time.
+func (l *logBook) awaitFor(t *testing.T, patience time.Duration, msg string, attrs ...string) map[string]string {
+	t.Helper()
 	deadline := time.After(patience)
 	for {
 		l.mu.Lock()

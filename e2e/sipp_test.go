@@ -16,8 +16,9 @@ type sippCallers struct {
 	server   string // host:port
 	did      string
 	calls    int
-	rate     int // calls begun per second
-	first    int // the last digits of the first caller's number
+	rate     int    // calls begun per second
+	first    int    // the last digits of the first caller's number
+	local    string // 127.0.0.1 by default
 	args     []string
 }
 
@@ -46,9 +47,13 @@ func (s sippCallers) start(t *testing.T) <-chan error {
 	if err := os.WriteFile(file, []byte(numbers.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	local := s.local
+	if local == "" {
+		local = "127.0.0.1"
+	}
 	port := freePorts(t, 6) // SIP, two for sound, and two for pictures, which sipp takes, too
 	args := append([]string{s.server, "-sf", scenario, "-inf", file, "-s", s.did,
-		"-i", "127.0.0.1", "-p", strconv.Itoa(port), "-mi", "127.0.0.1", "-mp", strconv.Itoa(port + 2),
+		"-i", local, "-p", strconv.Itoa(port), "-mi", local, "-mp", strconv.Itoa(port + 2),
 		"-m", strconv.Itoa(s.calls), "-l", strconv.Itoa(s.calls), "-r", strconv.Itoa(max(s.rate, 1)),
 		"-timeout", "60s", "-timeout_error", "-nostdin", "-trace_err"}, s.args...)
 	cmd := exec.CommandContext(t.Context(), bin, args...)

@@ -1,0 +1,146 @@
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// linphone is an agent's softphone, the real program without a sound card: it
+// registers by TLS, knows SHA-256, and answers each call at once.
+type linphone struct {
+	t     *testing.T
+	dir   string
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	ended chan struct{}
+
+	mu   sync.Mutex
+	out  strings.Builder
+	news chan struct{}
+}
+
+// startLinphone starts a phone that registers user at localhost:port and trusts the
+// authority in ca.
+func startLinphone(t *testing.T, user, port, ca string) *linphone {
+	t.Helper()
+	bin, err := exec.LookPath("linphonec")
+	if err != nil {
+		t.Fatal("linphonec is missing: make deps installs it")
+	}
+	l := &linphone{t: t, dir: t.TempDir(), ended: make(chan struct{}), news: make(chan struct{})}
+	if err := os.MkdirAll(filepath.Join(l.dir, ".local/share/linphone"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(l.dir, "linphonerc")
+	if err := os.WriteFile(config, fmt.Appendf(nil, `[sip]
+sip_port=-1
+sip_tcp_port=-1
+sip_tls_port=-1
+use_ipv6=0
+root_ca=%s
+verify_server_certs=1
+verify_server_cn=1
+default_proxy=0
+register_only_when_network_is_up=0
+
+[proxy_0]
+reg_proxy=<sip:localhost:%s;transport=tls>
+reg_identity=sip:%s@localhost
+reg_expires=60
+reg_sendregister=1
+publish=0
+
+[auth_info_0]
+username=%s
+passwd=%s
+realm=hotline
+domain=localhost
+algorithm=SHA-256
+`, ca, port, user, user, password), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.cmd = exec.Command(bin, "-c", config, "-b", os.DevNull, "-d", "6", "-l", filepath.Join(l.dir, "log"))
+	l.cmd.Dir, l.cmd.Env = l.dir, append(os.Environ(), "HOME="+l.dir)
+	if l.in, err = l.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := l.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go l.read(out)
+	t.Cleanup(l.stop)
+	l.say("soundcard use files")
+	l.say("autoanswer enable")
+	l.await("Auto answer enabled")
+	return l
+}
+
+func (l *linphone) read(r io.Reader) {
+	defer close(l.ended)
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		l.mu.Lock()
+		l.out.WriteString(lines.Text() + "\n")
+		close(l.news)
+		l.news = make(chan struct{})
+		l.mu.Unlock()
+	}
+	_ = l.cmd.Wait()
+}
+
+func (l *linphone) say(command string) {
+	l.t.Helper()
+	if _, err := io.WriteString(l.in, command+"\n"); err != nil {
+		l.t.Fatalf("linphonec %s: %v", command, err)
+	}
+}
+
+// await waits until the phone has printed text.
+func (l *linphone) await(text string) {
+	l.t.Helper()
+	deadline := time.After(patience)
+	for {
+		l.mu.Lock()
+		out, news := l.out.String(), l.news
+		l.mu.Unlock()
+		if strings.Contains(out, text) {
+			return
+		}
+		select {
+		case <-news:
+		case <-l.ended:
+			l.t.Fatalf("linphonec ended:\n%s", out)
+		case <-deadline:
+			l.t.Fatalf("linphonec doesn't say %q within %v:\n%s", text, patience, out)
+		}
+	}
+}
+
+// sent tells whether the phone has sent something that holds text.
+func (l *linphone) sent(text string) bool {
+	data, _ := os.ReadFile(filepath.Join(l.dir, "log"))
+	return strings.Contains(string(data), text)
+}
+
+func (l *linphone) stop() {
+	_, _ = io.WriteString(l.in, "quit\n")
+	_ = l.in.Close()
+	select {
+	case <-l.ended:
+	case <-time.After(5 * time.Second):
+		_ = l.cmd.Process.Kill()
+		<-l.ended
+	}
+}
