@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -260,4 +261,48 @@ func FuzzFraming(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A client that stops within the TLS handshake, or within the head of a WebSocket,
+// is given up after five seconds, to the nanosecond.
+func TestHowLongAHandshakeMayTake(t *testing.T) {
+	a := newAuthority(t)
+	files := a.host("server")
+	for _, network := range []string{"TLS", "WS"} {
+		t.Run(network, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				far, near := net.Pipe()
+				count := newCounter()
+				s := &Stack{obs: count, log: slog.New(slog.DiscardHandler), reg: &registrar{}, closed: make(chan struct{})}
+				s.opt.defaults()
+				s.SetAccess(Access{})
+				s.streams = newStreams(s)
+				f := &streamFront{stack: s, bind: &bind{network: network}, fault: newSampler(time.Hour)}
+				if network == "WS" {
+					f.listener, f.web = &net.TCPListener{}, newWebFront(f, nil)
+					f.web.start()
+				} else {
+					cfg, err := s.serverTLS(files)
+					if err != nil {
+						t.Fatal(err)
+					}
+					f.tls = cfg
+				}
+				place, _ := s.streams.take(near, true)
+				start := time.Now()
+				go f.serve(place)
+				_, _ = io.Copy(io.Discard, far)
+				if took := time.Since(start); took != handshakeWithin {
+					t.Errorf("given up after %v, want %v", took, handshakeWithin)
+				}
+				_ = far.Close()
+				synctest.Wait()
+				if len(s.streams.open) != 0 {
+					t.Error("its place was not given back")
+				}
+				close(s.closed)
+				s.wg.Wait()
+			})
+		})
+	}
 }

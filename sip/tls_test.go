@@ -363,3 +363,48 @@ func TestPhoneByTLSIsCalledOnItsConnection(t *testing.T) {
 	l.Hangup()
 	within(t, "BYE", d.Outcome().Leg.Done())
 }
+
+// A connection that came over TLS carries requests to where it came from only if
+// its certificate bears the name asked for (RFC 5923 8): whoever holds the port of
+// a trunk for a moment would get its calls else.
+func TestWhichConnectionIsReused(t *testing.T) {
+	a := newAuthority(t)
+	files := a.host("server")
+	files.CA = a.path("ca.pem")
+	srv := openStack(t, Options{TLS: TLSFiles{CA: a.path("ca.pem")}}, Listener{Network: "tls", Addr: local, TLS: files})
+	for _, tc := range []struct {
+		name string
+		own  TLSFiles
+		ok   bool
+	}{
+		{"the name asked for", a.host("right", "localhost"), true},
+		{"another name", a.host("wrong", "other.example.com"), false},
+		{"no certificate", TLSFiles{}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, err := dialTLS(t, a, srv, tc.own, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = c.Write([]byte("\r\n\r\n"))
+			if _, err := c.Read(make([]byte, 2)); err != nil { // sipgo has it now
+				t.Fatal(err)
+			}
+			_, port, _ := net.SplitHostPort(c.LocalAddr().String())
+			to, err := srv.ContactTo("sip:x@localhost:" + port + ";transport=tls")
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := srv.Dial(Outgoing{Contacts: []Contact{to}, FromUser: "1", ToUser: "x", Offer: []byte("v=0\r\n")})
+			if tc.ok {
+				readUntil(t, c, "INVITE sip:x@localhost")
+				return
+			}
+			within(t, "outcome", d.Done())
+			_ = c.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+			if n, _ := c.Read(make([]byte, 1)); n != 0 {
+				t.Error("the INVITE went to somebody else")
+			}
+		})
+	}
+}
