@@ -8,8 +8,10 @@ import (
 // dialer is for whom another party is dialled.
 type dialer struct {
 	id     string // of the call, for logs
-	agent  string // who wants it
+	agent  string // who wants it, and needs the right to it
 	caller string // the number shown
+	// diverted is the number that was dialled first, when the call is a caller's.
+	diverted string
 	// phone is the INVITE to a colleague's phones.
 	phone func(contacts []sip.Contact, sdp []byte) sip.Outgoing
 }
@@ -20,7 +22,7 @@ func seatOf(agent string) routing.SeatID { return routing.SeatID(agent) }
 // can't or mustn't be.
 func (s *Server) dialTo(to destination, by dialer) (*dialled, refused) {
 	if to.agent == "" {
-		return nil, refused{404, "Not Found"}
+		return s.dialOutside(to, by)
 	}
 	contacts := s.sip.Contacts(to.agent)
 	if len(contacts) == 0 {
@@ -30,8 +32,8 @@ func (s *Server) dialTo(to destination, by dialer) (*dialled, refused) {
 	if !ok {
 		return nil, refused{486, "Busy Here"}
 	}
-	d, err := s.dialPhone(by.id+"/"+to.agent, to, func(sdp []byte) *sip.Dialing {
-		return s.sip.Dial(by.phone(contacts, sdp))
+	d, err := s.dialPhone(by.id+"/"+to.agent, to, func(sdp []byte) (*sip.Dialing, error) {
+		return s.sip.Dial(by.phone(contacts, sdp)), nil
 	})
 	if err != nil {
 		vacate()
@@ -40,4 +42,28 @@ func (s *Server) dialTo(to destination, by dialer) (*dialled, refused) {
 	}
 	d.vacate = vacate
 	return d, refused{}
+}
+
+// dialOutside dials a number by a trunk, if the agent has the right to it.
+func (s *Server) dialOutside(to destination, by dialer) (*dialled, refused) {
+	if to.number == "" {
+		return nil, refused{404, "Not Found"} // agents don't call queues and flows
+	}
+	d, err := s.dialPhone(by.id+"/outside", to, func(sdp []byte) (*sip.Dialing, error) {
+		o := sip.Outgoing{Offer: sdp, FromUser: by.caller}
+		if by.diverted != "" {
+			o.Diversions = []sip.Diversion{{Number: by.diverted, Reason: "unconditional"}}
+		}
+		return s.dialOut(byAgent(by.agent), to.number, o)
+	})
+	switch reason := outsideReason(err); {
+	case err == nil:
+		return d, refused{}
+	case reason == noRoute:
+		return nil, refused{404, "Not Found"}
+	case reason != "":
+		return nil, refused{403, "Not Allowed"}
+	}
+	s.log.Error("number outside can't be dialled", "error", err)
+	return nil, refused{503, "Service Unavailable"}
 }

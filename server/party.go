@@ -65,7 +65,7 @@ type dialled struct {
 }
 
 // dialPhone dials; out.Offer is made here.
-func (s *Server) dialPhone(id string, to destination, dial func(sdp []byte) *sip.Dialing) (*dialled, error) {
+func (s *Server) dialPhone(id string, to destination, dial func(sdp []byte) (*sip.Dialing, error)) (*dialled, error) {
 	audio, err := s.media.NewLeg(id)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,12 @@ func (s *Server) dialPhone(id string, to destination, dial func(sdp []byte) *sip
 		_ = audio.Close()
 		return nil, err
 	}
-	return &dialled{dial: dial(sdp), audio: audio, to: to}, nil
+	d, err := dial(sdp)
+	if err != nil {
+		_ = audio.Close()
+		return nil, err
+	}
+	return &dialled{dial: d, audio: audio, to: to}, nil
 }
 
 // drop gives the phone up, also one that has just answered.
@@ -104,6 +109,9 @@ func (d *dialled) answered() (p *party, why string, code int) {
 	if err := d.audio.SetAnswer(out.Answer); err != nil {
 		d.drop()
 		return nil, err.Error(), 488
+	}
+	if d.to.number != "" {
+		d.to.trunk = out.Trunk
 	}
 	return &party{seat: routing.SeatID(d.to.agent), where: d.to.String(), leg: out.Leg, audio: d.audio, vacate: d.vacate}, "", 200
 }

@@ -137,7 +137,7 @@ func (t *talk) blind(dialled string, r asked) after {
 // dialOn begins to dial another party. The caller hears music meanwhile.
 func (t *talk) dialOn(to destination, r asked) refused {
 	d, no := t.s.dialTo(to, dialer{
-		id: string(t.id), agent: string(t.b.seat), caller: t.shownNumber(),
+		id: string(t.id), agent: string(t.b.seat), caller: t.shownNumber(), diverted: t.a.Incoming().Dialled,
 		phone: func(contacts []sip.Contact, sdp []byte) sip.Outgoing {
 			return t.ringOut(contacts, to, sdp, t.customer.Tier)
 		},

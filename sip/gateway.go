@@ -184,6 +184,9 @@ func (h *hunt) try() bool {
 		b := &invite{d: h.d, contact: c, cancel: make(chan struct{})}
 		b.req = h.s.buildInvite(h.d.opt, c)
 		h.shape(b.req)
+		h.d.mu.Lock()
+		h.d.trunk = h.trunk.config().Name
+		h.d.mu.Unlock()
 		return h.d.add(b) && h.s.spawn(b.run)
 	}
 }

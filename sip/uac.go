@@ -58,6 +58,8 @@ type Outcome struct {
 	Answer []byte // the peer's SDP
 	Code   int    // the final status; 0 when none came
 	Cause  DialCause
+	// Trunk by whose gateway the call went last; "" for another call.
+	Trunk string
 	// RetryAfter is what the final answer asked for; 0 for nothing.
 	RetryAfter time.Duration
 }
@@ -81,6 +83,7 @@ type Dialing struct {
 	over     bool
 	given    bool // cancelled by the owner
 	earlySDP []byte
+	trunk    string
 	branches []*invite
 	// next begins another branch in place of one that failed; false when there
 	// is none. nil: all branches ring together. See hunt.
@@ -190,6 +193,7 @@ func (d *Dialing) finish(o Outcome) bool {
 		return false
 	}
 	d.over, d.out = true, o
+	d.out.Trunk = d.trunk
 	d.mu.Unlock()
 	close(d.done)
 	return true

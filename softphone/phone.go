@@ -236,6 +236,7 @@ func (e *RefusedError) Error() string {
 type Ringing struct {
 	phone *Phone
 	leg   *sip.Leg
+	early *media.Leg
 	// From is the caller's user part and name as shown.
 	Number, Name string
 }
@@ -252,17 +253,40 @@ func (r *Ringing) Gone() <-chan struct{} { return r.leg.Done() }
 // Refuse refuses with a SIP status (486 busy, 603 decline).
 func (r *Ringing) Refuse(code int) { _ = r.leg.Reject(code, "Refused") }
 
-// Answer picks up.
-func (r *Ringing) Answer() (*Call, error) {
-	m, err := r.phone.engine.NewLeg(r.leg.CallID())
+// Sound lets the caller hear what is sent on the leg before the call is answered, as a
+// network's ring-back (183 with SDP).
+func (r *Ringing) Sound() (*media.Leg, error) {
+	m, sdp, err := r.open()
 	if err != nil {
-		_ = r.leg.Reject(503, "No Media")
 		return nil, err
+	}
+	r.early = m
+	r.leg.Progress(sdp)
+	return m, nil
+}
+
+func (r *Ringing) open() (*media.Leg, []byte, error) {
+	m := r.early
+	if m == nil {
+		var err error
+		if m, err = r.phone.engine.NewLeg(r.leg.CallID()); err != nil {
+			_ = r.leg.Reject(503, "No Media")
+			return nil, nil, err
+		}
 	}
 	sdp, err := m.Answer(r.leg.Incoming().Offer)
 	if err != nil {
 		_ = r.leg.Reject(488, "Not Acceptable Here")
-		return nil, errors.Join(err, m.Close())
+		return nil, nil, errors.Join(err, m.Close())
+	}
+	return m, sdp, nil
+}
+
+// Answer picks up.
+func (r *Ringing) Answer() (*Call, error) {
+	m, sdp, err := r.open()
+	if err != nil {
+		return nil, err
 	}
 	if err := r.leg.Answer(sdp); err != nil {
 		return nil, errors.Join(err, m.Close())

@@ -1,0 +1,162 @@
+package server
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"hotline/config"
+	"hotline/routing"
+	"hotline/softphone"
+)
+
+// outside is a network with one telephone in it, and the trunk to it.
+func outside(t *testing.T) (<-chan *softphone.Ringing, func(*config.Config)) {
+	t.Helper()
+	rings := make(chan *softphone.Ringing, 4)
+	p, err := softphone.Open(softphone.Options{Listen: netip.MustParseAddrPort("127.0.0.1:0"), Ring: func(r *softphone.Ringing) { rings <- r }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	return rings, func(c *config.Config) {
+		threeDesks(c)
+		c.Trunks = append(c.Trunks, config.Trunk{Name: "network", Region: "CN", Gateways: []config.Gateway{{Host: p.Addr().String(), Transport: "udp", Weight: 1}}})
+		c.Outbound.Region = "CN"
+		c.Outbound.Routes = []config.Route{{Prefix: "+86", Trunks: []string{"network"}}}
+		c.Outbound.Rights = []config.Right{{Name: "national", Allow: []string{"+86"}, Deny: []string{"+8616"}}}
+		for i := range c.Agents {
+			if c.Agents[i].User == "alice" {
+				c.Agents[i].Outbound = "national"
+			}
+		}
+	}
+}
+
+// The agent sends the caller outside: the caller hears the network's ring-back, then
+// the person called, who sees the caller's number. The agent wraps up. The record says
+// by which trunk, and the talk counts as answered however it ends.
+func TestTransferOutside(t *testing.T) {
+	rings, cfg := outside(t)
+	h := start(t, cfg)
+	_, alice := h.desk("alice")
+	caller := h.call()
+	a := h.pickUp(alice)
+	h.seatIs("alice", routing.SeatTalking)
+	code := h.transfer(a, "+8613900000000")
+	ring := h.ring(rings)
+	if ring.Number != "+8613800000001" {
+		t.Errorf("shown %q", ring.Number)
+	}
+	tone, err := ring.Sound()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.soundOf("ring-back", tone, caller)
+	far, err := ring.Answer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.status("transfer", code, 200)
+	h.await("the end of alice's leg", a.Done())
+	h.seatIs("alice", routing.SeatWrapUp)
+	h.hears("caller to the outside", caller, far, '2')
+	h.hears("outside to the caller", far, caller, '3')
+	far.Hangup()
+	h.await("the end of the call", caller.Done())
+	if rec := h.one(); rec["outcome"] != "answered" || rec["forwarded_to"] != "trunk network" || rec["agent"] != "alice" {
+		t.Errorf("record %v", rec)
+	}
+}
+
+// Who has no right, or dials what the right doesn't hold, calls and transfers nowhere;
+// the caller stays with the agent.
+func TestNoCallOutsideWithoutARight(t *testing.T) {
+	rings, cfg := outside(t)
+	h := start(t, cfg)
+	phone, alice := h.desk("alice")
+	other, _ := h.desk("bob")
+	refused := func(p *softphone.Phone, user, to string, want int) {
+		t.Helper()
+		_, err := p.Dial(h.context(), to, user, "")
+		var no *softphone.RefusedError
+		if !errors.As(err, &no) || no.Code != want {
+			t.Errorf("%s to %s: %v, want %d", user, to, err, want)
+		}
+	}
+	refused(other, "bob", "+8613900000000", 403)
+	refused(phone, "alice", "+861690000000", 403)
+	refused(phone, "alice", "+4930123456", 403)
+	h.get("POST", "/api/seats/bob/free", "")
+	caller := h.call()
+	a := h.pickUp(alice)
+	h.seatIs("alice", routing.SeatTalking)
+	if _, err := a.Transfer(h.context(), "+861690000000"); err == nil {
+		t.Error("transferred without a right")
+	}
+	h.hears("caller to alice", caller, a, '1')
+	select {
+	case <-rings:
+		t.Error("it rang outside")
+	default:
+	}
+}
+
+// An agent's own call outside: the ring-back is heard before the answer, and the
+// caller can be brought to the person called.
+func TestAgentCallsOutsideAndConnects(t *testing.T) {
+	rings, cfg := outside(t)
+	h := start(t, cfg)
+	phone, alice := h.desk("alice")
+	caller := h.call()
+	a := h.pickUp(alice)
+	h.seatIs("alice", routing.SeatTalking)
+	asked := make(chan *softphone.Call, 1)
+	go func() {
+		c, err := phone.Dial(h.context(), "+8613900000000", "alice", "")
+		if err != nil {
+			t.Error(err)
+		}
+		asked <- c
+	}()
+	ring := h.ring(rings)
+	if _, err := ring.Sound(); err != nil {
+		t.Fatal(err)
+	}
+	far, err := ring.Answer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	consult := <-asked
+	h.hears("alice to the outside", consult, far, '1')
+	if code, err := a.TransferTo(h.context(), consult); code != 200 || err != nil {
+		t.Fatalf("transfer: %d, %v\n%s", code, err, h.log)
+	}
+	h.await("the end of alice's call", a.Done())
+	h.seatIs("alice", routing.SeatWrapUp)
+	h.hears("caller to the outside", caller, far, '2')
+	caller.Hangup()
+	h.await("the end outside", far.Done())
+	if rec := h.one(); rec["forwarded_to"] != "trunk network" {
+		t.Errorf("record %v", rec)
+	}
+}
+
+// soundOf proves that the caller hears what is sent on m.
+func (h *hotline) soundOf(what string, m interface {
+	SendDigit(byte, time.Duration) error
+}, to *softphone.Call) {
+	h.t.Helper()
+	if err := m.SendDigit('9', 100*time.Millisecond); err != nil {
+		h.t.Fatal(err)
+	}
+	select {
+	case d := <-to.Media.Digits():
+		if d.Key != '9' {
+			h.t.Errorf("%s: heard %q", what, d.Key)
+		}
+	case <-time.After(patience):
+		h.t.Fatalf("%s: nothing heard\n%s", what, h.log)
+	}
+}
