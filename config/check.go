@@ -31,6 +31,7 @@ func (c *checker) all() {
 	c.directory()
 	c.queues()
 	c.agents()
+	c.card()
 	c.featureCodes()
 	c.extensions()
 	c.emergencies()

@@ -41,6 +41,8 @@ type Config struct {
 	// Agents are the people who answer, each with one seat of the same name.
 	// At least one.
 	Agents []Agent `yaml:"agents" required:"yes"`
+	// Card is what agents' phones are told of callers.
+	Card Card `yaml:"card"`
 	// Extensions are short numbers that agents dial and transfer to. Default: none.
 	Extensions []Extension `yaml:"extensions"`
 	// Routing says who is rung, when and how long.

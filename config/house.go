@@ -137,6 +137,10 @@ type Agent struct {
 	VIP bool `yaml:"vip"`
 	// Skills of the agent, for queues that ask for one. Default: none.
 	Skills []Skill `yaml:"skills"`
+	// AutoAnswer asks the phone to pick up by itself, as agents with a headset want it
+	// (Answer-Mode, RFC 5373; Call-Info and Alert-Info for phones that know these).
+	// Default false.
+	AutoAnswer bool `yaml:"auto_answer"`
 	// Weight is the agent's share of the calls where the strategy is "weighted": with
 	// 2 twice as many as with 1. 1 to 100, default 1.
 	Weight int `yaml:"weight" default:"1" min:"1" max:"100"`

@@ -66,12 +66,41 @@ func (c *call) ringOut(contacts []sip.Contact, to destination, sdp []byte, tier 
 	return sip.Outgoing{
 		Contacts: contacts, ToUser: to.agent, Offer: sdp,
 		FromUser: c.shownNumber(), FromName: c.card(tier),
-		Headers: []string{
+		Headers: append(c.phoneHeaders(to.agent, tier),
 			"X-Hotline-Call", string(c.id), "X-Hotline-Tier", tier.String(),
 			"X-Hotline-Queue", string(c.queue), "X-Hotline-Customer", string(c.customer.ID),
 			"X-Hotline-Language", c.language,
-		},
+		),
 	}
+}
+
+// phoneHeaders are what phones act on: the customer's page, how to ring, and that they
+// are to pick up by themselves.
+func (c *call) phoneHeaders(agent string, tier routing.Tier) (hs []string) {
+	if page := c.cfg.Card.Fill(func(field string) string {
+		switch field {
+		case "customer":
+			return string(c.customer.ID)
+		case "call":
+			return string(c.id)
+		case "tier":
+			return tier.String()
+		case "queue":
+			return string(c.queue)
+		default:
+			return c.language
+		}
+	}); page != "" {
+		hs = append(hs, "Call-Info", "<"+page+">;purpose=info")
+	}
+	if alert := c.cfg.Card.AlertFor(tier); alert != "" {
+		hs = append(hs, "Alert-Info", "<"+alert+">")
+	}
+	if a, ok := c.cfg.Agent(agent); ok && a.AutoAnswer {
+		hs = append(hs, "Answer-Mode", "Auto", "Call-Info", "<sip:hotline>;answer-after=0",
+			"Alert-Info", "<http://hotline.invalid>;info=alert-autoanswer;delay=0")
+	}
+	return hs
 }
 
 // watch tells the call what happens, until the ringing is decided or stopped.
