@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"hotline/config"
 )
 
 // linphone is an agent's softphone, the real program without a sound card: it
@@ -142,5 +145,38 @@ func (l *linphone) stop() {
 	case <-time.After(5 * time.Second):
 		_ = l.cmd.Process.Kill()
 		<-l.ended
+	}
+}
+
+// linphone holds its caller, asks a colleague and brings both together (RFC 5359 2.5):
+// REFER with Replaces as the real phone writes it. The caller hears the colleague.
+func TestLinphoneTransfersAfterAsking(t *testing.T) {
+	certs := certificates(t)
+	port := freePorts(t, 1)
+	h := startHotline(t, func(c *config.Config) {
+		twoDesks(c)
+		c.Agents[0].Algorithm = "sha-256"
+		c.SIP.Listen = append(c.SIP.Listen, config.Listen{Network: "tls", Address: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port)),
+			Certificate: filepath.Join(certs, "server.pem"), Key: filepath.Join(certs, "server.key"), ClientCertificate: "optional"})
+	})
+	carol := startLinphone(t, "carol", fmt.Sprint(port), filepath.Join(certs, "ca.pem"))
+	h.log.await(t, "seat registered", "seat", "carol")
+	olga := startBaresip(t, baresipOptions{user: "olga", password: password, server: h.SIPAddr().String(), tone: colleagueTone})
+	h.log.await(t, "seat registered", "seat", "olga")
+	call := h.dial(h.phone(), "1", "13900000001")
+	h.log.await(t, "talk started", "seat", "carol")
+	carol.say("pause")
+	h.log.await(t, "hold", "held", "true")
+	carol.say("call sip:802@localhost")
+	olga.await("CALL_ESTABLISHED", patience)
+	carol.await("Call 2 with sip:802@localhost connected")
+	carol.say("transfer 1 --to-call 2")
+	awaitDone(t, "the colleague's tone", listen(call.Media, colleagueTone).enough)
+	h.log.await(t, "seat changed", "seat", "carol", "state", "wrap_up")
+	olga.command("hangup", "")
+	awaitDone(t, "the end", call.Done())
+	recs := h.finish()
+	if talks, _ := recs[0]["talks"].([]any); recs[0].str("agent") != "olga" || len(talks) != 1 {
+		t.Errorf("record %v", recs[0])
 	}
 }

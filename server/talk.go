@@ -1,6 +1,8 @@
 package server
 
 import (
+	"time"
+
 	"hotline/media"
 	"hotline/routing"
 	"hotline/sip"
@@ -26,9 +28,15 @@ type talk struct {
 	keys   keyReader
 	// moving is where the call is being transferred to, nil when nowhere.
 	moving *transfer
+	// failed is when a transfer last came to nothing.
+	failed time.Time
 	refers chan asked
 	swaps  chan *swap
 }
+
+// giveBackWithin is how soon after a failed transfer a phone hangs up by itself, as some
+// do, and not because the agent wants the call to end.
+const giveBackWithin = time.Second
 
 // talk bridges caller and agent until one of them leaves. The call goes on waiting when
 // the offer was withdrawn as the agent picked up or the agent was gone before the
@@ -62,7 +70,7 @@ func (c *call) talk(b *party) after {
 // run talks until the call is over or goes on elsewhere.
 func (t *talk) run() after {
 	c := t.call
-	c.log.Info("talk started", "with", t.b.where, "agent_sip_call_id", t.b.leg.CallID())
+	c.log.Info("talk started", "seat", t.b.seat, "agent_sip_call_id", t.b.leg.CallID())
 	c.s.talks.enter(t, t.b.leg)
 	defer func() {
 		t.giveUp()
@@ -129,6 +137,11 @@ func (t *talk) far() (gone, silent <-chan struct{}, digits <-chan media.Digit) {
 // farGone follows an agent, or somebody outside, who has hung up.
 func (t *talk) farGone() after {
 	c := t.call
+	if t.moving == nil && t.b.seat != "" && time.Since(t.failed) < giveBackWithin {
+		c.log.Info("agent's phone hung up after a transfer that failed; the caller waits on", "seat", t.b.seat)
+		c.s.core.post(routing.CallRequeued{Call: c.id, Queue: c.queue, KeepPlace: true})
+		return waitAfter
+	}
 	if t.moving == nil {
 		c.cause = routing.CauseAgentHungUp
 		return overAfter
@@ -187,6 +200,7 @@ func (t *talk) hold() {
 		return
 	}
 	t.onHold = !t.onHold
+	t.log.Info("hold", "held", t.onHold)
 	if t.b.seat != "" {
 		t.s.core.post(routing.HoldChanged{Call: t.id, Held: t.onHold})
 	}

@@ -126,6 +126,7 @@ func (t *talk) blind(dialled string, r asked) after {
 		}
 	}
 	if no.code != 0 {
+		t.failed = time.Now()
 		t.log.Warn("transfer refused", "seat", t.b.seat, "to", to, "code", no.code, "reason", no.phrase)
 		if r.Referral != nil {
 			r.Refuse(no.code, no.phrase)
@@ -204,6 +205,7 @@ func (t *talk) arrived() after {
 	if p != nil {
 		return t.moveTo(p, m.asked)
 	}
+	t.failed = time.Now()
 	t.log.Warn("transfer failed", "to", m.to, "reason", why, "code", code)
 	t.answer(m.asked, code, "Transfer Failed")
 	if t.b != nil { // the agent has the caller again
