@@ -25,6 +25,7 @@ type Stack struct {
 	trunks   trunkStates
 	resolver *resolver
 	tagKey   [16]byte
+	oldPeers atomic.Bool // one of RFC 2543 has been met: see unmark
 
 	binds       []*bind
 	streams     *streams

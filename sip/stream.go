@@ -202,7 +202,7 @@ func (c *streamConn) Read(b []byte) (int, error) {
 			return 0, err
 		}
 		c.spoke.Store(true)
-		if bad := examine(c.stack.parser, msg); bad != nil {
+		if _, bad := examine(c.stack.parser, msg); bad != nil {
 			c.refuse(msg, bad)
 			continue
 		}

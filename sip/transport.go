@@ -92,9 +92,11 @@ func (g *udpGeneration) ReadFrom(b []byte) (int, net.Addr, error) {
 			}
 			continue
 		}
-		if !g.front.admit(b[:n], from) {
+		data, ok := g.front.admit(b[:n], from)
+		if !ok || len(data) > len(b) {
 			continue
 		}
+		n = copy(b, data)
 		src := from.String()
 		if _, known := g.seen[src]; !known && len(g.seen) >= g.front.stack.opt.MaxSources {
 			g.front.next(packet{bytes.Clone(b[:n]), from})
@@ -111,7 +113,8 @@ func (g *udpGeneration) ReadFrom(b []byte) (int, net.Addr, error) {
 
 // WriteTo implements net.PacketConn.
 func (g *udpGeneration) WriteTo(b []byte, to net.Addr) (int, error) {
-	if _, err := g.PacketConn.WriteTo(g.front.stack.tagCancelAnswer(b), to); err != nil {
+	s := g.front.stack
+	if _, err := g.PacketConn.WriteTo(s.unmark(s.tagCancelAnswer(b)), to); err != nil {
 		return 0, err
 	}
 	return len(b), nil
@@ -120,20 +123,24 @@ func (g *udpGeneration) WriteTo(b []byte, to net.Addr) (int, error) {
 // Close is a no-op: the stack owns the socket.
 func (g *udpGeneration) Close() error { return nil }
 
-// admit tells whether to hand the datagram on; if not, it has been dealt with.
-func (f *udpFront) admit(data []byte, from net.Addr) bool {
+// admit is the datagram as sipgo reads it; when ok is false it has been dealt with.
+func (f *udpFront) admit(data []byte, from net.Addr) (as []byte, ok bool) {
 	if len(bytes.Trim(data, "\r\n\x00 ")) == 0 {
-		return false // keep-alive, RFC 5626 section 3.5.1
+		return nil, false // keep-alive, RFC 5626 section 3.5.1
 	}
 	if isSTUN(data) {
 		if res := stunAnswer(data, from); res != nil {
 			_, _ = f.socket.WriteTo(res, from)
 		}
-		return false
+		return nil, false
 	}
-	bad := examine(f.parser, data)
+	msg, bad := examine(f.parser, data)
 	if bad == nil {
-		return true
+		if req, is := msg.(*gosip.Request); is && odd(req) {
+			f.stack.oldPeers.Store(true)
+			data = tidy(data)
+		}
+		return data, true
 	}
 	f.stack.obs.Refused(bad.reason)
 	f.fault.do(func(n int) {
@@ -142,7 +149,7 @@ func (f *udpFront) admit(data []byte, from net.Addr) bool {
 	if res := rawResponse(data, bad.code, bad.phrase); res != nil {
 		_, _ = f.socket.WriteTo(res, from)
 	}
-	return false
+	return nil, false
 }
 
 // refusal is why a message never becomes work, and the answer to it.
@@ -154,21 +161,21 @@ type refusal struct {
 
 // examine looks at a whole message before sipgo does, which would log all of one
 // that it can't read and answer nothing.
-func examine(parser *gosip.Parser, data []byte) *refusal {
+func examine(parser *gosip.Parser, data []byte) (gosip.Message, *refusal) {
 	if !supportedVersion(data) {
-		return &refusal{"bad_version", 505, "Version Not Supported"}
+		return nil, &refusal{"bad_version", 505, "Version Not Supported"}
 	}
 	msg, err := parser.ParseSIP(bytes.Clone(data))
 	switch {
 	case err != nil && foreignScheme(data):
-		return &refusal{"malformed", 416, "Unsupported URI Scheme"}
+		return nil, &refusal{"malformed", 416, "Unsupported URI Scheme"}
 	case err != nil || bareContact(data):
-		return &refusal{"malformed", 400, "Bad Request"}
+		return nil, &refusal{"malformed", 400, "Bad Request"}
 	}
 	if res, ok := msg.(*gosip.Response); ok && res.Via() == nil {
-		return &refusal{"malformed", 0, ""}
+		return nil, &refusal{"malformed", 0, ""}
 	}
-	return nil
+	return msg, nil
 }
 
 func (s *Stack) isClosed() bool {

@@ -1,0 +1,96 @@
+package sip
+
+import (
+	"bytes"
+
+	gosip "github.com/emiago/sipgo/sip"
+)
+
+// This file brings requests that are right, but in a form that sipgo doesn't read,
+// into one that it does: spaces around the "=" and ";" of parameters (RFC 3261 25.1
+// allows them), and peers older than RFC 3261 whose From has no tag.
+
+// oldTag stands in From for the tag that a peer of RFC 2543 doesn't send. It never
+// leaves: see unmark.
+const oldTag = ";tag=-rfc2543-"
+
+// tidied are the fields whose parameters sipgo looks into.
+var tidied = map[string]bool{"via": true, "from": true, "to": true, "contact": true, "m": true, "route": true, "record-route": true}
+
+// odd tells of a request that sipgo's transactions would refuse for its form.
+func odd(req *gosip.Request) bool {
+	v, f := req.Via(), req.From()
+	if v == nil || f == nil {
+		return false
+	}
+	_, branch := v.Params.Get("branch")
+	tag, _ := f.Params.Get("tag")
+	return !branch || tag == ""
+}
+
+// tidy rewrites the fields of a request that is odd.
+func tidy(data []byte) []byte {
+	head, body, found := bytes.Cut(data, []byte("\r\n\r\n"))
+	if !found {
+		return data
+	}
+	start, _, _ := bytes.Cut(bytes.TrimLeft(head, "\r\n"), []byte("\r\n"))
+	out := append(bytes.Clone(start), "\r\n"...)
+	old := true // no cookie in the top Via: the peer knows RFC 2543 only
+	top := true
+	for _, line := range headerLines(append(bytes.Clone(head), "\r\n\r\n"...)) {
+		name := canonicalName(line)
+		if tidied[name] {
+			line = closeUp(line)
+		}
+		if name == "via" && top {
+			top, old = false, !bytes.Contains(line, []byte("branch="+gosip.RFC3261BranchMagicCookie))
+		}
+		out = append(out, line...)
+		if name == "from" && rawTag(line) == "" {
+			out = append(out, oldTag...)
+		}
+		out = append(out, "\r\n"...)
+	}
+	if !old { // a From without a tag is wrong then
+		out = bytes.Replace(out, []byte(oldTag), nil, 1)
+	}
+	return append(append(out, "\r\n"...), body...)
+}
+
+// closeUp takes the blanks around ";", "=" and "@" out of a field, but for those in
+// quoted strings.
+func closeUp(line []byte) []byte {
+	out := make([]byte, 0, len(line))
+	quoted, escaped := false, false
+	for i, c := range line {
+		switch {
+		case escaped:
+			escaped = false
+		case quoted && c == '\\':
+			escaped = true
+		case c == '"':
+			quoted = !quoted
+		case !quoted && (c == ' ' || c == '\t') && besideMark(line, i):
+			continue
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// besideMark tells whether the blank at i belongs to a ";" or "=" before or behind it.
+func besideMark(line []byte, i int) bool {
+	before := bytes.TrimRight(line[:i], " \t")
+	after := bytes.TrimLeft(line[i:], " \t")
+	is := func(c byte) bool { return c == ';' || c == '=' }
+	return len(before) > 0 && is(before[len(before)-1]) || len(after) > 0 && is(after[0])
+}
+
+// unmark takes oldTag out of what leaves.
+func (s *Stack) unmark(data []byte) []byte {
+	if !s.oldPeers.Load() {
+		return data
+	}
+	return bytes.ReplaceAll(data, []byte(oldTag), nil)
+}
