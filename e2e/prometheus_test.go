@@ -76,8 +76,8 @@ func firing(t *testing.T, p *metricstest.Prometheus) map[string]bool {
 			}
 		}
 	}
-	if n != 5 {
-		t.Errorf("%d alert rules, want 5", n)
+	if n != 6 {
+		t.Errorf("%d alert rules, want 6", n)
 	}
 	return out
 }
