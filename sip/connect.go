@@ -154,7 +154,17 @@ func (s *Stack) usable(h wayTo, flow bool) bool {
 	if !ok || conn.network != h.network {
 		return false
 	}
-	return flow || h.network != "TLS" || strings.EqualFold(conn.server, h.name) || bearsName(conn.peer, h.name)
+	return flow || h.network != "TLS" || conn.stands(h.name)
+}
+
+// stands tells whether who is at the other end of a TLS connection is the one of
+// that name. An address names nobody: where a peer's Contact has one, whoever we
+// dialled there by name is meant.
+func (c *streamConn) stands(name string) bool {
+	if _, err := netip.ParseAddr(name); err == nil && c.server != "" {
+		return true
+	}
+	return strings.EqualFold(c.server, name) || bearsName(c.peer, name)
 }
 
 func (s *Stack) finishDial(d *dialling, h wayTo) {

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"log/slog"
 	"math/big"
 	"net"
@@ -148,6 +149,32 @@ func TestCallOverTLS(t *testing.T) {
 	if o.Leg.End().Cause != EndRemoteBye {
 		t.Errorf("caller ended with %q", o.Leg.End().Cause)
 	}
+}
+
+// A trunk that is dialled by its name and answers with an address as Contact gets
+// the ACK and the BYE on the same connection: its certificate names no address.
+func TestDialledByNameAnsweredByAddress(t *testing.T) {
+	a := newAuthority(t)
+	a.make("server", &x509.Certificate{DNSNames: []string{"localhost"}}, a)
+	legs := make(chan *Leg, 1)
+	srv := openStack(t, Options{
+		Access:   Access{Trunks: []Trunk{{Name: "local", Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}},
+		Handlers: Handlers{Invite: func(l *Leg) { _ = l.Answer([]byte("v=0\r\n")); legs <- l }},
+	}, Listener{Network: "tls", Addr: local, TLS: TLSFiles{Certificate: a.path("server.pem"), Key: a.path("server.key")}})
+	ua := openStack(t, Options{TLS: TLSFiles{CA: a.path("ca.pem")}}, Listener{Network: "tcp", Addr: local})
+	c, err := ua.ContactTo(fmt.Sprintf("sip:1@localhost:%d;transport=tls", srv.Addr(0).Port()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := ua.Dial(Outgoing{Contacts: []Contact{c}, FromUser: "13800000000", ToUser: "1", Offer: []byte("v=0\r\n")})
+	within(t, "outcome", d.Done())
+	if d.Outcome().Leg == nil {
+		t.Fatalf("%+v", d.Outcome())
+	}
+	l := <-legs
+	within(t, "ACK", l.Confirmed())
+	d.Outcome().Leg.Hangup()
+	within(t, "BYE", l.Done())
 }
 
 // dialTLS connects a client that knows the authority, with a certificate of its
