@@ -24,7 +24,8 @@ const (
 
 // Outgoing describes a call to be dialled.
 type Outgoing struct {
-	// Contacts are rung together; the first to answer wins. Use
+	// Contacts of equal Q in a row are rung together, and the first to answer wins;
+	// the next ones when all of these have failed (RFC 3261 16.6). Use
 	// [Stack.Contacts] for an account, [ContactTo] for a fixed URI.
 	Contacts []Contact
 	// FromUser, FromName and FromHost say who calls; ToUser whom.
@@ -76,7 +77,8 @@ type Dialing struct {
 	earlyOnce sync.Once
 
 	mu       sync.Mutex
-	open     int
+	open     int // branches that ring
+	waiting  []*invite
 	winner   *invite
 	best     Outcome
 	out      Outcome
@@ -116,17 +118,13 @@ func (s *Stack) Dial(o Outgoing) *Dialing {
 		close(d.done)
 		return d
 	}
-	d.open = len(o.Contacts)
 	for _, c := range o.Contacts {
 		b := &invite{d: d, contact: c, cancel: make(chan struct{})}
 		b.req = s.buildInvite(o, c)
 		d.branches = append(d.branches, b)
 	}
-	for _, b := range d.branches {
-		if !s.spawn(b.run) {
-			d.failed(Outcome{Cause: DialUnreachable})
-		}
-	}
+	d.waiting = d.branches
+	d.ringNext()
 	return d
 }
 
@@ -234,8 +232,15 @@ func (d *Dialing) failed(o Outcome) {
 	}
 	d.mu.Lock()
 	d.open--
-	last, best := d.open == 0, d.best
+	if o.Code >= 600 {
+		d.waiting = nil
+	}
+	more := d.open == 0 && len(d.waiting) > 0 && !d.over
+	last, best := d.open == 0 && !more, d.best
 	d.mu.Unlock()
+	if more {
+		d.ringNext()
+	}
 	if last {
 		d.finish(best)
 	}
