@@ -138,6 +138,7 @@ type link interface {
 // messages that can be parsed, each Write takes one message.
 type streamConn struct {
 	net.Conn // the connection, or TLS over it
+	place    *openConn
 	stack    *Stack
 	bind     *bind
 	network  string // "TCP", "TLS", "WS", "WSS"
@@ -173,7 +174,7 @@ func (s *Stack) newStreamConn(p *openConn, b *bind, network string) *streamConn 
 	s.streams.serial++
 	serial := s.streams.serial
 	s.streams.mu.Unlock()
-	c := &streamConn{Conn: p, stack: s, bind: b, network: network, local: connAddr{p.LocalAddr(), serial},
+	c := &streamConn{Conn: p, place: p, stack: s, bind: b, network: network, local: connAddr{p.LocalAddr(), serial},
 		opened: time.Now(), taken: make(chan struct{})}
 	c.known.Store(!p.came || s.access.Load().trunkAt(p.source.Addr()) != nil)
 	return c
@@ -248,24 +249,28 @@ func (c *streamConn) refuse(msg []byte, bad *refusal) {
 func (c *streamConn) Write(b []byte) (int, error) {
 	if err := c.link.write(c.stack.tagCancelAnswer(b)); err != nil {
 		c.ended.Store(true)
-		_ = c.Conn.Close()
+		_ = c.place.Close()
 		return 0, err
 	}
 	return len(b), nil
 }
 
 // Close closes the connection, once. sipgo ends one by itself only when what came
-// was no SIP for it.
+// was no SIP for it. It doesn't block: sipgo holds the lock of its pool, and TLS
+// waits for a peer to take its last word.
 func (c *streamConn) Close() error {
 	c.once.Do(func() {
 		if !c.ended.Load() && !c.stack.isClosed() {
 			c.stack.obs.Refused("malformed")
 		}
-		if c.bound.Load() { // not here: sipgo holds its pool
+		if c.bound.Load() {
 			c.stack.spawn(func() { c.stack.reg.connectionLost(c) })
 		}
+		if c.Conn == net.Conn(c.place) || !c.stack.spawn(func() { _ = c.Conn.Close() }) {
+			_ = c.place.Close()
+		}
 	})
-	return c.Conn.Close()
+	return nil
 }
 
 // connOf is the stream connection that a request came by; nil for UDP.

@@ -435,3 +435,44 @@ func TestWhichConnectionIsReused(t *testing.T) {
 		})
 	}
 }
+
+// A peer that takes nothing any more can't hold up those who close its connection.
+func TestClosingTLSBlocksNobody(t *testing.T) {
+	a := newAuthority(t)
+	files := a.host("server")
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	synctest.Test(t, func(t *testing.T) {
+		c, far := piped(t, Options{})
+		cfg, err := c.stack.serverTLS(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.GetConfigForClient = nil
+		pair, _ := tls.LoadX509KeyPair(files.Certificate, files.Key)
+		cfg.Certificates = []tls.Certificate{pair}
+		server, client := tls.Server(c.place, cfg), tls.Client(far, &tls.Config{InsecureSkipVerify: true})
+		done := make(chan error, 1)
+		go func() { done <- server.Handshake() }()
+		if err := client.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		var b [1]byte
+		go func() { _, _ = client.Read(b[:]) }() // takes the session ticket
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		c.secured(server)
+		_ = far.SetReadDeadline(time.Now()) // and nothing after it
+		synctest.Wait()
+		start := time.Now()
+		_ = c.Close()
+		if took := time.Since(start); took != 0 {
+			t.Errorf("closing took %v", took)
+		}
+		c.stack.wg.Wait()
+		if len(c.stack.streams.open) != 0 {
+			t.Error("its place was not given back")
+		}
+	})
+}
