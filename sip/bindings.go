@@ -174,7 +174,9 @@ func (r *registrar) keepSaved() {
 			})
 			wait = saveAgain
 			r.changed()
+			continue
 		}
+		r.stack.log.Debug("registrations saved")
 	}
 }
 
