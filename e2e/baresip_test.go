@@ -53,6 +53,7 @@ type baresipOptions struct {
 	server         string // host:port of the hotline
 	transport      string // "" is UDP
 	ca             string // PEM file, for TLS
+	outbound       string // URI of a proxy
 	codec          string // "pcma" (default) or "pcmu"
 	answer         string // "auto" (default) or "manual"
 	tone           float64
@@ -128,8 +129,12 @@ module_app ctrl_tcp.so
 snd_path %s
 ctrl_tcp_listen 127.0.0.1:%d
 `, b.port, b.dir, baresipModules(t), b.dir, ctrl))
-	b.file("accounts", fmt.Sprintf("<sip:%s@%s;transport=%s>;auth_pass=%s;answermode=%s;audio_codecs=%s/8000/1;regint=%d\n",
-		o.user, o.server, o.transport, o.password, o.answer, o.codec, o.regint))
+	line := fmt.Sprintf("<sip:%s@%s;transport=%s>;auth_pass=%s;answermode=%s;audio_codecs=%s/8000/1;regint=%d",
+		o.user, o.server, o.transport, o.password, o.answer, o.codec, o.regint)
+	if o.outbound != "" {
+		line += fmt.Sprintf(";outbound=%q", o.outbound)
+	}
+	b.file("accounts", line+"\n")
 	b.start(ctrl)
 	return b
 }

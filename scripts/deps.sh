@@ -11,6 +11,7 @@ kamailio=kamailio
 baresip=baresip-core
 linphonec=linphone-cli
 openssl=openssl
+kamailio=kamailio
 redis-server=redis-server
 prometheus=prometheus
 promtool=prometheus
