@@ -141,23 +141,7 @@ func TestBindingsEndWithTheirConnection(t *testing.T) {
 	_ = b.ws.CloseNow()
 	within(t, "end of the browser's binding", gone)
 
-	phone := func(contact string) net.Conn {
-		c, err := net.Dial("tcp", srv.Addr(0).String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
-		ask := func(seq int, more string) string {
-			fmt.Fprintf(c, "REGISTER sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bK%d%s\r\nFrom: <sip:alice@127.0.0.1>;tag=t\r\nTo: <sip:alice@127.0.0.1>\r\nCall-ID: %s\r\nCSeq: %d REGISTER\r\nContact: %s\r\n%sContent-Length: 0\r\n\r\n",
-				seq, c.LocalAddr().String()[10:], c.LocalAddr(), seq, contact, more)
-			return readUntil(t, c, "SIP/2.0 ")
-		}
-		ok := ask(2, answer(t, ask(1, ""), "REGISTER", "sip:127.0.0.1", "alice", "wonderland", 1)+"\r\n")
-		if !strings.HasPrefix(ok, "SIP/2.0 200") {
-			t.Fatalf("got %q", ok)
-		}
-		return c
-	}
+	phone := func(contact string) net.Conn { return tcpPhone(t, srv, contact) }
 	_ = phone("<sip:alice@192.168.7.7:5060;transport=tcp>").Close() // behind NAT
 	within(t, "end of the binding behind NAT", gone)
 
@@ -173,15 +157,67 @@ func TestBindingsEndWithTheirConnection(t *testing.T) {
 			t.Fatalf("contacts %+v, want one to be dialled", cs)
 		}
 	}
+	ringsAt(t, srv, listens)
+}
+
+// A phone on TCP that listens is dialled after a restart; one on a connection of its
+// own isn't kept.
+func TestStreamBindingsAfterARestart(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "registrations.json")
+	open := func() *Stack {
+		return openStack(t, Options{Registrations: file, Access: Access{Accounts: []Account{account(MD5)}}}, Listener{Network: "tcp", Addr: local}, Listener{Network: "ws", Addr: local})
+	}
+	listens, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listens.Close()
+	srv := open()
+	openBrowser(t, srv, 1, nil).register()
+	defer tcpPhone(t, srv, "<sip:alice@"+listens.Addr().String()+";transport=tcp>").Close()
+	if n := len(srv.Contacts("alice")); n != 2 {
+		t.Fatalf("%d contacts, want 2", n)
+	}
+	_ = srv.Close()
+	srv = open()
+	if cs := srv.Contacts("alice"); len(cs) != 1 || cs[0].Network != "TCP" {
+		t.Fatalf("contacts %+v, want the one on TCP", cs)
+	}
+	ringsAt(t, srv, listens)
+}
+
+// ringsAt wants a call to alice to be sent to a listener.
+func ringsAt(t *testing.T, srv *Stack, l net.Listener) {
+	t.Helper()
 	srv.Dial(Outgoing{Contacts: srv.Contacts("alice"), FromUser: "1", ToUser: "alice", Offer: []byte("v=0\r\n")})
-	_ = listens.(*net.TCPListener).SetDeadline(time.Now().Add(5 * time.Second))
-	c, err := listens.Accept()
+	_ = l.(*net.TCPListener).SetDeadline(time.Now().Add(5 * time.Second))
+	c, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
 	readUntil(t, c, "INVITE sip:alice@")
+}
+
+// tcpPhone registers alice by TCP with a Contact.
+func tcpPhone(t *testing.T, srv *Stack, contact string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", srv.Addr(0).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	ask := func(seq int, more string) string {
+		fmt.Fprintf(c, "REGISTER sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bK%d%s\r\nFrom: <sip:alice@127.0.0.1>;tag=t\r\nTo: <sip:alice@127.0.0.1>\r\nCall-ID: %s\r\nCSeq: %d REGISTER\r\nContact: %s\r\n%sContent-Length: 0\r\n\r\n",
+			seq, c.LocalAddr().String()[10:], c.LocalAddr(), seq, contact, more)
+		return readUntil(t, c, "SIP/2.0 ")
+	}
+	ok := ask(2, answer(t, ask(1, ""), "REGISTER", "sip:127.0.0.1", "alice", "wonderland", 1)+"\r\n")
+	if !strings.HasPrefix(ok, "SIP/2.0 200") {
+		t.Fatalf("got %q", ok)
+	}
+	return c
 }
 
 // Outbound (RFC 5626): a phone that comes back by another way replaces its old one,

@@ -79,7 +79,9 @@ func (f *streamFront) next() (*openConn, error) {
 		}
 		p, reason := f.stack.streams.take(c, true)
 		if p == nil {
-			f.stack.obs.Refused(reason)
+			if reason != "" {
+				f.stack.obs.Refused(reason)
+			}
 			_ = c.SetLinger(0) // no state in the kernel either
 			_ = c.Close()
 			continue

@@ -47,9 +47,15 @@ type openConn struct {
 }
 
 // take gives a connection its place; nil when there is none, with the reason for
+<<<<<<< HEAD
 // the Observer. One of our own making (came is false) always gets one.
 func (st *streams) take(c net.Conn, came bool) (*openConn, string) {
 	p := &openConn{Conn: c, streams: st, came: came}
+=======
+// the Observer, "" when the stack is closed. One of our own making (came is false) always gets one.
+func (st *streams) take(c net.Conn, came bool) (*openConn, string) {
+	p := &openConn{Conn: c, streams: st, came: came}
+>>>>>>> ccaa44a (Test what is left of stream registrations after a restart)
 	if came {
 		p.source = sourceOf(c.RemoteAddr())
 	}
@@ -57,7 +63,7 @@ func (st *streams) take(c net.Conn, came bool) (*openConn, string) {
 	defer st.mu.Unlock()
 	switch {
 	case st.closed:
-		return nil, "closed"
+		return nil, ""
 	case came && len(st.open) >= st.stack.opt.MaxConnections:
 		return nil, "overload"
 	case came && st.bySource[p.source] >= st.stack.opt.MaxPerSource:
