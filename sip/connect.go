@@ -29,16 +29,21 @@ type wayTo struct {
 
 func (h wayTo) key() string { return h.network + " " + h.addr.String() + " " + h.name }
 
-// connect makes sure that there is a connection for a request that goes by a
-// stream, and points the request to it. It blocks until ctx ends at the longest.
+// connect points a request to an address that its listener can reach, and makes sure
+// that there is a connection if it goes by a stream. It blocks until ctx ends at the
+// longest.
 func (s *Stack) connect(ctx context.Context, req *gosip.Request) error {
 	via := req.Via()
-	if via == nil || !reliable(via.Transport) {
+	if via == nil {
 		return nil
 	}
 	host, port, err := gosip.ParseAddr(req.Destination())
 	if err != nil {
 		return fmt.Errorf("destination %q: %w", req.Destination(), err)
+	}
+	if !reliable(via.Transport) {
+		s.resolveUDP(ctx, req, host, port)
+		return nil
 	}
 	flow := req.MessageData.Destination() != ""
 	h := wayTo{network: via.Transport, name: hostOf(req), bind: s.bindOf(req)}
@@ -57,6 +62,23 @@ func (s *Stack) connect(ctx context.Context, req *gosip.Request) error {
 		}
 	}
 	return err
+}
+
+// resolveUDP gives a request by UDP an address of its listener's family: sipgo takes
+// IPv4 wherever it can. A name without such an address is left to sipgo, which asks
+// for SRV records then.
+func (s *Stack) resolveUDP(ctx context.Context, req *gosip.Request, host string, port int) {
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return
+	}
+	addrs, err := s.resolve(ctx, host, s.bindOf(req))
+	if err != nil || len(addrs) == 0 {
+		return
+	}
+	if port == 0 {
+		port = gosip.DefaultPort(req.Transport())
+	}
+	req.SetDestination(netip.AddrPortFrom(addrs[0], uint16(port)).String())
 }
 
 // hostOf is the host that the next hop was asked for by.
@@ -98,7 +120,7 @@ func (s *Stack) resolve(ctx context.Context, host string, b *bind) ([]netip.Addr
 	if b.local.Addr().Is4() {
 		family = "ip4"
 	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, family, host)
+	addrs, err := s.lookup(ctx, family, host)
 	if err != nil {
 		return nil, fmt.Errorf("resolve %s: %w", host, err)
 	}

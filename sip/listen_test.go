@@ -63,6 +63,28 @@ func TestSeveralListeners(t *testing.T) {
 			phone.Close()
 		}
 
+		// A name that has addresses of both families is called at the one that the
+		// listener can reach; it is the first listener for names.
+		s.lookup = func(_ context.Context, family, host string) ([]netip.Addr, error) {
+			return map[string][]netip.Addr{
+				"ip4 gateway.example.com": {netip.MustParseAddr("10.0.0.77")},
+				"ip6 gateway.example.com": {netip.MustParseAddr("2001:db8::77")},
+			}[family+" "+host], nil
+		}
+		for _, b := range []int{0, 2} {
+			c, err := s.ContactTo("sip:y@gateway.example.com:5080")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.bind = s.binds[b]
+			d := s.Dial(Outgoing{Contacts: []Contact{c}, FromUser: "1", ToUser: "y", Offer: []byte("v=0\r\n")})
+			<-d.Done()
+			by, want := []string{inside, "", six}[b], []string{"10.0.0.77:5080", "", "[2001:db8::77]:5080"}[b]
+			if inv := n.sent(by, "INVITE sip:y@gateway.example.com:5080 "); len(inv) == 0 || inv[0].to != want {
+				t.Errorf("by %s: %+v, want %s", by, inv, want)
+			}
+		}
+
 		// Somebody new is called by the listener of his address family.
 		for uri, by := range map[string]string{"sip:x@10.0.0.99": inside, "sip:x@[2001:db8::99]": six} {
 			c, err := s.ContactTo(uri)

@@ -1,10 +1,12 @@
 package sip
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -33,10 +35,12 @@ type Stack struct {
 	tls         []*tlsFile // all, with those of the listeners
 	parser      *gosip.Parser
 	streamFault *sampler
-	closers     []func() error
-	wg          sync.WaitGroup
-	closed      chan struct{}
-	closeOnce   sync.Once
+	// lookup resolves names; family is "ip4" or "ip6".
+	lookup    func(ctx context.Context, family, host string) ([]netip.Addr, error)
+	closers   []func() error
+	wg        sync.WaitGroup
+	closed    chan struct{}
+	closeOnce sync.Once
 
 	// gate is held for reading while a request is handed to sipgo or a goroutine
 	// begins; Close takes it once to keep out what comes later.
@@ -69,6 +73,7 @@ func Open(opt Options) (*Stack, error) {
 		return nil, fmt.Errorf("read random key: %w", err)
 	}
 	s.parser, s.streamFault = gosip.NewParser(), newSampler(sampleEvery)
+	s.lookup = net.DefaultResolver.LookupNetIP
 	s.streams = newStreams(s)
 	s.auth = newAuthenticator(opt.Realm, opt.NonceTTL)
 	s.reg = newRegistrar(s)
