@@ -103,7 +103,7 @@ type SIP struct {
 	// 1 to 100000, default 1024.
 	MaxConnections int `yaml:"max_connections" default:"1024" min:"1" max:"100000" restart:"yes"`
 	// MaxConnectionsPerSource is how many of them one IPv4 address or IPv6 /64
-	// may hold; 0 is a quarter. 0 to 100000, default 0.
+	// may hold, trunks' addresses aside; 0 is a quarter. 0 to 100000, default 0.
 	MaxConnectionsPerSource int `yaml:"max_connections_per_source" default:"0" min:"0" max:"100000" restart:"yes"`
 	// MaxSources is the number of UDP peers remembered at once. 1 to 1000000,
 	// default 8192.

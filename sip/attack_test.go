@@ -110,7 +110,8 @@ func TestSlowClientsByTheThousand(t *testing.T) {
 // others get in.
 func TestOneSourceHoldsItsShare(t *testing.T) {
 	count := newCounter()
-	srv := openStack(t, Options{Observer: count, MaxConnections: 40}, Listener{Network: "tcp", Addr: local}, Listener{Network: "ws", Addr: local})
+	srv := openStack(t, Options{Observer: count, MaxConnections: 40,
+		Access: Access{Trunks: []Trunk{{Name: "trunk", Addresses: []netip.Prefix{netip.MustParsePrefix("127.2.0.1/32")}}}}}, Listener{Network: "tcp", Addr: local}, Listener{Network: "ws", Addr: local})
 	held := 0
 	for i := range 30 {
 		c, err := net.Dial("tcp", srv.Addr(i%2).String())
@@ -137,6 +138,19 @@ func TestOneSourceHoldsItsShare(t *testing.T) {
 	}
 	if n := count.of("connections"); n < 5 {
 		t.Errorf("%d counted as too many", n)
+	}
+	for range 15 { // a trunk is no stranger
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 2, 0, 1)}}
+		c, err := d.Dial("tcp", srv.Addr(0).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+		_, _ = io.WriteString(c, "\r\n\r\n")
+		if _, err := c.Read(make([]byte, 2)); err != nil {
+			t.Fatalf("a trunk's connection: %v", err)
+		}
 	}
 }
 

@@ -71,7 +71,7 @@ type Options struct {
 	MaxCalls       int           // INVITE dialogs at once, then 503; 2000
 	MaxPending     int           // requests being worked on at once, then 503; 4000
 	MaxConnections int           // connections that came, at once; 1024
-	MaxPerSource   int           // of these from one IPv4 address or IPv6 /64; a quarter
+	MaxPerSource   int           // of these from one IPv4 address or IPv6 /64, trunks aside; a quarter
 	MaxSources     int           // UDP peers remembered at once; 8192
 	IdleTimeout    time.Duration // silent connections are closed; 1 h
 	RetryAfter     time.Duration // told with 503; 2 s, negative for none

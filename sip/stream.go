@@ -178,7 +178,7 @@ func (s *Stack) newStreamConn(p *openConn, b *bind, network string) *streamConn 
 	s.streams.mu.Unlock()
 	c := &streamConn{Conn: p, place: p, stack: s, bind: b, network: network, local: connAddr{p.LocalAddr(), serial},
 		opened: time.Now(), taken: make(chan struct{})}
-	c.known.Store(!p.came || s.access.Load().trunkAt(p.source.Addr()) != nil)
+	c.known.Store(!p.came || s.isTrunk(p.RemoteAddr()))
 	return c
 }
 

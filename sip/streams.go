@@ -66,7 +66,7 @@ func (st *streams) take(c net.Conn, came bool) (*openConn, string) {
 		return nil, ""
 	case came && len(st.open) >= st.stack.opt.MaxConnections:
 		return nil, "overload"
-	case came && st.bySource[p.source] >= st.stack.opt.MaxPerSource:
+	case came && st.bySource[p.source] >= st.stack.opt.MaxPerSource && !st.stack.isTrunk(c.RemoteAddr()):
 		return nil, "connections"
 	}
 	st.open[p] = struct{}{}
@@ -75,6 +75,9 @@ func (st *streams) take(c net.Conn, came bool) (*openConn, string) {
 	}
 	return p, ""
 }
+
+// isTrunk tells whether a trunk is known by that address.
+func (s *Stack) isTrunk(a net.Addr) bool { return s.access.Load().trunkAt(addrOf(a)) != nil }
 
 // Close closes the connection and gives its place back, once.
 func (p *openConn) Close() error {
