@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -119,7 +120,7 @@ func (f *streamFront) handshake(c *tls.Conn) error {
 // refused ends a connection that never spoke SIP.
 func (f *streamFront) refused(reason string, p *openConn, err error) {
 	_ = p.Close()
-	if f.stack.isClosed() {
+	if f.stack.isClosed() || errors.Is(err, io.EOF) { // a load balancer that looks whether we live
 		return
 	}
 	f.stack.obs.Refused(reason)
