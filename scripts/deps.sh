@@ -7,7 +7,6 @@ set -eu
 needs="
 gcc=gcc
 sipp=sip-tester
-kamailio=kamailio
 baresip=baresip-core
 linphonec=linphone-cli
 openssl=openssl

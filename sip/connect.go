@@ -176,7 +176,7 @@ func (s *Stack) usable(h wayTo, flow bool) bool {
 	if !ok || conn.network != h.network {
 		return false
 	}
-	return flow || h.network != "TLS" || conn.stands(h.name)
+	return h.network != "TLS" || flow && conn.known.Load() || conn.stands(h.name)
 }
 
 // stands tells whether who is at the other end of a TLS connection is the one of

@@ -350,8 +350,8 @@ func (b *invite) sendCancel() <-chan time.Time {
 	req.SetBody(nil)
 	req.SetTransport(carriedBy(b.contact.Network))
 	req.Laddr = b.req.Laddr
-	if to := b.contact.nextHop(); to != "" {
-		req.SetDestination(to)
+	if d := b.req.MessageData.Destination(); d != "" { // the very one (RFC 3261 9.1)
+		req.SetDestination(d)
 	}
 	s.background(req)
 	return time.After(timeout)

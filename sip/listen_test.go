@@ -71,6 +71,16 @@ func TestSeveralListeners(t *testing.T) {
 				"ip6 gateway.example.com": {netip.MustParseAddr("2001:db8::77")},
 			}[family+" "+host], nil
 		}
+		asked := 0
+		lookup := s.lookup
+		s.lookup = func(ctx context.Context, family, host string) ([]netip.Addr, error) {
+			asked++
+			addrs, err := lookup(ctx, family, host)
+			if asked%2 == 0 && len(addrs) > 0 { // the next one has another answer
+				addrs = []netip.Addr{addrs[0].Next()}
+			}
+			return addrs, err
+		}
 		for _, b := range []int{0, 2} {
 			c, err := s.ContactTo("sip:y@gateway.example.com:5080")
 			if err != nil {
@@ -78,7 +88,19 @@ func TestSeveralListeners(t *testing.T) {
 			}
 			c.bind = s.binds[b]
 			d := s.Dial(Outgoing{Contacts: []Contact{c}, FromUser: "1", ToUser: "y", Offer: []byte("v=0\r\n")})
-			<-d.Done()
+			synctest.Wait()
+			gateway := n.listen([]string{"10.0.0.77:5080", "", "[2001:db8::77]:5080"}[b])
+			inv := <-gateway.in // the second, by Timer A
+			u := &uac{t: t, c: gateway, to: []string{inside, "", six}[b]}
+			u.reply(strings.Replace(inv.text, "To: "+header(inv.text, "To"), "To: "+header(inv.text, "To")+";tag=g", 1), "180 Ringing")
+			<-d.Ringing()
+			d.Cancel()
+			synctest.Wait()
+			if got := n.sent(u.to, "CANCEL sip:y@gateway"); len(got) == 0 || got[0].to != gateway.addr.String() {
+				t.Errorf("CANCEL %+v, want it where the INVITE went", got)
+			}
+			_ = gateway.Close()
+			asked = 0
 			by, want := []string{inside, "", six}[b], []string{"10.0.0.77:5080", "", "[2001:db8::77]:5080"}[b]
 			if inv := n.sent(by, "INVITE sip:y@gateway.example.com:5080 "); len(inv) == 0 || inv[0].to != want {
 				t.Errorf("by %s: %+v, want %s", by, inv, want)

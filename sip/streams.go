@@ -47,15 +47,9 @@ type openConn struct {
 }
 
 // take gives a connection its place; nil when there is none, with the reason for
-<<<<<<< HEAD
-// the Observer. One of our own making (came is false) always gets one.
-func (st *streams) take(c net.Conn, came bool) (*openConn, string) {
-	p := &openConn{Conn: c, streams: st, came: came}
-=======
 // the Observer, "" when the stack is closed. One of our own making (came is false) always gets one.
 func (st *streams) take(c net.Conn, came bool) (*openConn, string) {
 	p := &openConn{Conn: c, streams: st, came: came}
->>>>>>> ccaa44a (Test what is left of stream registrations after a restart)
 	if came {
 		p.source = sourceOf(c.RemoteAddr())
 	}
