@@ -31,6 +31,8 @@ type byteLink struct {
 	conn *streamConn
 	buf  []byte
 	crlf bool // the last that came was one CRLF: perhaps half a ping
+	seen int  // so much of buf has been searched for the end of the head
+	end  int  // where the message ends, once its head is there
 }
 
 func (l *byteLink) next() ([]byte, error) {
@@ -46,14 +48,9 @@ func (l *byteLink) next() ([]byte, error) {
 			l.conn.spoke.Store(true)
 			until = l.conn.patience()
 		}
-		n, err := messageEnd(l.buf)
-		if err != nil {
-			return l.buf, err
-		}
-		if n > 0 {
-			msg := l.buf[:n:n]
-			l.buf = bytes.Clone(l.buf[n:])
-			return msg, nil
+		msg, err := l.take()
+		if msg != nil || err != nil {
+			return msg, err
 		}
 		if !inside && len(l.buf) > 0 {
 			inside, until = true, time.Now().Add(messageWithin)
@@ -64,11 +61,40 @@ func (l *byteLink) next() ([]byte, error) {
 	}
 }
 
+// take takes the first message off the buffer; nil when more must come. It looks at
+// each byte once: one that sends a long message byte by byte must not cost its
+// length squared.
+func (l *byteLink) take() ([]byte, error) {
+	if l.end == 0 {
+		from := max(0, l.seen-3)
+		head := bytes.Index(l.buf[from:], []byte("\r\n\r\n"))
+		l.seen = len(l.buf)
+		if head < 0 {
+			if len(l.buf) > maxMessage {
+				return l.buf, errTooLarge
+			}
+			return nil, nil
+		}
+		end, err := messageEnd(l.buf, from+head)
+		if err != nil {
+			return l.buf, err
+		}
+		l.end = end
+	}
+	if len(l.buf) < l.end {
+		return nil, nil
+	}
+	msg := l.buf[:l.end:l.end]
+	l.buf = bytes.Clone(l.buf[l.end:])
+	l.seen, l.end = 0, 0
+	return msg, nil
+}
+
 // keepAlives takes the line ends before a message off and returns how many pings
 // (double CRLF) were among them.
 func (l *byteLink) keepAlives() (pings int) {
 	for bytes.HasPrefix(l.buf, []byte("\r\n")) {
-		l.buf = l.buf[2:]
+		l.buf, l.seen = l.buf[2:], 0
 		if l.crlf {
 			pings++
 		}
@@ -103,25 +129,15 @@ func (l *byteLink) write(b []byte) error {
 	return err
 }
 
-// messageEnd is where the first message in data ends; 0 when more must come.
-func messageEnd(data []byte) (int, error) {
-	head := bytes.Index(data, []byte("\r\n\r\n"))
-	if head < 0 {
-		if len(data) > maxMessage {
-			return 0, errTooLarge
-		}
-		return 0, nil
-	}
+// messageEnd is where a message ends whose head ends at head.
+func messageEnd(data []byte, head int) (int, error) {
 	length, ok := contentLength(data[:head])
 	if !ok {
 		return 0, errNoLength
 	}
 	end := head + 4 + length
-	switch {
-	case end > maxMessage:
+	if end > maxMessage {
 		return 0, errTooLarge
-	case end > len(data):
-		return 0, nil
 	}
 	return end, nil
 }

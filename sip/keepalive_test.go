@@ -249,18 +249,39 @@ func FuzzFraming(f *testing.F) {
 	f.Add([]byte("\r\n\r\n" + options + "l: 2\r\n\r\nab"))
 	f.Add([]byte("A\r\nContent-Length : 3\r\n\r\nabc\r\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		l := &byteLink{buf: data}
-		l.keepAlives()
-		n, err := messageEnd(l.buf)
-		if n < 0 || n > len(l.buf) || n > 0 && err != nil {
-			t.Errorf("%d of %d, %v", n, len(l.buf), err)
+		whole, parts := &byteLink{}, &byteLink{}
+		got, err := all(whole, data, len(data))
+		again, err2 := all(parts, data, 1)
+		if got != again || (err == nil) != (err2 == nil) {
+			t.Errorf("at once %q, %v; byte by byte %q, %v", got, err, again, err2)
 		}
-		if whole, ok := withLength(data); ok {
-			if n, err := messageEnd(whole); err != nil || n != len(whole) {
-				t.Errorf("with its length: %d of %d, %v", n, len(whole), err)
+		if msg, ok := withLength(data); ok {
+			if got, err := all(&byteLink{}, msg, len(msg)); err == nil && !bytes.HasPrefix(data, []byte("\r\n")) && got != string(msg)+"|" {
+				t.Errorf("with its length: %q of %q, %v", got, msg, err)
 			}
 		}
 	})
+}
+
+// all are the messages in data, which comes in pieces.
+func all(l *byteLink, data []byte, piece int) (string, error) {
+	var out strings.Builder
+	for len(data) > 0 {
+		n := min(piece, len(data))
+		l.buf, data = append(l.buf, data[:n]...), data[n:]
+		for {
+			l.keepAlives()
+			msg, err := l.take()
+			if err != nil {
+				return out.String(), err
+			}
+			if msg == nil {
+				break
+			}
+			out.WriteString(string(msg) + "|")
+		}
+	}
+	return out.String(), nil
 }
 
 // A client that stops within the TLS handshake, or within the head of a WebSocket,
