@@ -208,7 +208,7 @@ func (h *hunt) pick() *hopState {
 		case len(h.gateways) > 0:
 			g := h.gateways[0]
 			h.gateways = h.gateways[1:]
-			found, err := h.s.lookup(h.ctx, g.Gateway)
+			found, err := h.s.locate(h.ctx, g.Gateway)
 			if err != nil {
 				h.s.log.Warn("gateway not found", "trunk", h.trunk.config().Name, "gateway", g.Host, "error", err)
 			}

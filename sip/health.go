@@ -43,7 +43,7 @@ func (s *Stack) watch(ctx context.Context, t *trunkState) {
 func (s *Stack) round(ctx context.Context, t *trunkState) {
 	var all sync.WaitGroup
 	for _, g := range t.order() {
-		hops, err := s.lookup(ctx, g.Gateway)
+		hops, err := s.locate(ctx, g.Gateway)
 		if err != nil && ctx.Err() == nil {
 			s.log.Warn("gateway not found", "trunk", t.config().Name, "gateway", g.Host, "error", err)
 		}

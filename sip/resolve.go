@@ -61,10 +61,10 @@ type record struct {
 	hop
 }
 
-// lookup finds the addresses of a gateway, in the order to try them: at random by
+// locate finds the addresses of a gateway, in the order to try them: at random by
 // the weights of the DNS, each time anew. It waits for the DNS when nothing is
 // known yet, at most until ctx ends.
-func (s *Stack) lookup(ctx context.Context, g Gateway) ([]hop, error) {
+func (s *Stack) locate(ctx context.Context, g Gateway) ([]hop, error) {
 	at := place{g.Host, g.Port, strings.ToUpper(g.Network)}
 	if addr, err := netip.ParseAddr(g.Host); err == nil {
 		at.network = orUDP(at.network)

@@ -63,7 +63,7 @@ func (z *zone) hops(t *testing.T, g Gateway, networks ...string) ([]string, erro
 	r := &resolver{spawn: func(f func()) bool { go f(); return true }, query: z.query, entries: map[place]*entry{},
 		leads: func(network string, v4 bool) bool { return v4 && slices.Contains(networks, network) }}
 	s := &Stack{resolver: r}
-	found, err := s.lookup(t.Context(), g)
+	found, err := s.locate(t.Context(), g)
 	var out []string
 	for _, h := range found {
 		out = append(out, h.network+" "+h.addr)

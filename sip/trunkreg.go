@@ -158,7 +158,7 @@ func pause(failures int) time.Duration {
 // attempt registers at the first address of the registrar that answers. rest is
 // what a registrar asked us to wait.
 func (r *registering) attempt(ctx context.Context) (granted, rest time.Duration, err error) {
-	hops, err := r.s.lookup(ctx, r.reg.Registrar)
+	hops, err := r.s.locate(ctx, r.reg.Registrar)
 	if err != nil {
 		return 0, 0, err
 	}
