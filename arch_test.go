@@ -47,6 +47,7 @@ var onlyIn = map[string][]string{
 	"github.com/emiago/sipgo":             {"sip"},
 	"github.com/icholy/digest":            {"sip"},
 	"github.com/coder/websocket":          {"sip"},
+	"github.com/miekg/dns":                {"sip"},
 	"github.com/pion/":                    {"media"},
 	"github.com/redis/go-redis":           {"routing/customers"},
 	"github.com/prometheus/client_golang": {"metrics", "metrics/metricstest"},

@@ -47,7 +47,7 @@ type Snapshot struct {
 	Media  media.EngineStats
 	// Certificates are those that SIP shows.
 	Certificates []sip.Certificate
-	Trunks       []TrunkView
+	Trunks       []sip.TrunkStatus
 	// Calls is the number of calls in progress, from INVITE to hang-up.
 	Calls int
 	// Ignored is the number of events that did not fit routing's state, since the start.

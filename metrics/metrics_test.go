@@ -58,7 +58,9 @@ func newDesk(t *testing.T) *desk {
 
 func (d *desk) snapshot() metrics.Snapshot {
 	return metrics.Snapshot{Seats: d.state.Seats(), Queues: d.state.Queues(), Calls: d.calls, Media: media.EngineStats{Legs: 2, PortsInUse: 2},
-		Certificates: []sip.Certificate{{File: "cert.pem", Expires: time.Unix(1800000000, 0), Failures: 1}, {File: "cert.pem", Expires: time.Unix(1800000000, 0), Failures: 1}}}
+		Certificates: []sip.Certificate{{File: "cert.pem", Expires: time.Unix(1800000000, 0), Failures: 1}, {File: "cert.pem", Expires: time.Unix(1800000000, 0), Failures: 1}},
+		Trunks: []sip.TrunkStatus{{Name: "carrier", CallsIn: 3, CallsOut: 1, RefusedIn: 2, RefusedOut: 4, Registration: &sip.RegistrationStatus{Registered: true},
+			Gateways: []sip.GatewayStatus{{Gateway: "a", Up: true}, {Gateway: "b", Up: true}}}, {Name: "in"}}}
 }
 
 func (d *desk) apply(ev routing.Event) {

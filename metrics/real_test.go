@@ -195,6 +195,10 @@ func TestRealPrometheus(t *testing.T) {
 		`tier:hotline_service_level_ans:ratio_rate30m{tier="A1"}`: 1,
 		`tier:hotline_asa_seconds:mean30m{tier="A1"}`:             4,
 		`hotline_seats{state="offered",status="ready"}`:           1,
+		`sum(hotline_sip_gateway_up)`:                             2,
+		`sum(hotline_sip_trunk_registered)`:                       1,
+		`hotline_sip_trunk_calls{trunk="carrier",direction="in"}`: 3,
+		`sum(hotline_sip_trunk_refused_total)`:                    6,
 	} {
 		if got := p.Value(expr); math.Abs(got-want) > 1e-9 {
 			t.Errorf("%s is %v, want %v", expr, got, want)
@@ -220,7 +224,7 @@ func TestRealPrometheus(t *testing.T) {
 			t.Errorf("condition of %s holds: %t", name, fires)
 		}
 	}
-	if len(alerts) != 6 || len(records) != 12 {
+	if len(alerts) != 7 || len(records) != 12 {
 		t.Errorf("%d alerts and %d recording rules", len(alerts), len(records))
 	}
 }

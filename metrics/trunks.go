@@ -2,24 +2,6 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// TrunkView is how a trunk is at one moment.
-type TrunkView struct {
-	Name string
-	// In and Out are its calls in progress.
-	In, Out int
-	// RefusedIn and RefusedOut were beyond its limits, since the start.
-	RefusedIn, RefusedOut uint64
-	Gateways              []GatewayView
-	// Registers: we register with it; Registered: and are.
-	Registers, Registered bool
-}
-
-// GatewayView is how a gateway is at one moment.
-type GatewayView struct {
-	Name string
-	Up   bool
-}
-
 // trunkMoment describes what is read of trunks at each scrape.
 type trunkMoment struct{ calls, refused, gateway, registered *prometheus.Desc }
 
@@ -43,15 +25,15 @@ func (m *Metrics) collectTrunks(ch chan<- prometheus.Metric, s *Snapshot) {
 	d := &m.moment.trunks
 	truth := map[bool]float64{true: 1}
 	for _, t := range s.Trunks {
-		gauge(ch, d.calls, float64(t.In), t.Name, "in")
-		gauge(ch, d.calls, float64(t.Out), t.Name, "out")
+		gauge(ch, d.calls, float64(t.CallsIn), t.Name, "in")
+		gauge(ch, d.calls, float64(t.CallsOut), t.Name, "out")
 		count(ch, d.refused, t.RefusedIn, t.Name, "in")
 		count(ch, d.refused, t.RefusedOut, t.Name, "out")
 		for _, g := range t.Gateways {
-			gauge(ch, d.gateway, truth[g.Up], t.Name, g.Name)
+			gauge(ch, d.gateway, truth[g.Up], t.Name, g.Gateway)
 		}
-		if t.Registers {
-			gauge(ch, d.registered, truth[t.Registered], t.Name)
+		if r := t.Registration; r != nil {
+			gauge(ch, d.registered, truth[r.Registered], t.Name)
 		}
 	}
 }

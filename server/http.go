@@ -177,11 +177,11 @@ func (s *Server) snapshot() metrics.Snapshot {
 	})
 	sn.Calls = s.Calls()
 	sn.Media = s.media.Stats()
-	sn.Trunks = s.trunkViews()
 	select {
 	case <-s.up: // else s.sip isn't there yet
 		sn.Certificates = s.sip.Certificates()
 	default:
 	}
+	sn.Trunks = s.trunks()
 	return sn
 }

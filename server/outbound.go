@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"hotline/config"
-	"hotline/metrics"
 	"hotline/sip"
 )
 
@@ -252,21 +251,13 @@ func (s *settings) rightOf(who string) *config.Right {
 	return nil
 }
 
-// trunkViews are the trunks for the metrics; none before SIP is up.
-func (s *Server) trunkViews() []metrics.TrunkView {
-	var out []metrics.TrunkView
-	for _, t := range s.trunks() {
-		v := metrics.TrunkView{Name: t.Name, In: t.CallsIn, Out: t.CallsOut, RefusedIn: t.RefusedIn, RefusedOut: t.RefusedOut}
-		for _, g := range t.Gateways {
-			v.Gateways = append(v.Gateways, metrics.GatewayView{Name: g.Gateway, Up: g.Up})
-		}
-		if t.Registration != nil {
-			v.Registers, v.Registered = true, t.Registration.Registered
-		}
-		out = append(out, v)
-	}
-	return out
-}
+// TrunkStatus and what it holds are what /api/trunks shows.
+type (
+	TrunkStatus        = sip.TrunkStatus
+	GatewayStatus      = sip.GatewayStatus
+	AddressStatus      = sip.AddressStatus
+	RegistrationStatus = sip.RegistrationStatus
+)
 
 // trunks tells how the trunks are; none before SIP is up.
 func (s *Server) trunks() []sip.TrunkStatus {

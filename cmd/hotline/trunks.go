@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hotline/sip"
+	"hotline/server"
 )
 
 func trunksCommand() *cobra.Command {
@@ -20,7 +20,7 @@ func trunksCommand() *cobra.Command {
 		Example: `  hotline trunks`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var trunks []sip.TrunkStatus
+			var trunks []server.TrunkStatus
 			if err := c.do("GET", "/api/trunks", &trunks); err != nil {
 				return err
 			}
@@ -32,7 +32,7 @@ func trunksCommand() *cobra.Command {
 }
 
 // printTrunks writes one line for each gateway; a trunk without one has a line, too.
-func printTrunks(w io.Writer, trunks []sip.TrunkStatus, now time.Time) error {
+func printTrunks(w io.Writer, trunks []server.TrunkStatus, now time.Time) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(t, "TRUNK\tIN\tOUT\tREFUSED\tREGISTERED\tGATEWAY\tSTATE\tADDRESSES")
 	for _, tr := range trunks {
@@ -57,7 +57,7 @@ func printTrunks(w io.Writer, trunks []sip.TrunkStatus, now time.Time) error {
 }
 
 // registered says in a few words whether we are registered with a trunk.
-func registered(r *sip.RegistrationStatus, now time.Time) string {
+func registered(r *server.RegistrationStatus, now time.Time) string {
 	switch {
 	case r == nil:
 		return "-"

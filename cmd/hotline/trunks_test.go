@@ -9,17 +9,17 @@ import (
 	"testing"
 	"time"
 
-	"hotline/sip"
+	"hotline/server"
 )
 
 func TestTrunksAreListed(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	trunks := []sip.TrunkStatus{
-		{Name: "carrier", CallsIn: 3, CallsOut: 2, RefusedIn: 1, RefusedOut: 4, Gateways: []sip.GatewayStatus{
-			{Gateway: "sip.carrier.example", Up: true, Addresses: []sip.AddressStatus{{Network: "UDP", Address: "192.0.2.1:5060", State: "up"}, {Network: "TCP", Address: "192.0.2.2:5060", State: "resting"}}},
-			{Gateway: "192.0.2.9:5060", Addresses: []sip.AddressStatus{{Network: "UDP", Address: "192.0.2.9:5060", State: "down"}}},
-		}, Registration: &sip.RegistrationStatus{Registered: true, Expires: now.Add(90 * time.Second)}},
-		{Name: "in", Registration: &sip.RegistrationStatus{Failures: 2, Problem: "the registrar answers 403"}},
+	trunks := []server.TrunkStatus{
+		{Name: "carrier", CallsIn: 3, CallsOut: 2, RefusedIn: 1, RefusedOut: 4, Gateways: []server.GatewayStatus{
+			{Gateway: "sip.carrier.example", Up: true, Addresses: []server.AddressStatus{{Network: "UDP", Address: "192.0.2.1:5060", State: "up"}, {Network: "TCP", Address: "192.0.2.2:5060", State: "resting"}}},
+			{Gateway: "192.0.2.9:5060", Addresses: []server.AddressStatus{{Network: "UDP", Address: "192.0.2.9:5060", State: "down"}}},
+		}, Registration: &server.RegistrationStatus{Registered: true, Expires: now.Add(90 * time.Second)}},
+		{Name: "in", Registration: &server.RegistrationStatus{Failures: 2, Problem: "the registrar answers 403"}},
 	}
 	var out bytes.Buffer
 	if err := printTrunks(&out, trunks, now); err != nil {
