@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -15,7 +16,7 @@ import (
 
 // startGateway starts sipp as a gateway that takes so many calls; the channel
 // yields its end.
-func startGateway(t *testing.T, calls int) (port int, ended <-chan error) {
+func startGateway(t *testing.T, calls int, args ...string) (port int, ended <-chan error) {
 	t.Helper()
 	bin, err := exec.LookPath("sipp")
 	if err != nil {
@@ -26,8 +27,9 @@ func startGateway(t *testing.T, calls int) (port int, ended <-chan error) {
 		t.Fatal(err)
 	}
 	port = freePorts(t, 6)
-	cmd := exec.CommandContext(t.Context(), bin, "-sf", scenario, "-i", "127.0.0.1", "-p", strconv.Itoa(port), "-mi", "127.0.0.1", "-mp", strconv.Itoa(port+2),
-		"-m", strconv.Itoa(calls), "-timeout", "60s", "-timeout_error", "-nostdin", "-trace_err")
+	args = append([]string{"-sf", scenario, "-i", "127.0.0.1", "-p", strconv.Itoa(port), "-mi", "127.0.0.1", "-mp", strconv.Itoa(port + 2),
+		"-m", strconv.Itoa(calls), "-timeout", "60s", "-timeout_error", "-nostdin", "-trace_err"}, args...)
+	cmd := exec.CommandContext(t.Context(), bin, args...)
 	cmd.Dir = t.TempDir()
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -38,6 +40,11 @@ func startGateway(t *testing.T, calls int) (port int, ended <-chan error) {
 	go func() {
 		err := cmd.Wait()
 		if err != nil {
+			logs, _ := filepath.Glob(filepath.Join(cmd.Dir, "*_errors.log"))
+			for _, name := range logs {
+				text, _ := os.ReadFile(name)
+				out.Write(text[:min(len(text), 2000)])
+			}
 			err = fmt.Errorf("sipp: %w\n%s", err, out.Bytes()[max(0, out.Len()-3000):])
 		}
 		end <- err
@@ -45,11 +52,9 @@ func startGateway(t *testing.T, calls int) (port int, ended <-chan error) {
 	// It receives when nobody else can have its port.
 	within := time.After(patience)
 	for {
-		c, err := net.ListenPacket("udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
+		if taken(port) {
 			return port, end
 		}
-		_ = c.Close()
 		select {
 		case <-within:
 			t.Fatal("sipp doesn't receive")
@@ -58,7 +63,23 @@ func startGateway(t *testing.T, calls int) (port int, ended <-chan error) {
 	}
 }
 
-// talk lets the gateway change the session, and hangs up.
+// taken tells whether somebody receives on a port, by UDP or TCP.
+func taken(port int) bool {
+	at := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	c, err := net.ListenPacket("udp", at)
+	if err != nil {
+		return true
+	}
+	_ = c.Close()
+	l, err := net.Listen("tcp", at)
+	if err != nil {
+		return true
+	}
+	_ = l.Close()
+	return false
+}
+
+// talk lets the gateway change the session and hang up.
 func (e *end) talk(d *sip.Dialing) {
 	e.t.Helper()
 	l := e.dialled(d)
@@ -71,33 +92,39 @@ func (e *end) talk(d *sip.Dialing) {
 		return []byte(someSDP + "a=recvonly\r\n"), 0
 	})
 	e.over(changed, "the re-INVITE")
-	l.Hangup()
+	e.over(l.Done(), "the gateway to hang up")
+	if c := l.End().Cause; c != sip.EndRemoteBye {
+		e.t.Errorf("ended with %q", c)
+	}
 }
 
 // Two gateways, the first one dead: the call goes by the other one, and the next
 // call there at once.
 func TestSippGateways(t *testing.T) {
-	const calls = 2
-	dead := freePorts(t, 2)
-	port, ended := startGateway(t, calls)
-	tr := sip.Trunk{Name: "carrier", Outbound: sip.Outbound{Unreachable: time.Second, Gateways: []sip.Gateway{
-		{Host: "127.0.0.1", Port: dead, Network: "udp"}, {Host: "127.0.0.1", Port: port, Network: "udp", Priority: 1}}}}
-	us := openEnd(t, 0, tr)
-	for range calls {
-		us.talk(us.DialTrunk("carrier", sip.Outgoing{ToUser: "+8613800000000", FromUser: "+8695599", Offer: []byte(someSDP)}))
-	}
-	if err := awaitSipp(t, ended); err != nil {
-		t.Fatal(err)
-	}
-	us.Settle(t.Context())
-	st := us.Trunks()[0]
-	if st.Gateways[0].Addresses[0].State != "suspect" || st.Gateways[1].Addresses[0].State != "up" || st.CallsOut != 0 {
-		t.Errorf("trunk %+v", st)
+	for network, args := range map[string][]string{"udp": nil, "tcp": {"-t", "t1"}} {
+		t.Run(network, func(t *testing.T) {
+			const calls = 2
+			dead := freePorts(t, 2)
+			port, ended := startGateway(t, calls, args...)
+			tr := sip.Trunk{Name: "carrier", Outbound: sip.Outbound{Unreachable: time.Second, Gateways: []sip.Gateway{
+				{Host: "127.0.0.1", Port: dead, Network: network}, {Host: "127.0.0.1", Port: port, Network: network, Priority: 1}}}}
+			us := openEnd(t, 0, tr)
+			for range calls {
+				us.talk(us.DialTrunk("carrier", sip.Outgoing{ToUser: "+8613800000000", FromUser: "+8695599", Offer: []byte(someSDP)}))
+			}
+			if err := awaitSipp(t, ended); err != nil {
+				t.Fatal(err)
+			}
+			st := us.Trunks()[0]
+			if st.Gateways[0].Addresses[0].State != "suspect" || st.Gateways[1].Addresses[0].State != "up" {
+				t.Errorf("trunk %+v", st)
+			}
+		})
 	}
 }
 
-// The same through a proxy that stays in the way: re-INVITE and its ACK come along
-// the route set, and our BYE takes it.
+// The same through a proxy that stays in the way: our ACK takes the route set,
+// and re-INVITE, its ACK and BYE come along it.
 func TestKamailioAndGateway(t *testing.T) {
 	proxy := freePorts(t, 2)
 	port, ended := startGateway(t, 1)
@@ -109,7 +136,7 @@ func TestKamailioAndGateway(t *testing.T) {
 	}
 	for _, what := range []string{
 		"relayed INVITE from " + strconv.Itoa(us.port()), "relayed ACK from " + strconv.Itoa(us.port()),
-		"relayed INVITE from " + strconv.Itoa(port), "relayed ACK from " + strconv.Itoa(port), "relayed BYE from " + strconv.Itoa(us.port()),
+		"relayed INVITE from " + strconv.Itoa(port), "relayed ACK from " + strconv.Itoa(port), "relayed BYE from " + strconv.Itoa(port),
 	} {
 		k.did(what)
 	}

@@ -33,7 +33,7 @@ func openEnd(t *testing.T, port int, trunks ...sip.Trunk) *end {
 	var err error
 	e.Stack, err = sip.Open(sip.Options{
 		Logger: slog.New(slog.DiscardHandler),
-		Listen: []sip.Listener{{Network: "udp", Addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port))}},
+		Listen: []sip.Listener{{Network: "udp", Addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port))}, {Network: "tcp", Addr: netip.MustParseAddrPort("127.0.0.1:0")}},
 		Access: sip.Access{Trunks: append(trunks, sip.Trunk{Name: "local", Addresses: loopback, Region: "CN"})},
 		Handlers: sip.Handlers{Invite: func(l *sip.Leg) {
 			l.Ring()

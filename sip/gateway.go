@@ -264,6 +264,34 @@ func (s *Stack) bindToward(to hop) *bind {
 	return nil
 }
 
+// namedHop is where requests of a dialog with a trunk go when its route set, or the
+// peer's Contact, names a host: "" when it gives an address. sipgo would ask the
+// system's DNS for each request, the ACK included; here the gateway's own name means
+// the gateway, and a name that isn't known in a moment does, too: it has answered.
+func (s *Stack) namedHop(l *Leg, c Contact) string {
+	uri := &l.target
+	if len(l.routes) > 0 {
+		uri = &l.routes[0]
+	}
+	if _, err := netip.ParseAddr(strings.Trim(uri.Host, "[]")); err == nil || uri.Host == "" {
+		return ""
+	}
+	if strings.EqualFold(uri.Host, c.uri.Host) {
+		return c.hop
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), namedWithin)
+	defer cancel()
+	hops, err := s.lookup(ctx, Gateway{Host: uri.Host, Port: uri.Port, Network: c.Network})
+	if err != nil || len(hops) == 0 {
+		s.log.Debug("next hop not found, the gateway takes its place", "host", uri.Host, "error", err)
+		return c.hop
+	}
+	return hops[0].addr
+}
+
+// namedWithin is how long an ACK may wait for the DNS.
+const namedWithin = 500 * time.Millisecond
+
 // retryAfter reads Retry-After (RFC 3261 20.33): seconds, perhaps with a comment
 // and parameters. 0 when there is none.
 func retryAfter(res *gosip.Response) time.Duration {

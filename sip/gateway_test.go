@@ -396,3 +396,54 @@ func TestWeightsShareTheCalls(t *testing.T) {
 		t.Errorf("first ones %v, want a three times as often as b", count)
 	}
 }
+
+// A gateway that calls itself by name in Record-Route and Contact gets ACK and BYE
+// at once, however slow the DNS is; one that names another host gets them there.
+func TestNamedNextHop(t *testing.T) {
+	for _, tc := range []struct {
+		name, host, zone string
+		slow             time.Duration
+		to               string
+		wait             time.Duration
+	}{
+		{"its own name", "gw.test", "", time.Minute, gw1, 0},
+		{"another one", "sbc.test", "sbc.test. 60 IN A 10.0.0.12", 0, gw2, 0},
+		{"a name that nobody knows", "sbc.test", "", 0, gw1, 0},
+		{"a slow DNS", "sbc.test", "sbc.test. 60 IN A 10.0.0.12", time.Minute, gw1, namedWithin},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n, r := newMemNet(), &scripted{}
+				route := "Record-Route: <sip:" + tc.host + ":5060;lr>\r\nContact: <sip:g@" + tc.host + ":5060>"
+				r.open(n, gw1, "200 OK|"+route, "200 OK")
+				defer r.close(n, gw1)
+				far := n.listen(gw2)
+				defer far.Close()
+				tr := out(gw1)
+				tr.Outbound.Domain = "gw.test"
+				s := dialer(t, n, tr)
+				z := newZone(t)
+				if tc.zone != "" {
+					z = newZone(t, tc.zone)
+				}
+				z.set(tc.slow, nil)
+				s.resolver.query = z.query
+				t0 := time.Now()
+				d := s.DialTrunk("out", Outgoing{ToUser: "110", Offer: []byte("v=0\r\n")})
+				<-d.Done()
+				o := d.Outcome()
+				if o.Leg == nil || time.Since(t0) != tc.wait {
+					t.Fatalf("outcome %+v after %v, want %v", o, time.Since(t0), tc.wait)
+				}
+				o.Leg.Hangup()
+				synctest.Wait()
+				for _, method := range []string{"ACK ", "BYE "} {
+					if sent := n.sent(serverAddr, method); len(sent) == 0 || sent[0].to != tc.to {
+						t.Errorf("%s went %v, want to %s", method, sent, tc.to)
+					}
+				}
+				time.Sleep(2 * time.Minute)
+			})
+		})
+	}
+}

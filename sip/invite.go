@@ -303,6 +303,9 @@ func (b *invite) leg(res *gosip.Response) *Leg {
 	if b.contact.Source != "" {
 		l.dest = s.flow(l.network, b.contact.Source, true, len(l.routes) > 0)
 	}
+	if b.contact.hop != "" && l.dest == "" {
+		l.dest = s.namedHop(l, b.contact)
+	}
 	if res.IsSuccess() {
 		l.confOnce.Do(func() { close(l.confirmed) })
 	}
