@@ -132,6 +132,8 @@ type SIP struct {
 	// DNS are the name servers that gateways are looked up by, host:port. Default:
 	// those of the system.
 	DNS []string `yaml:"dns" hostport:"yes" unique:"yes" restart:"yes"`
+	// STIR says whose signatures under callers' numbers count.
+	STIR STIR `yaml:"stir"`
 	// TLS is about connections that the server opens to others.
 	TLS TLS `yaml:"tls"`
 }
@@ -257,6 +259,9 @@ type Trunk struct {
 	// MaxRate is the number of new calls a second, both ways together. 0 to 10000,
 	// default 0: any number.
 	MaxRate int `yaml:"max_rate" default:"0" min:"0" max:"10000"`
+	// VerifyIdentity judges who signed for the caller's number by sip.stir (RFC 8224).
+	// The call goes on whatever comes of it. Default false.
+	VerifyIdentity bool `yaml:"verify_identity"`
 	// SoleUpstream says that the peer has no other way to send its calls: when
 	// they are too many, no Retry-After tells it to stop altogether. Default false.
 	SoleUpstream bool `yaml:"sole_upstream"`

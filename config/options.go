@@ -138,7 +138,7 @@ func (c *Config) SIPAccess() sip.Access {
 		trunk := sip.Trunk{
 			Name: t.Name, Addresses: t.Addresses, Region: t.Region,
 			TrustIdentity: t.TrustIdentity, Symmetric: t.Symmetric, TLSName: t.TLSName, Numbers: rules(t.NumbersIn),
-			Limits: sip.TrunkLimits{MaxCalls: t.MaxCalls, MaxRate: float64(t.MaxRate)}, SoleUpstream: t.SoleUpstream,
+			Limits: sip.TrunkLimits{MaxCalls: t.MaxCalls, MaxRate: float64(t.MaxRate)}, SoleUpstream: t.SoleUpstream, VerifyIdentity: t.VerifyIdentity,
 			Outbound: t.outbound(),
 		}
 		if t.User != "" {
@@ -178,8 +178,12 @@ func (c *Config) SIPOptions() sip.Options {
 	if session == 0 {
 		session = -1
 	}
+	var stir *sip.STIR
+	if s.STIR.Roots != "" {
+		stir = &sip.STIR{Certificates: s.STIR.Certificates, Roots: s.STIR.Roots}
+	}
 	return sip.Options{
-		Listen: c.SIPListen(), Access: c.SIPAccess(), UserAgent: s.UserAgent, Realm: s.Realm,
+		STIR: stir, Listen: c.SIPListen(), Access: c.SIPAccess(), UserAgent: s.UserAgent, Realm: s.Realm,
 		MaxCalls: s.MaxCalls, MaxPending: s.MaxPending, MaxConnections: s.MaxConnections, MaxSources: s.MaxSources,
 		MaxPerSource: s.MaxConnectionsPerSource, TLS: sip.TLSFiles{Certificate: s.TLS.Certificate, Key: s.TLS.Key, CA: s.TLS.CA},
 		IdleTimeout: s.IdleTimeout, RetryAfter: retry, Unreachable: s.UnreachableAfter,

@@ -61,6 +61,17 @@ type Registration struct {
 	Expires time.Duration `yaml:"expires" default:"10m" min:"30s" max:"24h"`
 }
 
+// STIR is what signatures under callers' numbers are checked with (RFC 8224).
+type STIR struct {
+	// Certificates is the directory with the signers' certificates in PEM, leaf
+	// first: the one at https://HOST/PATH is the file HOST_PATH, with underscores
+	// for slashes. Default: none.
+	Certificates string `yaml:"certificates" restart:"yes"`
+	// Roots is a file with the certificates that signers descend from, in PEM.
+	// Default: none, nothing is checked.
+	Roots string `yaml:"roots" restart:"yes"`
+}
+
 // NumberRule changes the numbers that it matches: all of what it names must be so.
 type NumberRule struct {
 	// Prefix that the number begins with. Default: any.
@@ -163,6 +174,9 @@ func (c *checker) trunkOut(i int, t *Trunk) {
 		if entry := index(at("failover"), j, ""); code != 408 && (code < 500 || code > 599) && !c.bad[entry] {
 			c.wrong(entry, "use 408 and 500 to 599", "%d speaks for the person called: no other gateway can do better", code)
 		}
+	}
+	if t.VerifyIdentity && c.cfg.SIP.STIR.Roots == "" && !c.bad["sip.stir.roots"] {
+		c.wrong(at("verify_identity"), "set sip.stir.roots and sip.stir.certificates", "nothing says whose signatures count")
 	}
 	c.numbers(at("numbers_in"), t.NumbersIn)
 	c.numbers(at("numbers_out"), t.NumbersOut)

@@ -59,6 +59,8 @@ type Trunk struct {
 	// (RFC 3325) where present, else from Remote-Party-ID, and believes Diversion
 	// and History-Info.
 	TrustIdentity bool
+	// VerifyIdentity judges the Identity of its calls by Options.STIR.
+	VerifyIdentity bool
 	// Symmetric sends requests within a dialog to where the INVITE came from,
 	// not to its Contact: for a trunk behind NAT.
 	Symmetric bool

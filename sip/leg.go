@@ -107,6 +107,8 @@ type Incoming struct {
 	// Diversions say whom the call was meant for before, the latest first; only
 	// a trunk that is trusted with it is believed.
 	Diversions []Diversion
+	// Attestation is what the Identity of the call is worth (RFC 8224).
+	Attestation Attestation
 	// Offer is the SDP of the INVITE; empty when the peer wants ours in the 2xx.
 	Offer []byte
 	// Source is the address the INVITE came from.

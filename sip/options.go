@@ -91,6 +91,8 @@ type Options struct {
 	// DNS are the name servers for the gateways of trunks, host:port; nil takes
 	// the system's.
 	DNS []string
+	// STIR checks who signed for callers' numbers; nil: nobody does.
+	STIR *STIR
 
 	Logger   *slog.Logger
 	Observer Observer

@@ -26,6 +26,7 @@ type Stack struct {
 	access   atomic.Pointer[accessTable]
 	trunks   trunkStates
 	resolver *resolver
+	stir     *stir
 	tagKey   [16]byte
 	oldPeers atomic.Bool // one of RFC 2543 has been met: see unmark
 
@@ -75,6 +76,10 @@ func Open(opt Options) (*Stack, error) {
 	s.parser, s.streamFault = gosip.NewParser(), newSampler(sampleEvery)
 	s.lookup = net.DefaultResolver.LookupNetIP
 	s.streams = newStreams(s)
+	var err error
+	if s.stir, err = newSTIR(opt.STIR); err != nil {
+		return nil, err
+	}
 	s.auth = newAuthenticator(opt.Realm, opt.NonceTTL)
 	s.reg = newRegistrar(s)
 	s.resolver = newResolver(s)

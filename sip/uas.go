@@ -116,6 +116,9 @@ func (s *Stack) newIncoming(req *gosip.Request, tx gosip.ServerTransaction, tr *
 	}
 	if tr != nil {
 		l.info.Agent, l.info.Dialled = "", tr.Numbers.Apply(l.info.Dialled)
+		if s.stir != nil && tr.VerifyIdentity {
+			l.info.Attestation = s.stir.attest(req, l.info.Caller.Number, []string{l.info.Dialled, tr.normal(req.Recipient.User)}, time.Now())
+		}
 	}
 	l.routes = recordRoutes(req.GetHeaders("Record-Route"), false)
 	l.dest = s.flow(network, req.Source(), tr == nil || tr.Symmetric, len(l.routes) > 0)
