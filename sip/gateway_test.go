@@ -382,6 +382,34 @@ func TestChallengesOfTheTrunkOnly(t *testing.T) {
 	}
 }
 
+// The same for 407, which a gateway passes on from whoever is behind it.
+func TestForeignProxyChallenge(t *testing.T) {
+	for realm, answered := range map[string]int{"carrier": 1, "evil.example": 0} {
+		t.Run(realm, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n, r := newMemNet(), &scripted{}
+				r.open(n, gw1, `407 Proxy Authentication Required|Proxy-Authenticate: Digest realm="`+realm+`", nonce="n", algorithm=MD5, qop="auth"`)
+				defer r.close(n, gw1)
+				tr := out(gw1, gw2)
+				tr.Outbound.Login = &Credentials{User: "we", Password: "secret", Realm: "carrier"}
+				s := dialer(t, n, tr)
+				if o := dialOut(s); o.Code != 407 || o.Cause != DialRefused {
+					t.Errorf("outcome %+v", o)
+				}
+				got := 0
+				for _, p := range n.sent(serverAddr, "INVITE ") {
+					if header(p.text, "Proxy-Authorization") != "" {
+						got++
+					}
+				}
+				if got != answered {
+					t.Errorf("%d answers to the challenge, want %d", got, answered)
+				}
+			})
+		})
+	}
+}
+
 func TestWeightsShareTheCalls(t *testing.T) {
 	count := map[string]int{}
 	for range 10000 {

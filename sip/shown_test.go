@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	gosip "github.com/emiago/sipgo/sip"
 )
 
 func TestNumberRules(t *testing.T) {
@@ -171,12 +173,14 @@ func TestIncomingByRulesOfTheTrunk(t *testing.T) {
 	}
 }
 
-// Lists of addresses are split where RFC 3261 7.3.1 says, and nothing is lost or
-// made up.
-func FuzzSplitList(f *testing.F) {
-	for _, seed := range []string{`<sip:a@b>, "c, d" <sip:e@f?x=1,2>;p="q"`, `"\",`, "", ",", "<,>"} {
+// Whatever a trunk writes about who calls and whom the call was meant for is read
+// without harm: no panic, bounded, and only what could be part of a number or a name.
+func FuzzIncomingIdentity(f *testing.F) {
+	for _, seed := range []string{`<sip:a@b>, "c, d" <sip:e@f?x=1,2>;p="q"`, `"\",`, "", ",", "<,>", "<tel:+86138;x>;reason=no-answer",
+		"<sip:4008@x?Reason=SIP%3Bcause%3D48>;index=1, <sip:1@x;cause=408>;index=1.1"} {
 		f.Add(seed)
 	}
+	tr := &Trunk{TrustIdentity: true, Region: "CN"}
 	f.Fuzz(func(t *testing.T, v string) {
 		total := 0
 		for _, part := range splitList(v) {
@@ -184,6 +188,18 @@ func FuzzSplitList(f *testing.F) {
 		}
 		if total > len(v) {
 			t.Errorf("%q became longer", v)
+		}
+		req := gosip.NewRequest(gosip.INVITE, gosip.Uri{Scheme: "sip", User: "95599", Host: "x"})
+		req.AppendHeader(&gosip.FromHeader{Address: gosip.Uri{Scheme: "sip", User: "1", Host: "x"}})
+		for _, name := range []string{"Diversion", "History-Info", "P-Asserted-Identity", "Remote-Party-ID"} {
+			req.AppendHeader(gosip.NewHeader(name, v))
+		}
+		if d := diversionsOf(req, tr); len(d) > maxDiversions {
+			t.Errorf("%d diversions", len(d))
+		}
+		c := callerOf(req, tr)
+		if strings.Trim(strings.TrimPrefix(c.Number, "+"), "0123456789") != "" || strings.ContainsAny(c.Name, "\r\n\x00") {
+			t.Errorf("caller %+v", c)
 		}
 	})
 }

@@ -251,6 +251,15 @@ func TestTrunkRegistrationAfterReload(t *testing.T) {
 		if len(n.sent(serverAddr, "REGISTER ")) != before {
 			t.Error("a reload without a change registers anew")
 		}
+		// The same contact again: the end of the old registration must not be the
+		// end of the new one.
+		longer := next
+		longer.Outbound.Register = &Registration{Registrar: next.Outbound.Register.Registrar, User: "they", Expires: 20 * time.Minute}
+		s.SetAccess(Access{Trunks: []Trunk{longer}})
+		time.Sleep(time.Second)
+		if len(reg.Contacts("they")) != 1 || !registration(s).Registered {
+			t.Errorf("contacts %d, %+v after a change of the life", len(reg.Contacts("they")), registration(s))
+		}
 		s.SetAccess(Access{})
 		time.Sleep(time.Second)
 		if len(reg.Contacts("they")) != 0 {
