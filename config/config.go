@@ -265,6 +265,9 @@ type Trunk struct {
 	// SoleUpstream says that the peer has no other way to send its calls: when
 	// they are too many, no Retry-After tells it to stop altogether. Default false.
 	SoleUpstream bool `yaml:"sole_upstream"`
+	// Codecs are those spoken with its callers, the preferred one first, as in
+	// media.codecs. Default: those.
+	Codecs []string `yaml:"codecs" oneof:"pcma|pcmu" unique:"yes"`
 	// DIDs are the numbers that may be dialled here. At least one, unless calls
 	// only leave by the trunk.
 	DIDs []DID `yaml:"dids"`

@@ -205,10 +205,26 @@ func (c *Config) MediaConfig() media.Config {
 		PortMin: m.Ports.Min, PortMax: m.Ports.Max, PortRest: rest,
 		RTPTimeout: m.RTPTimeout, HoldTimeout: m.HoldTimeout,
 	}
-	for _, name := range m.Codecs {
-		cfg.Codecs = append(cfg.Codecs, map[string]media.Codec{"pcma": media.PCMA, "pcmu": media.PCMU}[name])
-	}
+	cfg.Codecs = codecs(m.Codecs)
 	return cfg
+}
+
+func codecs(names []string) []media.Codec {
+	var out []media.Codec
+	for _, name := range names {
+		out = append(out, map[string]media.Codec{"pcma": media.PCMA, "pcmu": media.PCMU}[name])
+	}
+	return out
+}
+
+// TrunkCodecs are those preferred with the trunk's callers; none for the engine's.
+func (c *Config) TrunkCodecs(trunk string) []media.Codec {
+	for _, t := range c.Trunks {
+		if t.Name == trunk {
+			return codecs(t.Codecs)
+		}
+	}
+	return nil
 }
 
 // FlowFor is the name of the flow that answers what was dialled on a trunk: the

@@ -178,6 +178,11 @@ func (c *checker) trunkOut(i int, t *Trunk) {
 	if t.VerifyIdentity && c.cfg.SIP.STIR.Roots == "" && !c.bad["sip.stir.roots"] {
 		c.wrong(at("verify_identity"), "set sip.stir.roots and sip.stir.certificates", "nothing says whose signatures count")
 	}
+	for j, name := range t.Codecs {
+		if entry := index(at("codecs"), j, ""); !slices.Contains(c.cfg.Media.Codecs, name) && !c.bad[entry] && !c.badBelow("media.codecs") {
+			c.wrong(entry, "add it to media.codecs", "%s isn't spoken", name)
+		}
+	}
 	c.numbers(at("numbers_in"), t.NumbersIn)
 	c.numbers(at("numbers_out"), t.NumbersOut)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,7 @@ type Leg struct {
 
 	mu     sync.Mutex // taken before sender's and reports' locks, never with another leg's
 	closed bool
+	codecs []Codec // those spoken, in order of preference; never written to
 	nego   negotiation
 	rx     receiver
 
@@ -58,6 +60,7 @@ func newLeg(e *Engine, id string, p *pair) *Leg {
 		timedOut: make(chan struct{}),
 		digits:   make(chan Digit, maxWaitingDigits),
 		nego:     newNegotiation(),
+		codecs:   e.cfg.Codecs,
 	}
 	l.sender.init(p.rtp)
 	return l
@@ -69,6 +72,24 @@ func (l *Leg) ID() string { return l.id }
 // LocalAddr is the leg's RTP address as our SDP gives it.
 func (l *Leg) LocalAddr() netip.AddrPort {
 	return netip.AddrPortFrom(l.engine.cfg.Advertise, l.port)
+}
+
+// Prefer sets which codecs the leg speaks, in order of preference; those that the
+// engine doesn't speak are left out, and with none left all of the engine's stay. Call
+// it before the first Offer or Answer.
+func (l *Leg) Prefer(codecs []Codec) {
+	var list []Codec
+	for _, c := range codecs {
+		if slices.Contains(l.engine.cfg.Codecs, c) {
+			list = append(list, c)
+		}
+	}
+	if len(list) == 0 {
+		return
+	}
+	l.mu.Lock()
+	l.codecs = list
+	l.mu.Unlock()
 }
 
 // SetStrict makes the leg take RTP only from the IP address in the peer's SDP, from any port. It

@@ -29,7 +29,7 @@ func newNegotiation() negotiation {
 	return negotiation{session: rand.Uint64() >> 2}
 }
 
-// Offer makes our SDP offer: the codecs in the engine's order, telephone-event, sendrecv. The leg
+// Offer makes our SDP offer: the codecs in the leg's order, telephone-event, sendrecv. The leg
 // receives in any of them from now on. It may be called again for a re-INVITE without SDP: the
 // session's version increments, port and SSRC stay.
 func (l *Leg) Offer() ([]byte, error) {
@@ -43,7 +43,7 @@ func (l *Leg) Offer() ([]byte, error) {
 		telephone = l.nego.event
 	}
 	var formats []format
-	for _, c := range l.engine.cfg.Codecs {
+	for _, c := range l.codecs {
 		formats = append(formats, format{c.PayloadType(), c})
 	}
 	ours := l.local(append(formats, telephone), sendRecv)
@@ -56,7 +56,7 @@ func (l *Leg) Offer() ([]byte, error) {
 	return text, nil
 }
 
-// Answer takes the peer's offer and makes our answer: the codec that comes first in the engine's
+// Answer takes the peer's offer and makes our answer: the codec that comes first in the leg's
 // order among those offered, telephone-event if offered, the direction mirrored. The first usable
 // audio stream is taken, all others are refused with port 0. The leg starts to send. It may be
 // called again for a re-INVITE: the session's version increments, port and SSRC stay.
@@ -130,7 +130,7 @@ func (l *Leg) choose(remote *remoteMedia) ([]format, error) {
 	if err := l.reachable(remote); err != nil {
 		return nil, err
 	}
-	for _, c := range l.engine.cfg.Codecs {
+	for _, c := range l.codecs {
 		voice, ok := remote.find(c)
 		if !ok {
 			continue

@@ -137,6 +137,34 @@ func TestOwnOrderOfCodecs(t *testing.T) {
 	}
 }
 
+// A leg may have its own order, of what the engine speaks.
+func TestOrderOfCodecsOfALeg(t *testing.T) {
+	both := "v=0\r\no=p 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8 0\r\n"
+	for _, tc := range []struct {
+		engine, leg []Codec
+		want        string
+	}{
+		{nil, nil, "RTP/AVP 8"}, {nil, []Codec{PCMU, PCMA}, "RTP/AVP 0"}, {nil, []Codec{PCMU}, "RTP/AVP 0"},
+		{[]Codec{PCMA}, []Codec{PCMU, PCMA}, "RTP/AVP 8"}, {[]Codec{PCMA}, []Codec{PCMU}, "RTP/AVP 8"},
+	} {
+		e, err := Open(Config{Bind: netip.MustParseAddr("127.0.0.1"), Codecs: tc.engine})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := e.NewLeg("x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Prefer(tc.leg)
+		if answer, err := l.Answer([]byte(both)); err != nil || !strings.Contains(string(answer), tc.want+"\r\n") {
+			t.Errorf("engine %v, leg %v: %q, %v; want %s", tc.engine, tc.leg, answer, err, tc.want)
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestOfferAndItsAnswers(t *testing.T) {
 	e := openEngine(t, nil)
 	for _, c := range []struct {

@@ -75,6 +75,7 @@ func (c *call) accept() bool {
 	} else if err != nil {
 		return c.refuse(500, "Server Internal Error", err.Error())
 	}
+	leg.Prefer(c.cfg.TrunkCodecs(in.Trunk.Name))
 	c.audio = leg
 	sdp, err := firstSDP(leg, in.Offer)
 	if err != nil {

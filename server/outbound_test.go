@@ -215,3 +215,13 @@ func (h *hotline) page(path string) string {
 	}
 	return string(body)
 }
+
+// A trunk's callers are spoken with in the trunk's codecs.
+func TestCodecsOfATrunk(t *testing.T) {
+	h := start(t, func(c *config.Config) { c.Trunks[0].Codecs = []string{"pcmu"} })
+	p := h.textPhone()
+	p.send("INVITE", "sip:1@"+h.SIPAddr().String(), "<sip:13800000001@127.0.0.1>;tag=c", "<sip:1@127.0.0.1>", "codecs", sdp(40000, "8 0", "sendrecv"))
+	if answer := p.until("SIP/2.0 200", "INVITE"); !strings.Contains(answer, "RTP/AVP 0\r\n") {
+		t.Errorf("answered %q", answer)
+	}
+}
