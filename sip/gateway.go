@@ -281,7 +281,7 @@ func (s *Stack) namedHop(l *Leg, c Contact) string {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), namedWithin)
 	defer cancel()
-	hops, err := s.lookup(ctx, Gateway{Host: uri.Host, Port: uri.Port, Network: c.Network})
+	hops, err := s.locate(ctx, Gateway{Host: uri.Host, Port: uri.Port, Network: c.Network})
 	if err != nil || len(hops) == 0 {
 		s.log.Debug("next hop not found, the gateway takes its place", "host", uri.Host, "error", err)
 		return c.hop
