@@ -44,7 +44,7 @@ var mayImport = map[string]struct {
 
 // onlyIn lists libraries that one room alone may see.
 var onlyIn = map[string][]string{
-	"github.com/emiago/sipgo":             {"sip"},
+	"github.com/emiago/sipgo":             {"sip", "bench"}, // bench compares with a bare one
 	"github.com/icholy/digest":            {"sip"},
 	"github.com/coder/websocket":          {"sip"},
 	"github.com/miekg/dns":                {"sip"},

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,7 @@ func hotlineConfig(dir string, agents int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `node: bench
 sip: {listen: [{network: udp, address: "127.0.0.1:0"}], max_calls: 100000, max_pending: 100000, register: {file: %s}}
+directory: {file: %s}
 media: {address: 127.0.0.1}
 trunks:
   - name: load
@@ -40,7 +42,7 @@ records: {dir: %s}
 journal: {dir: %s}
 http: {listen: "127.0.0.1:0"}
 agents:
-`, filepath.Join(dir, "registrations.json"), filepath.Join(dir, "records"), filepath.Join(dir, "journal"))
+`, filepath.Join(dir, "registrations.json"), filepath.Join(dir, "customers.csv"), filepath.Join(dir, "records"), filepath.Join(dir, "journal"))
 	for i := range agents {
 		fmt.Fprintf(&b, "  - {user: agent%d, password: bench-secret, queues: [q]}\n", i)
 	}
@@ -50,11 +52,25 @@ agents:
 // serve is the hotline's process: it prints its address and runs until its
 // standard input closes.
 func serve(dir string, agents int) error {
+	if err := writeCustomers(filepath.Join(dir, "customers.csv")); err != nil {
+		return err
+	}
 	cfg, err := config.Parse("bench", []byte(hotlineConfig(dir, agents)))
 	if err != nil {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	if profile != "" {
+		f, err := os.Create(profile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	s, err := server.Start(server.Options{Config: cfg, Version: "bench", Logger: log})
 	if err != nil {
 		return err
@@ -68,6 +84,20 @@ func serve(dir string, agents int) error {
 	return errors.Join(s.Drain(ctx), s.Close())
 }
 
+// writeCustomers makes every second number of the load's a customer.
+func writeCustomers(file string) error {
+	var b strings.Builder
+	b.WriteString("number,id,name,tier,manager,team,language\n")
+	tiers := []string{"A1", "A2", "B1", "B2", "C"}
+	for i := 0; i < 20000; i += 2 {
+		fmt.Fprintf(&b, "%s,c%d,Customer %d,%s,,,zh\n", numberOf(i), i, i, tiers[i/2%len(tiers)])
+	}
+	return os.WriteFile(file, []byte(b.String()), 0o600)
+}
+
+// profiles counts those written so far.
+var profiles int
+
 // process is the hotline running beside us.
 type process struct {
 	cmd   *exec.Cmd
@@ -76,7 +106,10 @@ type process struct {
 	dir   string
 }
 
-func startHotline(calls int) (*process, error) {
+func startHotline(calls int) (*process, error) { return startProcess("hotline", calls) }
+
+// startProcess starts the hotline, or the bare server.
+func startProcess(what string, calls int) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -86,6 +119,13 @@ func startHotline(calls int) (*process, error) {
 		return nil, err
 	}
 	p := &process{cmd: exec.Command(self, "-serve", dir, "-calls", strconv.Itoa(calls)), dir: dir}
+	if profile != "" {
+		profiles++
+		p.cmd.Args = append(p.cmd.Args, "-profile", fmt.Sprintf("%s.%d", profile, profiles))
+	}
+	if what == "bare" {
+		p.cmd = exec.Command(self, "-bare")
+	}
 	p.cmd.Stderr = os.Stderr
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err

@@ -14,16 +14,28 @@ import (
 	"time"
 )
 
+// profile is where the hotline's process writes its CPU profile; "" is nowhere.
+var profile string
+
 func main() {
 	child := flag.String("serve", "", "internal: be the hotline, with files in this directory")
+	isBare := flag.Bool("bare", false, "internal: be the bare sipgo server")
+	sip := flag.Bool("sip", false, "measure signalling only, on a core of its own, beside a bare sipgo server")
+	agents := flag.Int("agents", 1000, "registered agents in the measurement of queued calls")
 	calls := flag.Int("calls", 100, "calls at once in the IVR and bridged")
 	span := flag.Duration("span", 10*time.Second, "how long each measurement lasts")
 	workers := flag.Int("workers", 50, "callers at once in the signalling measurement")
+	flag.StringVar(&profile, "profile", "", "write CPU profiles of the hotline: FILE.1, FILE.2, ...")
 	flag.Parse()
 	var err error
-	if *child != "" {
+	switch {
+	case *isBare:
+		err = bare()
+	case *child != "":
 		err = serve(*child, *calls)
-	} else {
+	case *sip:
+		err = cost(*span, *agents)
+	default:
 		err = measure(context.Background(), *calls, *workers, *span)
 	}
 	if err != nil {
