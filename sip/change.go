@@ -211,12 +211,10 @@ func (s *Stack) handleReinvite(req *gosip.Request, tx gosip.ServerTransaction) {
 		return
 	}
 	s.obs.ServerRequest(string(gosip.INVITE), 200)
-	s.spawn(func() {
-		l.repeat(tx, res, c.acked, func() {
-			if l.finish(End{Cause: EndNoAck}) {
-				l.sendBye("")
-			}
-		})
+	l.repeat(tx, res, c.acked, func() {
+		if l.finish(End{Cause: EndNoAck}) {
+			l.sendBye("")
+		}
 	})
 	for {
 		select {

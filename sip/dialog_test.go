@@ -384,3 +384,34 @@ func TestRequestsAtOnceAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// RFC 3261 17.2.1: 100 goes out when nothing else is said soon, and only then.
+func TestTryingWhenNothingElseIsSaid(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		invite func(*Leg)
+		want   string
+	}{
+		{"nothing for long", func(l *Leg) { time.Sleep(time.Second); _ = l.Answer([]byte("v=0\r\n")) }, "[100ms]"},
+		{"answered at once", func(l *Leg) { _ = l.Answer([]byte("v=0\r\n")) }, "[]"},
+		{"rings at once", func(l *Leg) { l.Ring(); time.Sleep(time.Second); _ = l.Answer([]byte("v=0\r\n")) }, "[]"},
+		{"refused at once", func(l *Leg) { _ = l.Reject(404, "Not Found") }, "[]"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newMemNet()
+				srv, _ := answering(t, n, Options{Handlers: Handlers{Invite: tc.invite}})
+				defer srv.Close()
+				u := newUAC(t, n, callerAddr)
+				u.send("INVITE", 1, sdp("v=0")...)
+				time.Sleep(2 * time.Second)
+				if got := times(n.sent(serverAddr, "SIP/2.0 100")); got != tc.want {
+					t.Errorf("100 sent at %s, want %s", got, tc.want)
+				}
+				u.until("SIP/2.0 ", "1 INVITE")
+				u.send("ACK", 1)
+				synctest.Wait()
+			})
+		})
+	}
+}

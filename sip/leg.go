@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	gosip "github.com/emiago/sipgo/sip"
 )
@@ -80,6 +81,9 @@ type Leg struct {
 	origin    *invite       // the INVITE of ours that made this leg
 	change    *reinvite     // the peer's re-INVITE under way, one at a time
 	ours      bool          // a change of ours is under way
+
+	trying *time.Timer // to the 100 of an incoming leg
+	spoke  bool        // a provisional answer has gone out
 
 	allowsUpdate bool // the peer's Allow says so
 	sdpDone      bool // offer and answer were exchanged before the 200
@@ -176,6 +180,9 @@ func (l *Leg) finishWith(e End, send func()) bool {
 	}
 	l.state, l.end = legEnded, e
 	l.stopSession()
+	if l.trying != nil {
+		l.trying.Stop()
+	}
 	l.mu.Unlock()
 	send()
 	close(l.done)

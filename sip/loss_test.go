@@ -100,7 +100,11 @@ func TestLostFinalAnswerIsRepeated(t *testing.T) {
 		ua := memStack(t, n, callerAddr, Options{})
 		defer ua.Close()
 		start := time.Now()
-		d := dialTo(t, ua, "sip:95599@10.0.0.1:5060")
+		c, err := ua.ContactTo("sip:95599@10.0.0.1:5060")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := ua.Dial(Outgoing{Contacts: []Contact{c}, FromUser: "13800000000", ToUser: "95599", Offer: []byte("v=0\r\n"), Unreachable: -1})
 		<-d.Done()
 		if w := time.Since(start); w != 3500*time.Millisecond || d.Outcome().Leg == nil {
 			t.Errorf("answered after %v: %+v", w, d.Outcome())
@@ -111,7 +115,7 @@ func TestLostFinalAnswerIsRepeated(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		n := newMemNet()
-		n.lose(2, "SIP/2.0 486")
+		n.lose(3, "SIP/2.0 486") // at once, by Timer G, and for the repeated INVITE
 		srv, _ := answering(t, n, Options{Handlers: Handlers{Invite: func(l *Leg) { _ = l.Reject(486, "Busy Here") }}})
 		defer srv.Close()
 		ua := memStack(t, n, callerAddr, Options{})

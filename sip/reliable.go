@@ -59,6 +59,7 @@ func (l *Leg) progress(p provisional) {
 		l.mu.Unlock()
 		return
 	}
+	l.spoke = true
 	l.sdpDone = l.sdpDone || wants && p.sdp != nil
 	l.mu.Unlock()
 	l.keepSDP(p.sdp)

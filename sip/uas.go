@@ -58,10 +58,7 @@ func (s *Stack) handleInvite(req *gosip.Request, tx gosip.ServerTransaction) {
 		s.respond(req, tx, 482, "Loop Detected")
 		return
 	}
-	// The 100 goes out before anything slow, and stops the caller's Timer A.
-	if err := tx.Respond(s.response(req, 100, "Trying", nil)); err != nil {
-		s.log.Debug("100 not sent", "error", err)
-	}
+	l.tryingSoon()
 	if !tx.OnCancel(func(cancel *gosip.Request) {
 		// Called inside sipgo's transaction lock: only note it here.
 		l.cancelled.Store(true)
@@ -77,6 +74,27 @@ func (s *Stack) handleInvite(req *gosip.Request, tx gosip.ServerTransaction) {
 	s.spawn(func() { s.opt.Handlers.Invite(l) })
 	l.holdTransaction(tx)
 }
+
+// tryingSoon sends 100 if nothing else is said soon, before the caller's Timer A
+// repeats the INVITE: RFC 3261 17.2.1 asks for it where no answer comes within 200 ms.
+func (l *Leg) tryingSoon() {
+	l.trying = time.AfterFunc(tryingAfter, func() {
+		l.stack.spawn(func() {
+			l.mu.Lock()
+			silent := l.state == legEarly && !l.spoke && !l.cancelled.Load()
+			l.mu.Unlock()
+			if !silent {
+				return
+			}
+			if err := l.callTx.Respond(l.stack.response(l.callReq, 100, "Trying", nil)); err != nil {
+				l.stack.log.Debug("100 not sent", "sip_call_id", l.id.callID, "error", err)
+			}
+		})
+	})
+}
+
+// tryingAfter leaves Timer A, 500 ms, time for a way there and back.
+const tryingAfter = 100 * time.Millisecond
 
 // contactOfSource gives the INVITE of an old peer the address that it came from as
 // Contact: there is none to send requests to else.
@@ -217,6 +235,7 @@ func (l *Leg) accept(sdp []byte) error {
 	}
 	l.state = legAnswered
 	l.mu.Unlock()
+	l.trying.Stop()
 	res := l.answer(200, "OK", sdp, l.sessionHeaders(l.callReq)...)
 	err := l.callTx.Respond(res)
 	if l.cancelled.Load() {
@@ -229,37 +248,33 @@ func (l *Leg) accept(sdp []byte) error {
 		return fmt.Errorf("send 200: %w", err)
 	}
 	l.stack.obs.ServerRequest(string(gosip.INVITE), 200)
-	l.stack.spawn(func() { l.repeat(l.callTx, res, l.confirmed, l.giveUp) })
+	l.repeat(l.callTx, res, l.confirmed, l.giveUp)
 	return nil
 }
 
 // repeat sends a 2xx again at T1, 2*T1, ... up to T2 until acked is closed; after
 // 64*T1 it calls failed. The leg's end does not stop it while a BYE is owed.
 func (l *Leg) repeat(tx gosip.ServerTransaction, res *gosip.Response, acked <-chan struct{}, failed func()) {
-	overall := time.NewTimer(timeout)
-	defer overall.Stop()
-	gap := t1
-	again := time.NewTimer(gap)
-	defer again.Stop()
-	for {
-		select {
-		case <-acked:
-			return
-		case <-l.txOver:
-			return
-		case <-l.stack.closed:
-			return
-		case <-again.C:
-			if err := tx.Respond(res); err != nil {
-				l.stack.log.Debug("200 not repeated", "sip_call_id", l.id.callID, "error", err)
-			}
-			gap = min(2*gap, t2)
-			again.Reset(gap)
-		case <-overall.C:
-			failed()
-			return
-		}
+	var after func(gap, waited time.Duration)
+	after = func(gap, waited time.Duration) {
+		wait := min(gap, timeout-waited)
+		// A timer, not a goroutine: nearly every 2xx is acknowledged before it fires.
+		time.AfterFunc(wait, func() {
+			l.stack.spawn(func() {
+				switch waited += wait; {
+				case isClosed(acked), isClosed(l.txOver):
+				case waited >= timeout:
+					failed()
+				default:
+					if err := tx.Respond(res); err != nil {
+						l.stack.log.Debug("200 not repeated", "sip_call_id", l.id.callID, "error", err)
+					}
+					after(min(2*gap, t2), waited)
+				}
+			})
+		})
 	}
+	after(t1, 0)
 }
 
 // giveUp ends a leg whose 2xx was never acknowledged.
