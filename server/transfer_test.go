@@ -137,8 +137,8 @@ func TestTransferThatFails(t *testing.T) {
 	h.hears("caller to alice after the refusal", caller, a, '2')
 	h.seatIs("carol", routing.SeatIdle)
 	h.seatIs("alice", routing.SeatTalking)
-	a.Hangup()
-	h.await("the end of the call", caller.Done())
+	caller.Hangup() // the agent's phone, so soon after a failure, would give the caller back
+	h.await("the end of the call", a.Done())
 }
 
 // The agent transfers and hangs up at once: the call is taken care of. When the
