@@ -248,6 +248,10 @@ type Trunk struct {
 	// Remote-Party-ID where there is one, and believes Diversion and History-Info.
 	// Only for a trunk that checks them. Default false.
 	TrustIdentity bool `yaml:"trust_identity"`
+	// Refer hands a caller of the trunk who is transferred outside back to it (REFER):
+	// the call costs us no more from then on. If the trunk refuses, we dial. Default
+	// false.
+	Refer bool `yaml:"refer"`
 	// Symmetric sends requests within a call to where it came from instead of
 	// its Contact: for a trunk behind a NAT. Default false.
 	Symmetric bool `yaml:"symmetric"`

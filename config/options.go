@@ -217,6 +217,12 @@ func codecs(names []string) []media.Codec {
 	return out
 }
 
+// TakesRefer says that callers of the trunk who are transferred outside are handed back
+// to it.
+func (c *Config) TakesRefer(trunk string) bool {
+	return slices.ContainsFunc(c.Trunks, func(t Trunk) bool { return t.Name == trunk && t.Refer })
+}
+
 // TrunkCodecs are those preferred with the trunk's callers; none for the engine's.
 func (c *Config) TrunkCodecs(trunk string) []media.Codec {
 	for _, t := range c.Trunks {

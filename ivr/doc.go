@@ -34,7 +34,8 @@
 //	          no_input: {next: vip}
 //	          too_many: operator
 //	      vip:
-//	        branch:                # by tier, language (chosen or known) or identified (yes, no)
+//	        branch:                # by tier, language (chosen or known), identified (yes, no) or
+//	                               # attestation (A, B, C, none, invalid)
 //	          tier: {A1: straight, A2: straight}
 //	          else: operator
 //	      straight: {play: {prompts: [vip-welcome], barge_in: false, next: operator}}

@@ -92,6 +92,7 @@ const (
 	byTier       fact = "tier"
 	byLanguage   fact = "language"
 	byIdentified fact = "identified"
+	byAttested   fact = "attestation"
 )
 
 // queueStep ends the flow in a queue.

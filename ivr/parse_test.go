@@ -80,7 +80,7 @@ func TestTheDocumentedFlowHasNoProblem(t *testing.T) {
 	}
 	_, problems := Parse(under(t, []byte(yaml.String())), Refs{Queues: shippedQueues, Prompts: prompts.Has})
 	// The hang_up step stands there to be read; nothing leads to it.
-	want := []Problem{{Line: 37, Column: 7, What: `flow main: step "bye" is never reached`, Hint: "lead to it from another step, or remove it"}}
+	want := []Problem{{Line: 38, Column: 7, What: `flow main: step "bye" is never reached`, Hint: "lead to it from another step, or remove it"}}
 	if diff := cmp.Diff(want, problems); diff != "" {
 		t.Error(diff)
 	}
@@ -179,7 +179,7 @@ func TestProblems(t *testing.T) {
 		{"branch by two things", inFlow(`s: {branch: {tier: {A1: q}, language: {zh: q}, else: q}}`, q), []string{
 			`5:35: flow main, step s: a branch looks at one thing, and this one looks at tier already; make it a step of its own`}},
 		{"branch by nothing", inFlow(`s: {branch: {else: q}}`, q), []string{
-			`5:11: flow main, step s: the branch looks at nothing; add tier, language or identified`,
+			`5:11: flow main, step s: the branch looks at nothing; add tier, language, identified or attestation`,
 			`6:7: flow main: step "q" is never reached; lead to it from another step, or remove it`}},
 		{"branch by a language's name", inFlow(`s: {branch: {language: {English: q}, else: q}}`, q), []string{
 			`5:31: flow main, step s: language can't be "English"; use two or three small letters, such as zh or en`}},

@@ -181,13 +181,15 @@ func branchValues(by fact) []string {
 		return names
 	case byIdentified:
 		return []string{"yes", "no"}
+	case byAttested:
+		return []string{"A", "B", "C", "none", "invalid"}
 	}
 	return nil
 }
 
 func (p *flowReader) branch(f field) action {
-	facts := []string{string(byTier), string(byLanguage), string(byIdentified)}
-	get := p.record(f.value, f.at, "tier, language or identified, and else", append(facts, "else")...)
+	facts := []string{string(byTier), string(byLanguage), string(byIdentified), string(byAttested)}
+	get := p.record(f.value, f.at, "tier, language, identified or attestation, and else", append(facts, "else")...)
 	b := &branchStep{cases: map[string]target{}}
 	for _, name := range facts {
 		cases, ok := get[name]
@@ -199,7 +201,7 @@ func (p *flowReader) branch(f field) action {
 		}
 	}
 	if b.by == "" {
-		p.problem(f.at, "add tier, language or identified", "the branch looks at nothing")
+		p.problem(f.at, "add tier, language, identified or attestation", "the branch looks at nothing")
 		return b
 	}
 	if e, ok := get["else"]; ok {

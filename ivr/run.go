@@ -24,6 +24,9 @@ type Facts struct {
 	Language string
 	// Identified: the customer was found.
 	Identified bool
+	// Attestation is what the network says of the caller's number (RFC 8588): "A", "B",
+	// "C", "invalid", or "none" and "" for nothing.
+	Attestation string
 }
 
 // Result is what came of a flow.

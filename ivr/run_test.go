@@ -253,7 +253,10 @@ flows:
       inquiry: {queue: inquiry}
       complaint: {queue: complaint}
       fault: {queue: fault}
-      operator: {queue: operator}
+      operator: {branch: {attestation: {A: signed, invalid: forged}, else: nobody}}
+      signed: {queue: inquiry}
+      forged: {queue: fault}
+      nobody: {queue: operator}
 `)
 	for _, tt := range []struct {
 		facts Facts
@@ -265,7 +268,10 @@ flows:
 		{Facts{Tier: routing.TierA2, Identified: true, Language: "zh"}, "0s queue inquiry", []string{"tier", "known", "language", "inquiry"}},
 		{Facts{Identified: true, Language: "en-GB"}, "0s queue complaint", []string{"tier", "known", "language", "complaint"}},
 		{Facts{Identified: true}, "0s queue fault", []string{"tier", "known", "language", "fault"}},
-		{Facts{}, "0s queue operator", []string{"tier", "known", "operator"}},
+		{Facts{}, "0s queue operator", []string{"tier", "known", "operator", "nobody"}},
+		{Facts{Attestation: "B"}, "0s queue operator", []string{"tier", "known", "operator", "nobody"}},
+		{Facts{Attestation: "A"}, "0s queue inquiry", []string{"tier", "known", "operator", "signed"}},
+		{Facts{Attestation: "invalid"}, "0s queue fault", []string{"tier", "known", "operator", "forged"}},
 	} {
 		got, res := heard(t, flows["main"], tt.facts, nil)
 		if got != tt.want {

@@ -1,6 +1,9 @@
 package ivr
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 func (a *playStep) run(s *session) (string, error) {
 	return a.next.step, s.say(a.prompts, a.bargeIn)
@@ -34,6 +37,8 @@ func (a *branchStep) run(s *session) (string, error) {
 		if s.facts.Identified {
 			is = "yes"
 		}
+	case byAttested:
+		is = cmp.Or(s.facts.Attestation, "none")
 	}
 	if to, ok := a.cases[is]; ok {
 		return to.step, nil

@@ -71,7 +71,12 @@ func (c *call) accept() bool {
 	c.identify(in.Caller)
 	leg, err := c.s.media.NewLeg(string(c.id))
 	if errors.Is(err, media.ErrNoPorts) {
-		return c.refuse(503, "Service Unavailable", err.Error(), "Retry-After", "2")
+		c.log.Warn("call refused", "code", 503, "reason", err)
+		c.cause = routing.CauseRejected
+		if err := c.a.RejectOverload(); err != nil {
+			c.cause = routing.CauseCallerHungUp
+		}
+		return false
 	} else if err != nil {
 		return c.refuse(500, "Server Internal Error", err.Error())
 	}
@@ -188,7 +193,7 @@ func (c *call) askIVR() bool {
 		cancel()
 	}()
 	res, err := ivr.Run(ctx, c.flow, c.audio, c.cfg.prompts,
-		ivr.Facts{Tier: c.customer.Tier, Language: c.language, Identified: c.known})
+		ivr.Facts{Tier: c.customer.Tier, Language: c.language, Identified: c.known, Attestation: attested(c.a.Incoming().Attestation)})
 	if res.Language != "" {
 		c.language = res.Language
 	}
@@ -209,6 +214,18 @@ func (c *call) askIVR() bool {
 		return true
 	}
 	return false
+}
+
+// attested is what a flow asks of who signed for the caller's number.
+func attested(a sip.Attestation) string {
+	switch a.Result {
+	case "valid":
+		return a.Level
+	case "invalid":
+		return "invalid"
+	default:
+		return "none"
+	}
 }
 
 func isDone(ch <-chan struct{}) bool {

@@ -160,3 +160,55 @@ func (h *hotline) soundOf(what string, m interface {
 		h.t.Fatalf("%s: nothing heard\n%s", what, h.log)
 	}
 }
+
+// A trunk that takes REFER gets its caller back: it connects the caller itself, and the
+// call costs us no more. One that refuses is no reason not to dial; where its call fails
+// the agent has the caller again.
+func TestCallerIsHandedBackToTheTrunk(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		take func(to string) int
+	}{
+		{"taken", func(string) int { return 200 }},
+		{"busy there", func(string) int { return 486 }},
+		{"not known", nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			rings, cfg := outside(t)
+			h := start(t, func(c *config.Config) { cfg(c); c.Trunks[0].Refer = true })
+			_, alice := h.desk("alice")
+			caller := h.call()
+			asked := make(chan string, 1)
+			if tc.take != nil {
+				caller.TakeTransfers(func(to string) int { asked <- to; return tc.take(to) })
+			}
+			a := h.pickUp(alice)
+			h.seatIs("alice", routing.SeatTalking)
+			code := h.transfer(a, "013900000000")
+			if tc.take != nil {
+				if to := <-asked; to != "+8613900000000" {
+					t.Errorf("the trunk is asked for %q", to)
+				}
+			}
+			switch tc.name {
+			case "taken":
+				h.status("transfer", code, 200)
+				h.await("the end of the caller's leg", caller.Done())
+				h.seatIs("alice", routing.SeatWrapUp)
+				if rec := h.one(); rec["outcome"] != "answered" || rec["forwarded_to"] != "trunk carrier" {
+					t.Errorf("record %v", rec)
+				}
+			case "busy there":
+				h.status("transfer", code, 486)
+				h.hears("caller to alice", caller, a, '1')
+			default:
+				far, err := h.ring(rings).Answer()
+				if err != nil {
+					t.Fatal(err)
+				}
+				h.status("transfer", code, 200)
+				h.hears("caller to the outside", caller, far, '2')
+			}
+		})
+	}
+}

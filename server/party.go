@@ -64,12 +64,14 @@ type dialled struct {
 	vacate func()
 }
 
-// dialPhone dials; out.Offer is made here.
-func (s *Server) dialPhone(id string, to destination, dial func(sdp []byte) (*sip.Dialing, error)) (*dialled, error) {
+// dialPhone dials with an offer of the codecs, preferred ones first; nil are those of the
+// house.
+func (s *Server) dialPhone(id string, to destination, codecs []media.Codec, dial func(sdp []byte) (*sip.Dialing, error)) (*dialled, error) {
 	audio, err := s.media.NewLeg(id)
 	if err != nil {
 		return nil, err
 	}
+	audio.Prefer(codecs)
 	sdp, err := audio.Offer()
 	if err != nil {
 		_ = audio.Close()

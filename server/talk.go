@@ -28,6 +28,8 @@ type talk struct {
 	keys   keyReader
 	// moving is where the call is being transferred to, nil when nowhere.
 	moving *transfer
+	// handing is under way while the trunk is asked to take the caller back.
+	handing *handing
 	// failed is when a transfer last came to nothing.
 	failed time.Time
 	refers chan asked
@@ -116,6 +118,10 @@ func (t *talk) run() after {
 			}
 		case <-t.moving.early():
 			t.moving.sounds(t)
+		case code := <-t.handing.over():
+			if next := t.handedBack(code); next != talkAfter {
+				return next
+			}
 		case <-t.moving.done():
 			if next := t.arrived(); next != talkAfter {
 				return next
@@ -137,6 +143,11 @@ func (t *talk) far() (gone, silent <-chan struct{}, digits <-chan media.Digit) {
 // farGone follows an agent, or somebody outside, who has hung up.
 func (t *talk) farGone() after {
 	c := t.call
+	if t.handing != nil {
+		t.forward(t.handing.to)
+		t.leave(nil)
+		return talkAfter
+	}
 	if t.moving == nil && t.b.seat != "" && time.Since(t.failed) < giveBackWithin {
 		c.log.Info("agent's phone hung up after a transfer that failed; the caller waits on", "seat", t.b.seat)
 		c.s.core.post(routing.CallRequeued{Call: c.id, Queue: c.queue, KeepPlace: true})
@@ -205,7 +216,7 @@ func (t *talk) hold() {
 		t.s.core.post(routing.HoldChanged{Call: t.id, Held: t.onHold})
 	}
 	switch {
-	case t.moving != nil: // the caller hears how that goes
+	case t.moving != nil || t.handing != nil: // the caller hears how that goes
 	case t.onHold:
 		media.Unbridge(t.audio, t.b.audio)
 		t.playMusic()

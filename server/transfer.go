@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -58,7 +59,7 @@ type refused struct {
 // refer takes what the agent's phone asks for: a blind transfer, or an attended one to
 // the party of another call (RFC 5589 6 and 7).
 func (t *talk) refer(r asked) after {
-	if t.moving != nil || t.b == nil {
+	if t.moving != nil || t.handing != nil || t.b == nil {
 		r.Refuse(491, "Request Pending")
 		return talkAfter
 	}
@@ -121,6 +122,8 @@ func (t *talk) blind(dialled string, r asked) after {
 			next = t.toFlow(to, r)
 		case to.agent == string(t.b.seat):
 			no = refused{486, "Busy Here"}
+		case to.number != "" && t.cfg.TakesRefer(t.a.Incoming().Trunk.Name):
+			no = t.handBack(to, r)
 		default:
 			no = t.dialOn(to, r)
 		}
@@ -153,6 +156,82 @@ func (t *talk) dialOn(to destination, r asked) refused {
 	t.part()
 	t.moving = &transfer{dialled: d, asked: r}
 	return refused{}
+}
+
+// handBack asks the caller's trunk to connect the caller itself; the answer comes by
+// t.handed. The rights are those of a call that we would dial.
+func (t *talk) handBack(to destination, r asked) refused {
+	if ok, reason := t.s.mayDial(byAgent(string(t.b.seat)), to.number); !ok {
+		t.s.metrics.OutsideRefused(reason)
+		return refused{403, "Not Allowed"}
+	}
+	if r.Referral != nil {
+		r.Accept()
+	}
+	in := t.a.Incoming()
+	number := t.cfg.Outbound.Number(to.number)
+	t.log.Info("caller is handed back to the trunk", "trunk", in.Trunk.Name, "number", maskNumber(number))
+	t.part()
+	t.handing = &handing{to: to, asked: r, done: make(chan int, 1)}
+	h := t.handing
+	t.s.calls.Go(func() {
+		ctx, cancel := context.WithTimeout(t.s.ctx, handBackWithin)
+		defer cancel()
+		code, err := t.a.ReferTo(ctx, number)
+		if err != nil {
+			t.log.Info("trunk doesn't take the caller back", "error", err)
+		}
+		h.done <- code
+	})
+	return refused{}
+}
+
+// handBackWithin is how long a trunk may take to connect a caller itself.
+const handBackWithin = time.Minute
+
+// handing is a caller whom the trunk is asked to connect itself.
+type handing struct {
+	to    destination
+	asked asked
+	done  chan int // the status of the trunk's call; 0 when it has refused
+}
+
+// over tells how it came out; nil when nothing is under way.
+func (h *handing) over() <-chan int {
+	if h == nil {
+		return nil
+	}
+	return h.done
+}
+
+// handedBack follows what the trunk made of it. If it doesn't do such things we dial.
+func (t *talk) handedBack(code int) after {
+	h := t.handing
+	t.handing = nil
+	switch {
+	case code >= 200 && code < 300:
+		if t.b != nil {
+			t.forward(destination{trunk: t.a.Incoming().Trunk.Name})
+			t.leave(t.answer(h.asked, 200, "OK"))
+		}
+		t.cause = routing.CauseAgentHungUp
+		return overAfter
+	case code == 0 && t.b != nil:
+		if no := t.dialOn(h.to, asked{Referral: h.asked.Referral}); no.code == 0 {
+			return talkAfter
+		}
+		code = 403
+	case code == 0:
+		code = 480
+	}
+	t.failed = time.Now()
+	t.answer(h.asked, code, "Transfer Failed")
+	if t.b == nil {
+		t.s.core.post(routing.CallRequeued{Call: t.id, Queue: t.queue, KeepPlace: true})
+		return waitAfter
+	}
+	t.together()
+	return talkAfter
 }
 
 // part lets the caller hear music while the call moves.
@@ -299,7 +378,7 @@ func (k *keyReader) add(code string, d media.Digit) (extension string, ok bool) 
 
 // pressed follows the keys of an agent's phone.
 func (t *talk) pressed(d media.Digit) after {
-	if t.b.seat == "" || t.moving != nil {
+	if t.b.seat == "" || t.moving != nil || t.handing != nil {
 		return talkAfter
 	}
 	extension, ok := t.keys.add(t.cfg.FeatureCodes.Transfer, d)

@@ -39,11 +39,28 @@ func (s *Stack) admitCall(req *gosip.Request, tx gosip.ServerTransaction, tr *Tr
 func (s *Stack) unavailable(req *gosip.Request, tx gosip.ServerTransaction, reason string, tr *Trunk) {
 	s.obs.Refused(reason)
 	var hs []gosip.Header
-	if s.opt.RetryAfter > 0 && (tr == nil || !tr.SoleUpstream) {
-		d := s.opt.RetryAfter + time.Duration(rand.Int64N(int64(s.opt.RetryAfter)))
-		hs = append(hs, gosip.NewHeader("Retry-After", strconv.Itoa(int((d+time.Second-1)/time.Second))))
+	if v := s.retryAfter(tr); v != "" {
+		hs = append(hs, gosip.NewHeader("Retry-After", v))
 	}
 	s.refuse(req, tx, 503, "Service Unavailable", hs...)
+}
+
+// retryAfter is the value of Retry-After for a trunk's caller; "" for none.
+func (s *Stack) retryAfter(tr *Trunk) string {
+	if s.opt.RetryAfter <= 0 || tr != nil && tr.SoleUpstream {
+		return ""
+	}
+	d := s.opt.RetryAfter + time.Duration(rand.Int64N(int64(s.opt.RetryAfter)))
+	return strconv.Itoa(int((d + time.Second - 1) / time.Second))
+}
+
+// RejectOverload refuses an incoming leg with 503 because we can't serve it now, with a
+// Retry-After as for any overload. It returns ErrEnded like Reject.
+func (l *Leg) RejectOverload() error {
+	if v := l.stack.retryAfter(l.info.Trunk); v != "" {
+		return l.Reject(503, "Service Unavailable", "Retry-After", v)
+	}
+	return l.Reject(503, "Service Unavailable")
 }
 
 // admit lets one more call of a direction begin; [trunkState.release] lets its

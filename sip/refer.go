@@ -265,6 +265,14 @@ func (l *Leg) Refer(ctx context.Context, to string) (code int, err error) {
 	}
 }
 
+// ReferTo is Refer to a number at the peer's own address.
+func (l *Leg) ReferTo(ctx context.Context, number string) (code int, err error) {
+	l.mu.Lock()
+	u := gosip.Uri{Scheme: "sip", User: number, Host: l.target.Host, Port: l.target.Port}
+	l.mu.Unlock()
+	return l.Refer(ctx, u.String())
+}
+
 // handleNotify takes what a peer tells of a REFER of ours.
 func (s *Stack) handleNotify(req *gosip.Request, tx gosip.ServerTransaction) {
 	event, _ := field(req, "Event")

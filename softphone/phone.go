@@ -143,6 +143,15 @@ func (c *Call) End() sip.End { return c.leg.End() }
 // Hangup ends the call.
 func (c *Call) Hangup() { c.leg.Hangup(); _ = c.Media.Close() }
 
+// TakeTransfers lets the server send this side elsewhere (REFER): take is told where,
+// and returns the status of the call there.
+func (c *Call) TakeTransfers(take func(to string) int) {
+	c.leg.OnRefer(func(r *sip.Referral) {
+		r.Accept()
+		r.Done(take(r.To), "Done")
+	})
+}
+
 // Transfer asks the server to bring the other side to whom is dialled by to, and blocks
 // until it says how that came out: a SIP status. The call is still there to hang up.
 func (c *Call) Transfer(ctx context.Context, to string) (int, error) {
