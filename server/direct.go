@@ -3,6 +3,7 @@ package server
 import (
 	"log/slog"
 	"sync"
+	"time"
 
 	"hotline/media"
 	"hotline/sip"
@@ -20,6 +21,7 @@ type direct struct {
 	audio *media.Leg // the agent's; nil until there is something to hear
 	far   *dialled
 	b     *party // once answered
+	began time.Time
 
 	give  chan chan handed // the other side is wanted
 	gone  chan struct{}
@@ -38,7 +40,7 @@ type handed struct {
 func (s *Server) agentDials(leg *sip.Leg, cfg *settings, to destination) {
 	in := leg.Incoming()
 	d := &direct{
-		s: s, cfg: cfg, agent: in.Agent, a: leg, give: make(chan chan handed), gone: make(chan struct{}),
+		s: s, cfg: cfg, agent: in.Agent, a: leg, began: time.Now(), give: make(chan chan handed), gone: make(chan struct{}),
 		log: s.log.With("agent", in.Agent, "sip_call_id", leg.CallID()),
 	}
 	vacate, _ := s.occupy(seatOf(in.Agent), false)
@@ -169,6 +171,7 @@ func (d *direct) talk() {
 func (d *direct) close() {
 	d.s.directs.forget(d)
 	close(d.gone)
+	d.log.Info("agent's call over", "to", d.far.to, "answered", d.b != nil, "taken_over", d.given, "seconds", int(time.Since(d.began).Seconds()))
 	if d.given {
 		<-d.a.Done() // whoever has taken it over hangs it up
 		return

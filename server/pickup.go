@@ -3,6 +3,7 @@ package server
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"hotline/routing"
 	"hotline/sip"
@@ -15,6 +16,10 @@ type pick struct {
 	leg   *sip.Leg
 	ok    chan bool
 }
+
+// pickWithin is how long the owner of a call may take to hear of a pick-up; while the
+// call talks it doesn't listen.
+const pickWithin = time.Second
 
 // pickUp serves an agent who picks up: the call that rings longest at a seat of the
 // agent's queues, or the one that rings at the seat named.
@@ -37,6 +42,8 @@ func (s *Server) pickUp(leg *sip.Leg, cfg *settings, whose string) {
 		return
 	}
 	p := &pick{agent: agent, leg: leg, ok: make(chan bool, 1)}
+	limit := time.NewTimer(pickWithin)
+	defer limit.Stop()
 	select {
 	case c.picks <- p:
 		if <-p.ok {
@@ -45,6 +52,7 @@ func (s *Server) pickUp(leg *sip.Leg, cfg *settings, whose string) {
 		}
 	case <-leg.Done():
 	case <-s.waits.gone(c):
+	case <-limit.C: // the phone that rang has just been answered
 	}
 	_ = leg.Reject(480, "Nothing To Pick Up")
 }
