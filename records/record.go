@@ -70,7 +70,8 @@ type Record struct {
 	Ended     Time `json:"ended,omitzero"`
 
 	// Forwarded is when the agent left a call that went on, and ForwardedTo where it
-	// went: "trunk NAME" or "flow NAME".
+	// went: "trunk NAME", "flow NAME", or "outside" when the agent didn't wait for the
+	// answer there.
 	Forwarded   Time   `json:"forwarded,omitzero"`
 	ForwardedTo string `json:"forwarded_to,omitempty"`
 

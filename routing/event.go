@@ -96,7 +96,8 @@ type CallTaken struct {
 // a seat: with somebody outside, or in a flow, from where it may be queued again.
 type CallForwarded struct {
 	Call CallID `json:"call"`
-	// To is where it goes: "trunk NAME" or "flow NAME"; never a number.
+	// To is where it goes: "trunk NAME", "flow NAME", "agent NAME" or "outside"; never
+	// a number.
 	To string `json:"to"`
 }
 

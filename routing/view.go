@@ -44,7 +44,8 @@ type CallView struct {
 	Connected Time          `json:"connected,omitempty"` // caller and agent bridged
 	Ended     Time          `json:"ended,omitempty"`
 	// Forwarded is when the agent left a call that went on without a seat, and
-	// ForwardedTo where it went: "trunk NAME" or "flow NAME".
+	// ForwardedTo where it went: "trunk NAME", "flow NAME", or "outside" and "agent
+	// NAME" when the agent didn't wait for the answer there.
 	Forwarded   Time   `json:"forwarded,omitempty"`
 	ForwardedTo string `json:"forwarded_to,omitempty"`
 

@@ -170,6 +170,7 @@ func TestCallerIsHandedBackToTheTrunk(t *testing.T) {
 		take func(to string) int
 	}{
 		{"taken", func(string) int { return 200 }},
+		{"taken, and hung up at once", func(string) int { return 200 }},
 		{"busy there", func(string) int { return 486 }},
 		{"not known", nil},
 	} {
@@ -181,6 +182,9 @@ func TestCallerIsHandedBackToTheTrunk(t *testing.T) {
 			asked := make(chan string, 1)
 			if tc.take != nil {
 				caller.TakeTransfers(func(to string) int { asked <- to; return tc.take(to) })
+				if tc.name == "taken, and hung up at once" {
+					caller.TakeTransfers(func(to string) int { asked <- to; time.AfterFunc(20*time.Millisecond, caller.Hangup); return 200 })
+				}
 			}
 			a := h.pickUp(alice)
 			h.seatIs("alice", routing.SeatTalking)
@@ -191,7 +195,7 @@ func TestCallerIsHandedBackToTheTrunk(t *testing.T) {
 				}
 			}
 			switch tc.name {
-			case "taken":
+			case "taken", "taken, and hung up at once":
 				h.status("transfer", code, 200)
 				h.await("the end of the caller's leg", caller.Done())
 				h.seatIs("alice", routing.SeatWrapUp)

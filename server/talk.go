@@ -83,6 +83,7 @@ func (t *talk) run() after {
 		select {
 		case <-c.a.Done():
 			c.cause = routing.CauseCallerHungUp
+			t.callerGone()
 			return overAfter
 		case <-gone:
 			if next := t.farGone(); next != talkAfter {

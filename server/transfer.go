@@ -234,6 +234,30 @@ func (t *talk) handedBack(code int) after {
 	return talkAfter
 }
 
+// callerGone follows a trunk that hangs up while it is asked to connect the caller
+// itself: often right after it has said that it did.
+func (t *talk) callerGone() {
+	if t.handing == nil {
+		return
+	}
+	limit := time.NewTimer(lastWordWithin)
+	defer limit.Stop()
+	code := 0
+	select {
+	case code = <-t.handing.done:
+	case <-limit.C:
+	}
+	if code < 200 || code >= 300 {
+		t.answer(t.handing.asked, 487, "Request Terminated")
+		t.handing = nil
+		return
+	}
+	t.handedBack(code)
+}
+
+// lastWordWithin is how long a NOTIFY may come behind the BYE that follows it.
+const lastWordWithin = 100 * time.Millisecond
+
 // part lets the caller hear music while the call moves.
 func (t *talk) part() {
 	media.Unbridge(t.audio, t.b.audio)
