@@ -246,6 +246,40 @@ func TestCredentialsWithinTheDialog(t *testing.T) {
 	})
 }
 
+// A trunk that calls us may challenge our BYE: it gets the answer that its gateways get,
+// and another realm gets none.
+func TestTrunkChallengesOurBye(t *testing.T) {
+	for _, tc := range []struct {
+		realm string
+		sent  int
+	}{{"carrier", 2}, {"elsewhere", 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newMemNet()
+			tr := carrier
+			tr.Outbound.Login = &Credentials{User: "we", Password: "secret", Realm: "carrier"}
+			legs := make(chan *Leg, 1)
+			srv := memStack(t, n, serverAddr, Options{Access: Access{Trunks: []Trunk{tr}},
+				Handlers: Handlers{Invite: func(l *Leg) { _ = l.Answer([]byte("v=0\r\n")); legs <- l }}})
+			defer srv.Close()
+			u := newUAC(t, n, callerAddr)
+			u.call()
+			(<-legs).Hangup()
+			u.answer(u.until("BYE ", ""), "407 Proxy Authentication Required", `Proxy-Authenticate: Digest realm="`+tc.realm+`", nonce="abc", algorithm=MD5`)
+			if tc.sent == 2 {
+				bye := u.until("BYE ", "")
+				if !strings.Contains(header(bye, "Proxy-Authorization"), `username="we"`) {
+					t.Errorf("BYE again with %q", header(bye, "Proxy-Authorization"))
+				}
+				u.answer(bye, "200 OK")
+			}
+			time.Sleep(time.Minute)
+			if got := len(n.sent(serverAddr, "BYE ")); got != tc.sent {
+				t.Errorf("realm %s: %d BYEs, want %d", tc.realm, got, tc.sent)
+			}
+		})
+	}
+}
+
 // Without credentials of the call's own a challenge stays unanswered: whoever asks
 // gets nothing of ours.
 func TestStrangersChallengeIsNotAnswered(t *testing.T) {

@@ -134,6 +134,7 @@ func (s *Stack) newIncoming(req *gosip.Request, tx gosip.ServerTransaction, tr *
 	}
 	if tr != nil {
 		l.info.Agent, l.info.Dialled = "", tr.Numbers.Apply(l.info.Dialled)
+		l.cred = tr.Outbound.Login // for a trunk that challenges our BYE, too
 		if s.stir != nil && tr.VerifyIdentity {
 			l.info.Attestation = s.stir.attest(req, l.info.Caller.Number, []string{l.info.Dialled, tr.normal(req.Recipient.User)}, time.Now())
 		}
