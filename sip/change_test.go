@@ -325,3 +325,34 @@ func TestReasons(t *testing.T) {
 		}
 	})
 }
+
+// RFC 3261 12.2.1.1: a loose router stays in Route, a strict one comes into the
+// Request-URI and the peer's target last into Route; either way the request goes there.
+func TestRouteSets(t *testing.T) {
+	for _, tc := range []struct{ name, route, uri, routes string }{
+		{"loose", "<sip:10.0.0.7:5060;lr>", "sip:x@10.0.0.2:5060", "<sip:10.0.0.7:5060;lr>"},
+		{"strict", "<sip:10.0.0.7:5060>", "sip:10.0.0.7:5060", "<sip:x@10.0.0.2:5060>"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newMemNet()
+				srv, legs := answering(t, n, Options{})
+				defer srv.Close()
+				proxy := newUAC(t, n, "10.0.0.7:5060")
+				u := newUAC(t, n, callerAddr)
+				u.send("INVITE", 1, append([]string{"Record-Route: " + tc.route}, sdp("v=0")...)...)
+				u.until("SIP/2.0 200", "1 INVITE")
+				u.send("ACK", 1)
+				l := <-legs
+				<-l.Confirmed()
+				l.Hangup()
+				bye := proxy.until("BYE ", "")
+				if got := strings.Fields(bye)[1]; got != tc.uri || header(bye, "Route") != tc.routes {
+					t.Errorf("BYE to %q by %q", got, header(bye, "Route"))
+				}
+				proxy.reply(bye, "200 OK")
+				synctest.Wait()
+			})
+		})
+	}
+}

@@ -3,6 +3,7 @@ package sip
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -255,10 +256,16 @@ func (l *Leg) request(method gosip.RequestMethod) *gosip.Request {
 func (l *Leg) requestAs(method gosip.RequestMethod, seq uint32) *gosip.Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	req := gosip.NewRequest(method, *l.target.Clone())
-	l.stack.address(req, l.bind, l.network, l.dest)
-	for i := range l.routes {
-		req.AppendHeader(&gosip.RouteHeader{Address: *l.routes[i].Clone()})
+	target, routes, dest := l.target, l.routes, l.dest
+	if len(routes) > 0 && !routes[0].UriParams.Has("lr") {
+		// A strict router of RFC 2543: it finds itself in the Request-URI, and the
+		// target last in the route (section 12.2.1.1).
+		target, routes, dest = routes[0], append(slices.Clone(routes[1:]), target), routes[0].HostPort()
+	}
+	req := gosip.NewRequest(method, *target.Clone())
+	l.stack.address(req, l.bind, l.network, dest)
+	for i := range routes {
+		req.AppendHeader(&gosip.RouteHeader{Address: *routes[i].Clone()})
 	}
 	from, to := l.local, l.remote
 	from.Params, to.Params = from.Params.Clone(), to.Params.Clone()
