@@ -17,11 +17,14 @@ var rates = []float64{100, 1000}
 // cost measures signalling with the server pinned to one core and the load to the other:
 // what an answered call costs beside a bare sipgo server in the same run, the highest
 // clean rate, and a call from the queue through to a registered agent.
-func cost(span time.Duration, agents int) error {
+func cost(span time.Duration, agents int, only string) error {
 	if err := pin(os.Getpid(), 1); err != nil {
 		return err
 	}
 	fmt.Printf("%s, server on core 0, load on core 1; %s a measurement\n", runtime.Version(), span)
+	if only == "queued" {
+		return queued(agents, 200, span)
+	}
 	for _, rate := range rates {
 		for _, what := range []string{"bare", "hotline"} {
 			if err := answered(what, rate, span); err != nil {
@@ -130,8 +133,11 @@ func cleanRate(what string, span time.Duration) error {
 	return nil
 }
 
-// queued makes calls that go through the queue to registered agents, who answer at once;
-// the caller hangs up half a second after the answer.
+// upFor is how long a queued call is up before the caller hangs up: its way is to be
+// measured, not the sound.
+const upFor = 100 * time.Millisecond
+
+// queued makes calls that go through the queue to registered agents, who answer at once.
 func queued(agents int, rate float64, span time.Duration) (err error) {
 	p, err := startPinned("hotline", agents)
 	if err != nil {
@@ -157,8 +163,8 @@ func queued(agents int, rate float64, span time.Duration) (err error) {
 	}
 	first := len(l.calls)
 	done := make(chan struct{})
-	go func() { l.hangUpAfter(500*time.Millisecond, done) }()
-	calls := l.run("3", rate, span, 500*time.Millisecond)
+	go func() { l.hangUpAfter(upFor, done) }()
+	calls := l.run("3", rate, span, upFor)
 	close(done)
 	after, err := p.usage()
 	if err != nil {

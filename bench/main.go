@@ -20,7 +20,7 @@ var profile string
 func main() {
 	child := flag.String("serve", "", "internal: be the hotline, with files in this directory")
 	isBare := flag.Bool("bare", false, "internal: be the bare sipgo server")
-	sip := flag.Bool("sip", false, "measure signalling only, on a core of its own, beside a bare sipgo server")
+	sip := flag.Bool("sip", false, "measure signalling only, on a core of its own, beside a bare sipgo server; -sip queued: only queued calls")
 	agents := flag.Int("agents", 1000, "registered agents in the measurement of queued calls")
 	calls := flag.Int("calls", 100, "calls at once in the IVR and bridged")
 	span := flag.Duration("span", 10*time.Second, "how long each measurement lasts")
@@ -34,7 +34,7 @@ func main() {
 	case *child != "":
 		err = serve(*child, *calls)
 	case *sip:
-		err = cost(*span, *agents)
+		err = cost(*span, *agents, flag.Arg(0))
 	default:
 		err = measure(context.Background(), *calls, *workers, *span)
 	}

@@ -88,6 +88,8 @@ type accessTable struct {
 	trunks   []*Trunk
 	byUser   map[string]*Trunk // trunks with digest
 	accounts map[string]*Account
+	offer    Algorithm // what digest says
+	anybody  bool
 }
 
 func newAccessTable(a Access) *accessTable {
@@ -103,6 +105,7 @@ func newAccessTable(a Access) *accessTable {
 		acc := a.Accounts[i]
 		t.accounts[acc.User] = &acc
 	}
+	t.offer, t.anybody = t.algorithms()
 	return t
 }
 
@@ -126,7 +129,9 @@ func (t *accessTable) trunkAt(addr netip.Addr) *Trunk {
 
 // digest tells whether anybody could authenticate, and the algorithms that are
 // offered to somebody of whom nothing is known: those of all accounts.
-func (t *accessTable) digest() (Algorithm, bool) {
+func (t *accessTable) digest() (Algorithm, bool) { return t.offer, t.anybody }
+
+func (t *accessTable) algorithms() (Algorithm, bool) {
 	md5, sha := false, false
 	note := func(a Algorithm) {
 		md5 = md5 || a != SHA256
