@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -52,6 +51,6 @@ func bare() error {
 		return err
 	}
 	go func() { _ = srv.ServeUDP(conn) }()
-	_, _ = io.Copy(io.Discard, os.Stdin)
+	untilClosed()
 	return conn.Close()
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"runtime/pprof"
 	"strconv"
 	"strings"
@@ -70,6 +71,13 @@ func serve(dir string, agents int) error {
 			return err
 		}
 		defer pprof.StopCPUProfile()
+		runtime.MemProfileRate = 4096
+		defer func() {
+			if f, err := os.Create(profile + ".allocs"); err == nil {
+				_ = pprof.Lookup("allocs").WriteTo(f, 0)
+				_ = f.Close()
+			}
+		}()
 	}
 	s, err := server.Start(server.Options{Config: cfg, Version: "bench", Logger: log})
 	if err != nil {
@@ -78,10 +86,20 @@ func serve(dir string, agents int) error {
 	if err := json.NewEncoder(os.Stdout).Encode(s.SIPAddr()); err != nil {
 		return err
 	}
-	_, _ = io.Copy(io.Discard, os.Stdin)
+	untilClosed()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	return errors.Join(s.Drain(ctx), s.Close())
+}
+
+// untilClosed waits until standard input closes, and says how many objects were
+// allocated meanwhile.
+func untilClosed() {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	runtime.ReadMemStats(&after)
+	_ = json.NewEncoder(os.Stdout).Encode(after.Mallocs - before.Mallocs)
 }
 
 // writeCustomers makes every second number of the load's a customer.
@@ -102,8 +120,11 @@ var profiles int
 type process struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
+	out   *bufio.Reader
 	addr  netip.AddrPort
 	dir   string
+	// mallocs is known once it has stopped.
+	mallocs uint64
 }
 
 func startHotline(calls int) (*process, error) { return startProcess("hotline", calls) }
@@ -137,7 +158,8 @@ func startProcess(what string, calls int) (*process, error) {
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	line, err := bufio.NewReader(out).ReadBytes('\n')
+	p.out = bufio.NewReader(out)
+	line, err := p.out.ReadBytes('\n')
 	if err != nil {
 		return nil, fmt.Errorf("the hotline did not start: %w", err)
 	}
@@ -146,6 +168,8 @@ func startProcess(what string, calls int) (*process, error) {
 
 func (p *process) stop() error {
 	_ = p.stdin.Close()
+	line, _ := p.out.ReadBytes('\n')
+	_ = json.Unmarshal(line, &p.mallocs)
 	err := p.cmd.Wait()
 	return errors.Join(err, os.RemoveAll(p.dir))
 }

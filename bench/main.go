@@ -25,7 +25,7 @@ func main() {
 	calls := flag.Int("calls", 100, "calls at once in the IVR and bridged")
 	span := flag.Duration("span", 10*time.Second, "how long each measurement lasts")
 	workers := flag.Int("workers", 50, "callers at once in the signalling measurement")
-	flag.StringVar(&profile, "profile", "", "write CPU profiles of the hotline: FILE.1, FILE.2, ...")
+	flag.StringVar(&profile, "profile", "", "write CPU and allocation profiles of the hotline: FILE.1, FILE.1.allocs, ...")
 	flag.Parse()
 	var err error
 	switch {

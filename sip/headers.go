@@ -12,13 +12,21 @@ var compact = map[string]string{
 	"Supported": "k", "Session-Expires": "x", "Refer-To": "r", "Referred-By": "b", "Event": "o", "Allow-Events": "u",
 }
 
-// fields are the values of a header field in a message, one for each line.
-func fields(m interface{ GetHeaders(string) []gosip.Header }, name string) (values []string) {
-	for _, h := range m.GetHeaders(name) {
-		values = append(values, h.Value())
-	}
-	if short := compact[name]; short != "" {
-		for _, h := range m.GetHeaders(short) {
+// message is a request or a response.
+type message interface{ Headers() []gosip.Header }
+
+// isField tells whether a header field has that name, long or compact.
+func isField(h gosip.Header, name string) bool {
+	n := h.Name()
+	return strings.EqualFold(n, name) || len(n) == 1 && strings.EqualFold(n, compact[name])
+}
+
+// fields are the values of a header field in a message, one for each line. Unlike
+// sipgo's own lookups it allocates nothing where there is none, as for most of what a
+// request could have.
+func fields(m message, name string) (values []string) {
+	for _, h := range m.Headers() {
+		if isField(h, name) {
 			values = append(values, h.Value())
 		}
 	}
@@ -26,17 +34,22 @@ func fields(m interface{ GetHeaders(string) []gosip.Header }, name string) (valu
 }
 
 // field is the value of a header field in its first line.
-func field(m interface{ GetHeaders(string) []gosip.Header }, name string) (value string, ok bool) {
-	if vs := fields(m, name); len(vs) > 0 {
-		return vs[0], true
+func field(m message, name string) (value string, ok bool) {
+	for _, h := range m.Headers() {
+		if isField(h, name) {
+			return h.Value(), true
+		}
 	}
 	return "", false
 }
 
 // hasToken tells whether a comma-separated field names the token.
-func hasToken(m interface{ GetHeaders(string) []gosip.Header }, name, token string) bool {
-	for _, line := range fields(m, name) {
-		for v := range strings.SplitSeq(line, ",") {
+func hasToken(m message, name, token string) bool {
+	for _, h := range m.Headers() {
+		if !isField(h, name) {
+			continue
+		}
+		for v := range strings.SplitSeq(h.Value(), ",") {
 			if strings.EqualFold(strings.TrimSpace(v), token) {
 				return true
 			}

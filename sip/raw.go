@@ -166,8 +166,8 @@ func (s *Stack) localTag(callID, fromTag string) string {
 // tagCancelAnswer gives the 200 to a CANCEL the tag of the INVITE's answers:
 // sipgo answers CANCEL by itself and makes up another one.
 func (s *Stack) tagCancelAnswer(data []byte) []byte {
-	if !bytes.HasPrefix(data, []byte("SIP/2.0 200 ")) {
-		return data
+	if !bytes.HasPrefix(data, []byte("SIP/2.0 200 ")) || !bytes.Contains(data, []byte(" CANCEL\r\n")) {
+		return data // without a look at each line of every 200
 	}
 	var callID, fromTag string
 	var to []byte

@@ -25,7 +25,7 @@ const smallestSession = 90 * time.Second
 
 // sessionOf reads Session-Expires: its seconds and who refreshes ("uac", "uas" or
 // ""). ok is false when the field is there and can't be read.
-func sessionOf(m interface{ GetHeaders(string) []gosip.Header }) (d time.Duration, refresher string, ok bool) {
+func sessionOf(m message) (d time.Duration, refresher string, ok bool) {
 	v, there := field(m, "Session-Expires")
 	if !there {
 		return 0, "", true
@@ -48,7 +48,7 @@ func (s *Stack) tooShort(req *gosip.Request) bool {
 }
 
 // leastSession is the Min-SE of a message, 0 without one.
-func leastSession(m interface{ GetHeaders(string) []gosip.Header }) time.Duration {
+func leastSession(m message) time.Duration {
 	v, _ := field(m, "Min-SE")
 	v, _, _ = strings.Cut(v, ";")
 	d, err := seconds(v)

@@ -44,10 +44,8 @@ func (s *Stack) valid(req *gosip.Request, tx gosip.ServerTransaction) bool {
 	if from == nil || to == nil || req.CallID() == nil || seq == nil {
 		return bad(400, "Missing From, To, Call-ID or CSeq")
 	}
-	for _, name := range single {
-		if len(req.GetHeaders(name)) > 1 {
-			return bad(400, "Multiple "+name)
-		}
+	if name := twice(req); name != "" {
+		return bad(400, "Multiple "+name)
 	}
 	if tag, _ := from.Params.Get("tag"); tag == "" && !isRFC2543(req) {
 		return bad(400, "Missing From tag")
@@ -103,7 +101,24 @@ var extensions = strings.Split(supported, ", ")
 
 // single are the fields that a request has once (RFC 3261 7.3.1): of two nobody
 // knows which one counts.
-var single = []string{"From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Length"}
+var single = [6]string{"From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Length"}
+
+// twice is the first field of single that is there more than once; "" for none.
+func twice(req *gosip.Request) string {
+	var seen [6]bool
+	for _, h := range req.Headers() {
+		for i, name := range single {
+			if !strings.EqualFold(h.Name(), name) {
+				continue
+			}
+			if seen[i] {
+				return name
+			}
+			seen[i] = true
+		}
+	}
+	return ""
+}
 
 // isRFC2543 says that the peer is older than RFC 3261 (its 8.1.1.7): it needs
 // neither a From tag nor a Contact.
@@ -119,8 +134,12 @@ func isRFC2543(req *gosip.Request) bool {
 // acceptsSDP says whether an answer with SDP is one that the caller takes (RFC 3261
 // 20.1).
 func acceptsSDP(req *gosip.Request) bool {
-	hs := req.GetHeaders("Accept")
-	for _, h := range hs {
+	none := true
+	for _, h := range req.Headers() {
+		if !isField(h, "Accept") {
+			continue
+		}
+		none = false
 		for t := range strings.SplitSeq(h.Value(), ",") {
 			t, _, _ = strings.Cut(t, ";")
 			switch strings.ToLower(strings.TrimSpace(t)) {
@@ -129,7 +148,7 @@ func acceptsSDP(req *gosip.Request) bool {
 			}
 		}
 	}
-	return len(hs) == 0
+	return none
 }
 
 func isSDP(m interface {
