@@ -111,9 +111,17 @@ type SIP struct {
 	// IdleTimeout is after how much silence a connection is closed. 10s to 24h,
 	// default 1h.
 	IdleTimeout time.Duration `yaml:"idle_timeout" default:"1h" min:"10s" max:"24h" restart:"yes"`
-	// RetryAfter is what an overloaded server tells new calls to wait, in whole
-	// seconds; 0s tells nothing, for a trunk that would stop sending
-	// altogether. 0s to 60s, default 2s.
+	// MaxDelay is how long work may wait for a processor before new calls,
+	// registrations and pings get 503, strangers first, VIP trunks and agents' phones
+	// last; 0s refuses none. 0s to 1s, default 20ms.
+	MaxDelay time.Duration `yaml:"max_delay" default:"20ms" min:"0s" max:"1s" restart:"yes"`
+	// MaxRatePerSource is how many datagrams a second are taken from one IPv4 address
+	// or IPv6 /64, trunks' addresses aside, and 50 times as many from where somebody has
+	// shown a password; the rest is dropped. 0 to 100000, default 200, 0: any number.
+	MaxRatePerSource int `yaml:"max_rate_per_source" default:"200" min:"0" max:"100000" restart:"yes"`
+	// RetryAfter is what an overloaded server tells new calls to wait, on average and in
+	// whole seconds: half to two and a half times this. 0s tells nothing, for a trunk
+	// that would stop sending altogether. 0s to 60s, default 2s.
 	RetryAfter time.Duration `yaml:"retry_after" default:"2s" min:"0s" max:"60s" restart:"yes"`
 	// UnreachableAfter is how long an agent's phone may give no sign before its
 	// seat counts as unreachable. 500ms to 32s, default 3s.
@@ -269,6 +277,9 @@ type Trunk struct {
 	// SoleUpstream says that the peer has no other way to send its calls: when
 	// they are too many, no Retry-After tells it to stop altogether. Default false.
 	SoleUpstream bool `yaml:"sole_upstream"`
+	// VIP says that its new calls are the last to be refused when there are too many.
+	// Default false.
+	VIP bool `yaml:"vip"`
 	// Codecs are those spoken with its callers, the preferred one first, as in
 	// media.codecs. Default: those.
 	Codecs []string `yaml:"codecs" oneof:"pcma|pcmu" unique:"yes"`

@@ -138,7 +138,7 @@ func (c *Config) SIPAccess() sip.Access {
 		trunk := sip.Trunk{
 			Name: t.Name, Addresses: t.Addresses, Region: t.Region,
 			TrustIdentity: t.TrustIdentity, Symmetric: t.Symmetric, TLSName: t.TLSName, Numbers: rules(t.NumbersIn),
-			Limits: sip.TrunkLimits{MaxCalls: t.MaxCalls, MaxRate: float64(t.MaxRate)}, SoleUpstream: t.SoleUpstream, VerifyIdentity: t.VerifyIdentity,
+			Limits: sip.TrunkLimits{MaxCalls: t.MaxCalls, MaxRate: float64(t.MaxRate)}, SoleUpstream: t.SoleUpstream, VIP: t.VIP, VerifyIdentity: t.VerifyIdentity,
 			Outbound: t.outbound(),
 		}
 		if t.User != "" {
@@ -174,6 +174,13 @@ func (c *Config) SIPOptions() sip.Options {
 	if retry == 0 {
 		retry = -1
 	}
+	delay, rate := s.MaxDelay, s.MaxRatePerSource
+	if delay == 0 {
+		delay = -1
+	}
+	if rate == 0 {
+		rate = -1
+	}
 	session := s.SessionExpires
 	if session == 0 {
 		session = -1
@@ -185,7 +192,7 @@ func (c *Config) SIPOptions() sip.Options {
 	return sip.Options{
 		STIR: stir, Listen: c.SIPListen(), Access: c.SIPAccess(), UserAgent: s.UserAgent, Realm: s.Realm,
 		MaxCalls: s.MaxCalls, MaxPending: s.MaxPending, MaxConnections: s.MaxConnections, MaxSources: s.MaxSources,
-		MaxPerSource: s.MaxConnectionsPerSource, TLS: sip.TLSFiles{Certificate: s.TLS.Certificate, Key: s.TLS.Key, CA: s.TLS.CA},
+		MaxDelay: delay, MaxSourceRate: rate, MaxPerSource: s.MaxConnectionsPerSource, TLS: sip.TLSFiles{Certificate: s.TLS.Certificate, Key: s.TLS.Key, CA: s.TLS.CA},
 		IdleTimeout: s.IdleTimeout, RetryAfter: retry, Unreachable: s.UnreachableAfter,
 		SessionExpires: session, MinSession: s.MinSession,
 		MinExpires: s.Register.MinExpires, MaxExpires: s.Register.MaxExpires,

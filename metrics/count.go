@@ -96,6 +96,9 @@ func (m *Metrics) request(direction, method string, code int) {
 // Refused implements sip.Observer.
 func (m *Metrics) Refused(reason string) { m.refused.WithLabelValues(refusals.fold(reason)).Inc() }
 
+// QueueDelay implements sip.DelayObserver.
+func (m *Metrics) QueueDelay(d time.Duration) { m.queueDelay.Observe(d.Seconds()) }
+
 // OutsideRefused counts a call to the outside that wasn't allowed.
 func (m *Metrics) OutsideRefused(reason string) {
 	m.outside.WithLabelValues(outsideReasons.fold(reason)).Inc()

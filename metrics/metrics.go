@@ -75,8 +75,9 @@ type Metrics struct {
 	lookupFailures *prometheus.CounterVec   // reason
 	requests       *prometheus.CounterVec   // direction, method, code
 	refused        *prometheus.CounterVec   // reason
-	outside        *prometheus.CounterVec   // reason
-	packets        *prometheus.CounterVec   // direction
+	queueDelay     prometheus.Histogram
+	outside        *prometheus.CounterVec // reason
+	packets        *prometheus.CounterVec // direction
 	lost           prometheus.Counter
 	jitter         prometheus.Histogram
 
@@ -100,7 +101,7 @@ func New(opt Options) *Metrics {
 	m.newPartMetrics()
 	m.registry.MustRegister(
 		m, promises(opt.Targets), build(opt),
-		m.offers, m.lookups, m.lookupFailures, m.requests, m.refused, m.outside, m.packets, m.lost, m.jitter,
+		m.offers, m.lookups, m.lookupFailures, m.requests, m.refused, m.queueDelay, m.outside, m.packets, m.lost, m.jitter,
 		m.journalErrors, m.recordsFailed, m.recordsDropped, m.reloadsFailed,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -132,6 +133,8 @@ func (m *Metrics) newPartMetrics() {
 	m.lookupFailures = counter("hotline_customer_lookup_failures_total", "Customer lookups without an answer, by reason.", "reason")
 	m.requests = counter("hotline_sip_requests_total", "SIP requests by their final status; none: no answer came.", "direction", "method", "code")
 	m.refused = counter("hotline_sip_refused_total", "SIP requests turned away before they became work, by reason.", "reason")
+	m.queueDelay = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "hotline_sip_queue_delay_seconds", Help: "How long SIP work waited for a processor, in samples.",
+		Buckets: []float64{.0001, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1}})
 	m.outside = counter("hotline_outside_refused_total", "Calls to the outside that weren't allowed, by reason.", "reason")
 	m.packets = counter("hotline_rtp_packets_total", "RTP packets of legs that have ended.", "direction")
 	m.lost = prometheus.NewCounter(prometheus.CounterOpts{Name: "hotline_rtp_lost_packets_total", Help: "RTP packets lost on the way to us, of legs that have ended."})

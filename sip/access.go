@@ -69,6 +69,8 @@ type Trunk struct {
 	// SoleUpstream says that the peer has no other way to send its calls: a 503
 	// to it carries no Retry-After, after which it would stop altogether.
 	SoleUpstream bool
+	// VIP says that new calls of the trunk are refused last when there are too many.
+	VIP bool
 	// Outbound is how calls leave by it.
 	Outbound Outbound
 }

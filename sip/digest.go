@@ -194,6 +194,7 @@ func (s *Stack) authenticate(req *gosip.Request, tx gosip.ServerTransaction, off
 	})
 	switch v {
 	case authRight:
+		s.flood.known.add(sourceAddr(req).Addr(), time.Now())
 		if c := connOf(tx); c != nil {
 			c.known.Store(true)
 		}

@@ -1,8 +1,6 @@
 package sip
 
 import (
-	"math/rand/v2"
-	"strconv"
 	"time"
 
 	gosip "github.com/emiago/sipgo/sip"
@@ -33,9 +31,7 @@ func (s *Stack) admitCall(req *gosip.Request, tx gosip.ServerTransaction, tr *Tr
 	return func() { t.release(inward) }, true
 }
 
-// unavailable answers 503. Retry-After is spread so that those turned away don't
-// come back together; a trunk that is alone has none, because it would stop
-// sending altogether.
+// unavailable answers 503.
 func (s *Stack) unavailable(req *gosip.Request, tx gosip.ServerTransaction, reason string, tr *Trunk) {
 	s.obs.Refused(reason)
 	var hs []gosip.Header
@@ -43,15 +39,6 @@ func (s *Stack) unavailable(req *gosip.Request, tx gosip.ServerTransaction, reas
 		hs = append(hs, gosip.NewHeader("Retry-After", v))
 	}
 	s.refuse(req, tx, 503, "Service Unavailable", hs...)
-}
-
-// retryAfter is the value of Retry-After for a trunk's caller; "" for none.
-func (s *Stack) retryAfter(tr *Trunk) string {
-	if s.opt.RetryAfter <= 0 || tr != nil && tr.SoleUpstream {
-		return ""
-	}
-	d := s.opt.RetryAfter + time.Duration(rand.Int64N(int64(s.opt.RetryAfter)))
-	return strconv.Itoa(int((d + time.Second - 1) / time.Second))
 }
 
 // RejectOverload refuses an incoming leg with 503 because we can't serve it now, with a

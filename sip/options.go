@@ -52,7 +52,7 @@ type Observer interface {
 	ClientRequest(method string, code int)
 	// Refused is a request turned away before it became work, by reason:
 	// unknown_source, bad_credentials, stale_nonce, replayed_nonce, overload,
-	// malformed, bad_version, trunk_limit, connections (too many from one source),
+	// malformed, bad_version, rate (too many datagrams from one source), trunk_limit, connections (too many from one source),
 	// handshake (no TLS or WebSocket came of it), origin, guessing (too many wrong
 	// passwords).
 	Refused(reason string)
@@ -74,8 +74,15 @@ type Options struct {
 	MaxPerSource   int           // of these from one IPv4 address or IPv6 /64, trunks aside; a quarter
 	MaxSources     int           // UDP peers remembered at once; 8192
 	IdleTimeout    time.Duration // silent connections are closed; 1 h
-	RetryAfter     time.Duration // told with 503; 2 s, negative for none
-	Unreachable    time.Duration // no provisional answer from an agent's phone; 3 s
+	RetryAfter     time.Duration // told with 503, give or take: half to two and a half times this; 2 s, negative for none
+	// MaxDelay is how long work may wait for a processor, for a while, before new work
+	// is refused; 20 ms, negative refuses none.
+	MaxDelay time.Duration
+	// MaxSourceRate is how many datagrams a second are taken from one IPv4 address or
+	// IPv6 /64 that isn't a trunk's, and 50 times as many from where somebody has shown a
+	// password and from where we send requests to; 200, negative for any number.
+	MaxSourceRate int
+	Unreachable   time.Duration // no provisional answer from an agent's phone; 3 s
 
 	SessionExpires time.Duration // session timer of calls (RFC 4028); 30 min, negative for none
 	MinSession     time.Duration // shortest session timer taken; 90 s
@@ -117,6 +124,8 @@ func (o *Options) defaults() {
 	def(&o.MaxContacts, 4)
 	dur(&o.IdleTimeout, time.Hour)
 	dur(&o.RetryAfter, 2*time.Second)
+	dur(&o.MaxDelay, 20*time.Millisecond)
+	def(&o.MaxSourceRate, 200)
 	dur(&o.Unreachable, 3*time.Second)
 	dur(&o.SessionExpires, 30*time.Minute)
 	dur(&o.MinSession, smallestSession)
@@ -135,6 +144,21 @@ func (o *Options) defaults() {
 	if o.Observer == nil {
 		o.Observer = noObserver{}
 	}
+}
+
+// DelayObserver is an Observer that also wants to know how long work waits for a
+// processor.
+type DelayObserver interface {
+	// QueueDelay is a sample of that. It must not block.
+	QueueDelay(time.Duration)
+}
+
+// delayObserver is the way to tell an observer of delays; nil when it has no interest.
+func delayObserver(o Observer) func(time.Duration) {
+	if d, ok := o.(DelayObserver); ok {
+		return d.QueueDelay
+	}
+	return nil
 }
 
 type noObserver struct{}

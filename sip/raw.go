@@ -74,10 +74,14 @@ func startLine(data []byte) []byte {
 	return bytes.TrimRight(data, "\r ")
 }
 
+// rawToTag is the To tag of answers for which nothing is kept. The ACK to one is known
+// by it.
+const rawToTag = "bad"
+
 // rawResponse builds an answer from the header lines as they stand (RFC 3261
 // 8.2.6). It returns nil for a response, an ACK, or a request that lacks one of
-// the fields an answer must copy.
-func rawResponse(data []byte, code int, phrase string) []byte {
+// the fields an answer must copy. Headers are lines to add.
+func rawResponse(data []byte, code int, phrase string, headers ...string) []byte {
 	line := startLine(data)
 	if code == 0 || bytes.HasPrefix(bytes.ToUpper(line), []byte("SIP/")) || bytes.HasPrefix(line, []byte("ACK ")) {
 		return nil
@@ -99,12 +103,15 @@ func rawResponse(data []byte, code int, phrase string) []byte {
 		found[name] = true
 		out.Write(h)
 		if name == "to" && !bytes.Contains(bytes.ToLower(h), []byte(";tag=")) {
-			out.WriteString(";tag=bad")
+			out.WriteString(";tag=" + rawToTag)
 		}
 		out.WriteString("\r\n")
 	}
 	if len(found) < 5 {
 		return nil
+	}
+	for _, h := range headers {
+		out.WriteString(h + "\r\n")
 	}
 	out.WriteString("Content-Length: 0\r\n\r\n")
 	return out.Bytes()

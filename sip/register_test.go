@@ -370,7 +370,7 @@ func TestFloodOfRubbishIsNoFloodOfLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log syncBuffer
 		n, c := newMemNet(), newCounter()
-		srv := memStack(t, n, serverAddr, Options{Observer: c, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		srv := memStack(t, n, serverAddr, Options{Observer: c, MaxSourceRate: -1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		defer srv.Close()
 		peer := n.listen(callerAddr)
 		for range 500 {

@@ -43,6 +43,7 @@ func (s *Stack) transact(ctx context.Context, req *gosip.Request) (*gosip.Client
 	if err := s.connect(ctx, req); err != nil {
 		return nil, err
 	}
+	s.flood.expect(req.Destination())
 	s.gate.RLock()
 	defer s.gate.RUnlock()
 	if s.isClosed() {

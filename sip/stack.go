@@ -17,18 +17,20 @@ import (
 
 // Stack is one SIP user agent: its listeners, its registrar and its dialogs.
 type Stack struct {
-	opt      Options
-	log      *slog.Logger
-	obs      Observer
-	uas      []*sipgo.UserAgent
-	auth     *authenticator
-	reg      *registrar
-	access   atomic.Pointer[accessTable]
-	trunks   trunkStates
-	resolver *resolver
-	stir     *stir
-	tagKey   [16]byte
-	oldPeers atomic.Bool // one of RFC 2543 has been met: see unmark
+	opt       Options
+	log       *slog.Logger
+	obs       Observer
+	uas       []*sipgo.UserAgent
+	auth      *authenticator
+	reg       *registrar
+	access    atomic.Pointer[accessTable]
+	trunks    trunkStates
+	resolver  *resolver
+	stir      *stir
+	flood     *flood
+	admission *admission
+	tagKey    [16]byte
+	oldPeers  atomic.Bool // one of RFC 2543 has been met: see unmark
 
 	binds       []*bind
 	streams     *streams
@@ -80,6 +82,8 @@ func Open(opt Options) (*Stack, error) {
 	if s.stir, err = newSTIR(opt.STIR); err != nil {
 		return nil, err
 	}
+	s.flood = newFlood(opt.MaxSourceRate)
+	s.admission = newAdmission(opt.MaxDelay, delayObserver(opt.Observer))
 	s.auth = newAuthenticator(opt.Realm, opt.NonceTTL)
 	s.reg = newRegistrar(s)
 	s.resolver = newResolver(s)

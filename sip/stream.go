@@ -206,6 +206,9 @@ func (c *streamConn) Read(b []byte) (int, error) {
 			return 0, err
 		}
 		c.spoke.Store(true)
+		if !c.takes(msg) {
+			continue
+		}
 		if _, bad := examine(c.stack.parser, msg); bad != nil {
 			c.refuse(msg, bad)
 			continue

@@ -125,6 +125,11 @@ func (g *udpGeneration) Close() error { return nil }
 
 // admit is the datagram as sipgo reads it; when ok is false it has been dealt with.
 func (f *udpFront) admit(data []byte, from net.Addr) (as []byte, ok bool) {
+	source := sourceOfPacket(from)
+	if f.stack.tooMuch(source.Addr(), time.Now()) {
+		f.stack.obs.Refused("rate")
+		return nil, false
+	}
 	if len(bytes.Trim(data, "\r\n\x00 ")) == 0 {
 		return nil, false // keep-alive, RFC 5626 section 3.5.1
 	}
@@ -132,6 +137,9 @@ func (f *udpFront) admit(data []byte, from net.Addr) (as []byte, ok bool) {
 		if res := stunAnswer(data, from); res != nil {
 			_, _ = f.socket.WriteTo(res, from)
 		}
+		return nil, false
+	}
+	if !f.takes(data, source, from) {
 		return nil, false
 	}
 	msg, bad := examine(f.parser, data)

@@ -1,0 +1,197 @@
+package sip
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"runtime"
+	"strconv"
+	"time"
+)
+
+// This file refuses new work before anything is made of it: no transaction, no
+// goroutine, not even a parsed message.
+
+// glance is what can be seen of a request at a glance: its values as they stand.
+type glance struct {
+	method                    string // "" for a response
+	callID, from, to, allowed []byte
+}
+
+func look(data []byte) glance {
+	var g glance
+	data = bytes.TrimLeft(data, "\r\n")
+	line, rest, _ := bytes.Cut(data, []byte("\n"))
+	if len(line) >= 4 && bytes.EqualFold(line[:4], []byte("SIP/")) {
+		return g
+	}
+	method, _, _ := bytes.Cut(line, []byte(" "))
+	g.method = string(method)
+	for len(rest) > 0 {
+		line, rest, _ = bytes.Cut(rest, []byte("\n"))
+		line = bytes.TrimRight(line, "\r")
+		if len(line) == 0 {
+			break
+		}
+		i := bytes.IndexByte(line, ':')
+		if i < 0 {
+			continue
+		}
+		value := bytes.TrimSpace(line[i+1:])
+		switch name := bytes.TrimRight(line[:i], " \t"); {
+		case is(name, "call-id", "i"):
+			g.callID = value
+		case is(name, "from", "f"):
+			g.from = value
+		case is(name, "to", "t"):
+			g.to = value
+		case is(name, "authorization", ""):
+			g.allowed = value
+		}
+	}
+	return g
+}
+
+func is(name []byte, long, short string) bool {
+	return len(name) == len(long) && bytes.EqualFold(name, []byte(long)) || len(name) == len(short) && bytes.EqualFold(name, []byte(short))
+}
+
+// newWork tells whether a request begins something. All of a call in progress, and what
+// ends one that begins, is served always.
+func (s *Stack) newWork(g *glance) bool {
+	switch g.method {
+	case "", "ACK", "CANCEL":
+		return false
+	}
+	from, to := rawTag(g.from), rawTag(g.to)
+	if to == "" {
+		// One of the first INVITE's transaction, again: 503 would be taken for its answer.
+		return g.method != "INVITE" || !s.hasLeg(g.callID, s.localTag(string(g.callID), from), from)
+	}
+	return !s.hasLeg(g.callID, to, from)
+}
+
+func (s *Stack) hasLeg(callID []byte, localTag, remoteTag string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.legs[dialogID{string(callID), localTag, remoteTag}] != nil
+}
+
+// maxGoroutinesPer is how many goroutines a request in work or a call may have on
+// average; with more than all may have together, new work waits.
+const maxGoroutinesPer = 16
+
+// admits tells whether a message may go on to sipgo. conn is nil for a datagram.
+func (s *Stack) admits(g *glance, from netip.AddrPort, conn *streamConn) bool {
+	if !s.newWork(g) {
+		return true
+	}
+	who := favoured
+	limited := s.admission.limited()
+	if limited {
+		who = s.standing(g, from, conn)
+	}
+	if runtime.NumGoroutine() > maxGoroutinesPer*(s.opt.MaxPending+s.opt.MaxCalls) {
+		return false
+	}
+	return s.admission.admit(who, time.Now())
+}
+
+// standing of whoever sends a request.
+func (s *Stack) standing(g *glance, from netip.AddrPort, conn *streamConn) standing {
+	table := s.access.Load()
+	tr := table.trunkNamed(conn)
+	if tr == nil {
+		tr = table.trunkAt(from.Addr())
+	}
+	switch {
+	case tr != nil && tr.VIP, s.reg.knows(from.String()):
+		return favoured
+	case tr != nil, conn != nil && conn.known.Load(), s.flood.known.has(from.Addr(), time.Now()):
+		return familiar
+	case len(g.allowed) > 0 && s.answersUs(g.allowed, from.Addr()):
+		return familiar
+	default:
+		return stranger
+	}
+}
+
+// answersUs tells whether credentials answer a challenge of ours that was sent to this
+// address: then it isn't forged.
+func (s *Stack) answersUs(credentials []byte, from netip.Addr) bool {
+	_, nonce, _ := bytes.Cut(credentials, []byte(`nonce="`))
+	nonce, _, _ = bytes.Cut(nonce, []byte(`"`))
+	ours, fresh, _ := s.auth.genuine(string(nonce), prefixOf(from), time.Now())
+	return ours && fresh
+}
+
+// shed is the 503 to a request that isn't admitted; nil for none.
+func (s *Stack) shed(data []byte, tr *Trunk) []byte {
+	s.obs.Refused("overload")
+	var hs []string
+	if after := s.retryAfter(tr); after != "" {
+		hs = append(hs, "Retry-After: "+after)
+	}
+	return rawResponse(data, 503, "Service Unavailable", hs...)
+}
+
+// retryAfter is spread so that those turned away don't come back together; a trunk that
+// is alone has none, because it would stop sending altogether.
+func (s *Stack) retryAfter(tr *Trunk) string {
+	if s.opt.RetryAfter <= 0 || tr != nil && tr.SoleUpstream {
+		return ""
+	}
+	d := s.opt.RetryAfter/2 + time.Duration(rand.Int64N(int64(2*s.opt.RetryAfter)))
+	return strconv.Itoa(int((d + time.Second - 1) / time.Second))
+}
+
+// isRawAck tells of an ACK to an answer that rawResponse gave: nobody waits for it.
+func isRawAck(g *glance) bool { return g.method == "ACK" && rawTag(g.to) == rawToTag }
+
+// takes tells whether a datagram may go on; it has been answered, or is beyond what its
+// source may send, when not.
+func (f *udpFront) takes(data []byte, from netip.AddrPort, back net.Addr) bool {
+	s := f.stack
+	g := look(data)
+	if isRawAck(&g) {
+		return false
+	}
+	if s.admits(&g, from, nil) {
+		return true
+	}
+	if res := s.shed(data, s.access.Load().trunkAt(from.Addr())); res != nil {
+		_, _ = f.socket.WriteTo(res, back)
+	}
+	return false
+}
+
+// sourceOfPacket is the address that a datagram came from.
+func sourceOfPacket(a net.Addr) netip.AddrPort {
+	if u, ok := a.(*net.UDPAddr); ok {
+		ap := u.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+	}
+	ap, _ := netip.ParseAddrPort(a.String())
+	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+}
+
+// takes is the same for a message of a stream.
+func (c *streamConn) takes(msg []byte) bool {
+	g := look(msg)
+	if isRawAck(&g) {
+		return false
+	}
+	from := sourceOfPacket(c.RemoteAddr())
+	if c.stack.admits(&g, from, c) {
+		return true
+	}
+	tr := c.stack.access.Load().trunkNamed(c)
+	if tr == nil {
+		tr = c.stack.access.Load().trunkAt(from.Addr())
+	}
+	if res := c.stack.shed(msg, tr); res != nil {
+		_, _ = c.Write(res)
+	}
+	return false
+}
