@@ -135,6 +135,9 @@ type SIP struct {
 	MinSession time.Duration `yaml:"min_session" default:"90s" min:"90s" max:"1h" restart:"yes"`
 	// Register is about the registrations of agents' phones.
 	Register Register `yaml:"register"`
+	// Subscriptions are agents' phones that show what others do (busy lamps,
+	// presence).
+	Subscriptions Subscriptions `yaml:"subscriptions"`
 	// NonceTTL is the life of a digest challenge. 10s to 1h, default 5m.
 	NonceTTL time.Duration `yaml:"nonce_ttl" default:"5m" min:"10s" max:"1h" restart:"yes"`
 	// DNS are the name servers that gateways are looked up by, host:port. Default:
@@ -200,6 +203,19 @@ type Register struct {
 	// File keeps the registrations over a restart; "" keeps none. Default
 	// "data/registrations.json".
 	File string `yaml:"file" default:"data/registrations.json" restart:"yes"`
+}
+
+// Subscriptions are agents' phones that show what others do.
+type Subscriptions struct {
+	// Max is how many there may be at once; beyond it new ones get 503. 1 to
+	// 1000000, default 10000.
+	Max int `yaml:"max" default:"10000" min:"1" max:"1000000" restart:"yes"`
+	// MaxPerAgent is how many of them one agent may have; the oldest gives way. 1 to
+	// 10000, default 100.
+	MaxPerAgent int `yaml:"max_per_agent" default:"100" min:"1" max:"10000" restart:"yes"`
+	// MaxExpires is the longest one, and that of a phone that names no time. 1m to
+	// 24h, default 1h.
+	MaxExpires time.Duration `yaml:"max_expires" default:"1h" min:"1m" max:"24h" restart:"yes"`
 }
 
 // Media is the sound.

@@ -197,6 +197,7 @@ func (c *Config) SIPOptions() sip.Options {
 		SessionExpires: session, MinSession: s.MinSession,
 		MinExpires: s.Register.MinExpires, MaxExpires: s.Register.MaxExpires,
 		MaxContacts: s.Register.MaxContacts, Registrations: s.Register.File, NonceTTL: s.NonceTTL, DNS: s.DNS,
+		MaxSubscriptions: s.Subscriptions.Max, MaxPerAgent: s.Subscriptions.MaxPerAgent, MaxSubscribed: s.Subscriptions.MaxExpires,
 	}
 }
 

@@ -31,8 +31,8 @@ type linphone struct {
 }
 
 // startLinphone starts a phone that registers user at localhost:port and trusts the
-// authority in ca.
-func startLinphone(t *testing.T, user, port, ca string) *linphone {
+// authority in ca; more are lines for its configuration.
+func startLinphone(t *testing.T, user, port, ca string, more ...string) *linphone {
 	t.Helper()
 	bin, err := exec.LookPath("linphonec")
 	if err != nil {
@@ -67,7 +67,9 @@ passwd=%s
 realm=hotline
 domain=localhost
 algorithm=SHA-256
-`, ca, port, user, user, password), 0o600); err != nil {
+
+%s
+`, ca, port, user, user, password, strings.Join(more, "\n")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	l.cmd = exec.Command(bin, "-c", config, "-b", os.DevNull, "-d", "6", "-l", filepath.Join(l.dir, "log"))

@@ -21,6 +21,7 @@ func (s *Server) occupy(seat routing.SeatID, onlyFree bool) (vacate func(), ok b
 		if s.ownCalls[seat]++; s.ownCalls[seat] == 1 && v.Node == s.core.node {
 			s.core.apply(routing.OwnCallChanged{Seat: seat, Busy: true})
 		}
+		s.showSeat(seat)
 	}) {
 		return nil, false
 	}
@@ -40,6 +41,7 @@ func (s *Server) occupy(seat routing.SeatID, onlyFree bool) (vacate func(), ok b
 					return
 				}
 				delete(s.ownCalls, seat)
+				defer s.showSeat(seat)
 				if v, _ := s.core.state.Seat(seat); v.Node == s.core.node && v.OwnCall {
 					s.core.apply(routing.OwnCallChanged{Seat: seat})
 				}

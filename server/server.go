@@ -137,12 +137,13 @@ func (s *Server) open(cfg *config.Config) error {
 		return err
 	}
 	opt := cfg.SIPOptions()
-	opt.Handlers = sip.Handlers{Invite: s.incoming, Registered: s.registered}
+	opt.Handlers = sip.Handlers{Invite: s.incoming, Registered: s.registered, Watch: s.watch}
 	opt.Logger, opt.Observer = s.log, s.metrics
 	if s.sip, err = sip.Open(opt); err != nil {
 		return fmt.Errorf("open SIP: %w", err)
 	}
 	close(s.up)
+	s.showAll()
 	s.background.Go(s.reconcileLoop)
 	s.background.Go(s.estimateLoop)
 	return nil
@@ -207,6 +208,7 @@ func (s *Server) decided(d routing.Decision, seq uint64) {
 	case *routing.PolicyApplied:
 		s.log.Info("policy changed", "seq", seq, "changes", d.Changes)
 	case *routing.SeatChanged:
+		s.show(*d)
 		s.log.Debug("seat changed", "seat", d.Seat, "state", d.State, "status", d.Status, "reason", d.Reason)
 	case *routing.Closed:
 		s.log.Info("call closed", "call", d.Call.ID, "outcome", d.Call.Outcome, "cause", d.Call.Cause, "tier", d.Call.Tier,

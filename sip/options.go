@@ -41,6 +41,9 @@ type Handlers struct {
 	// a time, and the last call tells the latest number; it must not block for
 	// long, registrations wait for it.
 	Registered func(user string, contacts int)
+	// Watch says which account an agent means who wants to be told of a user name or
+	// an extension; false refuses with 404. It must not block.
+	Watch func(agent, dialled string, event Event) (account string, ok bool)
 }
 
 // Observer counts what the stack does. Methods must not block.
@@ -54,7 +57,7 @@ type Observer interface {
 	// unknown_source, bad_credentials, stale_nonce, replayed_nonce, overload,
 	// malformed, bad_version, rate (too many datagrams from one source), trunk_limit, connections (too many from one source),
 	// handshake (no TLS or WebSocket came of it), origin, guessing (too many wrong
-	// passwords).
+	// passwords), subscriptions (too many).
 	Refused(reason string)
 }
 
@@ -95,6 +98,10 @@ type Options struct {
 	MaxContacts   int           // contacts per account, the oldest gives way; 4
 	NonceTTL      time.Duration // life of a digest nonce; 5 min
 
+	MaxSubscriptions int           // at once, then 503; 10000
+	MaxPerAgent      int           // of these of one account, the oldest gives way; 100
+	MaxSubscribed    time.Duration // longest subscription; 1 h
+
 	// DNS are the name servers for the gateways of trunks, host:port; nil takes
 	// the system's.
 	DNS []string
@@ -122,6 +129,9 @@ func (o *Options) defaults() {
 	def(&o.MaxPerSource, max(1, o.MaxConnections/4))
 	def(&o.MaxSources, 8192)
 	def(&o.MaxContacts, 4)
+	def(&o.MaxSubscriptions, 10000)
+	def(&o.MaxPerAgent, 100)
+	dur(&o.MaxSubscribed, time.Hour)
 	dur(&o.IdleTimeout, time.Hour)
 	dur(&o.RetryAfter, 2*time.Second)
 	dur(&o.MaxDelay, 20*time.Millisecond)

@@ -23,6 +23,7 @@ type Stack struct {
 	uas       []*sipgo.UserAgent
 	auth      *authenticator
 	reg       *registrar
+	subs      *subscriptions
 	access    atomic.Pointer[accessTable]
 	trunks    trunkStates
 	resolver  *resolver
@@ -86,6 +87,7 @@ func Open(opt Options) (*Stack, error) {
 	s.admission = newAdmission(opt.MaxDelay, delayObserver(opt.Observer))
 	s.auth = newAuthenticator(opt.Realm, opt.NonceTTL)
 	s.reg = newRegistrar(s)
+	s.subs = newSubscriptions(s)
 	s.resolver = newResolver(s)
 	s.SetAccess(opt.Access)
 	if err := s.open(); err != nil {
@@ -205,6 +207,7 @@ func (s *Stack) routes(srv *sipgo.Server) {
 	handle(gosip.PRACK, s.handlePrack)
 	handle(gosip.REFER, s.handleRefer)
 	handle(gosip.NOTIFY, s.handleNotify)
+	handle(gosip.SUBSCRIBE, s.handleSubscribe)
 	srv.OnNoRoute(func(req *gosip.Request, tx gosip.ServerTransaction) {
 		if s.valid(req, tx) {
 			s.refuse(req, tx, 405, "Method Not Allowed", gosip.NewHeader("Allow", allowed))
@@ -212,7 +215,7 @@ func (s *Stack) routes(srv *sipgo.Server) {
 	})
 }
 
-const allowed = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE, PRACK, REFER, NOTIFY"
+const allowed = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE, PRACK, REFER, NOTIFY, SUBSCRIBE"
 
 // supported are the extensions that a peer may require of us in a call.
 const supported = "100rel, timer, replaces, norefersub"
@@ -236,12 +239,14 @@ func (s *Stack) SetAccess(a Access) {
 	s.access.Store(newAccessTable(a))
 	s.setTrunks(s.access.Load().trunks)
 	s.reg.keepOnly(s.access.Load().accounts)
+	s.subs.keepOnly(s.access.Load().accounts)
 }
 
-// Drain makes the stack answer new calls with 503 while dialogs go on, and takes
-// back its own registrations with trunks.
+// Drain makes the stack answer new calls with 503 while dialogs go on, takes back
+// its own registrations with trunks, and ends subscriptions.
 func (s *Stack) Drain() {
 	s.drain.Store(true)
+	s.subs.endAll("deactivated")
 	s.leaveTrunks()
 }
 
@@ -257,6 +262,7 @@ func (s *Stack) Close() error {
 		close(s.closed)
 		s.gate.Unlock()
 		s.reg.close()
+		s.subs.close()
 		for _, c := range s.closers {
 			err = errors.Join(err, c())
 		}

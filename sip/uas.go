@@ -197,6 +197,7 @@ func (l *Leg) answer(code int, phrase string, sdp []byte, hs ...gosip.Header) *g
 	if code >= 200 && code < 300 {
 		res.AppendHeader(gosip.NewHeader("Allow", allowed))
 		res.AppendHeader(gosip.NewHeader("Supported", supported))
+		res.AppendHeader(gosip.NewHeader("Allow-Events", allowEvents))
 	}
 	return res
 }

@@ -13,7 +13,7 @@ import (
 // sipgo parses when first asked for them: later they are read by several
 // goroutines at once.
 func (s *Stack) begin(req *gosip.Request, tx gosip.ServerTransaction) bool {
-	if s.pending.Add(1) > int64(s.opt.MaxPending) && (req.Method == gosip.INVITE || req.Method == gosip.REGISTER || req.Method == gosip.OPTIONS) {
+	if s.pending.Add(1) > int64(s.opt.MaxPending) && (req.Method == gosip.INVITE || req.Method == gosip.REGISTER || req.Method == gosip.OPTIONS || req.Method == gosip.SUBSCRIBE) {
 		s.pending.Add(-1)
 		s.overloaded(req, tx)
 		return false
@@ -222,5 +222,6 @@ func (s *Stack) handleOptions(req *gosip.Request, tx gosip.ServerTransaction) {
 		s.overloaded(req, tx) // so that a trunk that pings sends its calls elsewhere
 		return
 	}
-	s.refuse(req, tx, 200, "OK", gosip.NewHeader("Allow", allowed), gosip.NewHeader("Accept", "application/sdp"))
+	s.refuse(req, tx, 200, "OK", gosip.NewHeader("Allow", allowed), gosip.NewHeader("Accept", "application/sdp"),
+		gosip.NewHeader("Allow-Events", allowEvents))
 }
