@@ -349,7 +349,7 @@ func (p *textPhone) until(prefix, method string) string {
 }
 
 // reply answers a request.
-func (p *textPhone) reply(req, status, tag, body string) {
+func (p *textPhone) reply(req, status, tag, body string, headers ...string) {
 	p.t.Helper()
 	to := field(req, "To")
 	if !strings.Contains(to, ";tag=") {
@@ -357,6 +357,9 @@ func (p *textPhone) reply(req, status, tag, body string) {
 	}
 	msg := fmt.Sprintf("SIP/2.0 %s\r\nVia: %s\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %s\r\nContact: <sip:text@%s>\r\n",
 		status, field(req, "Via"), field(req, "From"), to, field(req, "Call-ID"), field(req, "CSeq"), p.addr())
+	for _, h := range headers {
+		msg += h + "\r\n"
+	}
 	if body != "" {
 		msg += "Content-Type: application/sdp\r\n"
 	}

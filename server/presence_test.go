@@ -12,18 +12,22 @@ import (
 
 // authorised sends a request of a user's out of any call and answers its challenge; it
 // returns the final answer.
-func (p *textPhone) authorised(method, user, to, callID string, headers ...string) string {
+func (p *textPhone) authorised(method, user, to, callID, body string, headers ...string) string {
 	p.t.Helper()
 	uri := "sip:" + to + "@127.0.0.1"
 	from := fmt.Sprintf("<sip:%s@127.0.0.1>;tag=w", user)
-	p.send(method, uri, from, "<"+uri+">", callID, "", headers...)
+	p.send(method, uri, from, "<"+uri+">", callID, body, headers...)
 	_, nonce, _ := strings.Cut(field(p.until("SIP/2.0 401", method), "WWW-Authenticate"), `nonce="`)
 	nonce, _, _ = strings.Cut(nonce, `"`)
 	hash := func(s string) string { return fmt.Sprintf("%x", md5.Sum([]byte(s))) }
 	response := hash(hash(user+":hotline:a-long-secret") + ":" + nonce + ":00000001:c:auth:" + hash(method+":"+uri))
-	p.send(method, uri, from, "<"+uri+">", callID, "", append(headers, fmt.Sprintf(
+	p.send(method, uri, from, "<"+uri+">", callID, body, append(headers, fmt.Sprintf(
 		`Authorization: Digest username="%s", realm="hotline", nonce="%s", uri="%s", response="%s", algorithm=MD5, qop=auth, nc=00000001, cnonce="c"`, user, nonce, uri, response))...)
-	return p.until("SIP/2.0", method)
+	for {
+		if res := p.until("SIP/2.0 ", method); res[8] != '1' {
+			return res
+		}
+	}
 }
 
 // told waits for a NOTIFY with that text.
@@ -56,7 +60,7 @@ func TestBusyLampOfAnAgent(t *testing.T) {
 			desk, rings := h.desk("alice")
 			_, colleague := h.desk("carol")
 			p := h.textPhone()
-			if res := p.authorised("SUBSCRIBE", "bob", to, "lamp", "Event: dialog"); !strings.HasPrefix(res, "SIP/2.0 200") {
+			if res := p.authorised("SUBSCRIBE", "bob", to, "lamp", "", "Event: dialog"); !strings.HasPrefix(res, "SIP/2.0 200") {
 				t.Fatal(res)
 			}
 			p.told("idle", "<state>terminated</state>")
@@ -86,7 +90,7 @@ func TestBusyLampOfAnAgent(t *testing.T) {
 func TestPresenceOfAnAgent(t *testing.T) {
 	h := start(t, nil)
 	p := h.textPhone()
-	if res := p.authorised("SUBSCRIBE", "bob", "alice", "there", "Event: presence"); !strings.HasPrefix(res, "SIP/2.0 200") {
+	if res := p.authorised("SUBSCRIBE", "bob", "alice", "there", "", "Event: presence"); !strings.HasPrefix(res, "SIP/2.0 200") {
 		t.Fatal(res)
 	}
 	p.told("nobody there", "<basic>closed</basic></status><note>offline</note>")
@@ -113,7 +117,7 @@ func TestWhoMayWatch(t *testing.T) {
 		{"nobody", "presence", "404"},
 	} {
 		p := h.textPhone()
-		if res := p.authorised("SUBSCRIBE", "bob", tc.to, "who-"+tc.to+tc.event, "Event: "+tc.event, "Expires: 0"); !strings.HasPrefix(res, "SIP/2.0 "+tc.status) {
+		if res := p.authorised("SUBSCRIBE", "bob", tc.to, "who-"+tc.to+tc.event, "", "Event: "+tc.event, "Expires: 0"); !strings.HasPrefix(res, "SIP/2.0 "+tc.status) {
 			t.Errorf("%s of %s: %q, want %s", tc.event, tc.to, strings.SplitN(res, "\r\n", 2)[0], tc.status)
 		}
 	}
