@@ -19,8 +19,8 @@ var torture6 = []struct {
 	{"4.2", "no brackets", "400", register6("sip:2001:db8::10", via6)},
 	{"4.3", "port within the brackets", "200 401", register6("sip:[2001:db8::10:5070]", via6)},
 	{"4.4", "port behind the brackets", "200 401", register6("sip:[2001:db8::10]:5070", via6)},
-	{"4.5", "received in brackets", "481", bye6(via6+";received=[2001:db8::9:255]")},
-	{"4.5", "received without brackets", "481", bye6(via6+";received=2001:db8::9:255")},
+	{"4.5", "received in brackets", "481", bye6(via6 + ";received=[2001:db8::9:255]")},
+	{"4.5", "received without brackets", "481", bye6(via6 + ";received=2001:db8::9:255")},
 	{"4.6", "SDP", "404", invite6("<sip:caller@[2001:db8::20]>", "c=IN IP6 2001:db8::20")},
 	{"4.7", "addresses of both kinds in header fields", "481", bye6(via6, "Via: SIP/2.0/UDP 192.0.2.1;received=192.0.2.254;branch=z9hG4bKkjj", "Record-Route: <sip:192.0.2.1;lr>,<sip:[2001:db8::3];lr>")},
 	{"4.8", "addresses of both kinds in SDP", "404", invite6("<sip:caller@[2001:db8::20]>", "c=IN IP6 2001:db8::20", "m=video 6030 RTP/AVP 31", "c=IN IP4 192.0.2.20")},
@@ -55,7 +55,7 @@ func options6(uri string, host ...string) []string {
 }
 
 // message puts lines together, with the length of the body.
-func message(lines []string) []byte {
+func tortureText(lines []string) []byte {
 	head, body := lines, ""
 	if i := slices.Index(lines, ""); i >= 0 {
 		head, body = lines[:i], strings.Join(lines[i+1:], "\r\n")+"\r\n"
@@ -83,7 +83,7 @@ func TestTorture6(t *testing.T) {
 			p := &tortured{t: t, c: c, to: srv.Addr(0)}
 			lines := slices.Clone(tc.lines)
 			lines[1] = strings.Replace(lines[1], "9:1];", "9:1]:"+strconv.Itoa(c.LocalAddr().(*net.UDPAddr).Port)+";", 1) // where answers go
-			p.send(message(lines))
+			p.send(tortureText(lines))
 			if got := p.final(false); !slices.Contains(strings.Fields(tc.answers), got) {
 				t.Errorf("got %s, want %s", got, tc.answers)
 			}
