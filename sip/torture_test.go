@@ -158,7 +158,7 @@ func (p *tortured) final(none bool) string {
 
 func (p *tortured) alive() {
 	p.t.Helper()
-	p.send([]byte("OPTIONS sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.44.75:5060;branch=z9hG4bK" + stillThere +
+	p.send([]byte("OPTIONS sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP " + p.c.LocalAddr().String() + ";branch=z9hG4bK" + stillThere +
 		"\r\nFrom: <sip:a@example.com>;tag=1\r\nTo: <sip:x@127.0.0.1>\r\nCall-ID: " + stillThere +
 		"\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"))
 	if got := p.until(5*time.Second, func(msg string) bool { return strings.Contains(msg, stillThere) }); got != "200" {
