@@ -89,7 +89,11 @@ func (s *State) takeBack(c *call) bool {
 	if q == nil {
 		return false
 	}
-	q.totals.Answered--
+	if q.totals.Answered > 0 {
+		q.totals.Answered--
+	} else {
+		q.totals.Entered++ // a queue of the same name that a reload has brought since
+	}
 	c.q = q
 	c.noteTalk(c.facts.Forwarded)
 	return true

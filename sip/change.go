@@ -176,6 +176,9 @@ func (l *Leg) authorised(req *gosip.Request, res *gosip.Response) (*gosip.Reques
 	l.mu.Lock()
 	l.localSeq++
 	again.CSeq().SeqNo = l.localSeq
+	if r := l.referred; r != nil && req.Method == gosip.REFER && r.seq == req.CSeq().SeqNo {
+		r.seq = l.localSeq // what its NOTIFYs will name
+	}
 	l.mu.Unlock()
 	return again, true
 }

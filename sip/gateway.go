@@ -142,8 +142,11 @@ func (h *hunt) begin() {
 
 // next tells whether the call goes on elsewhere after a branch of it has failed.
 func (h *hunt) next(o Outcome) bool {
+	if o.Cause == DialCancelled {
+		return false // that says nothing of the gateway
+	}
 	h.trunk.note(h.at, o, time.Now())
-	if o.Cause == DialCancelled || !h.out.failsOver(o.Code) {
+	if !h.out.failsOver(o.Code) {
 		return false
 	}
 	h.s.log.Info("gateway failed", "trunk", h.trunk.config().Name, "gateway", h.at.addr, "code", o.Code)
@@ -181,7 +184,7 @@ func (h *hunt) try() bool {
 		if !ok {
 			continue
 		}
-		b := &invite{d: h.d, contact: c, cancel: make(chan struct{})}
+		b := newInvite(h.d, c)
 		b.req = h.s.buildInvite(h.d.opt, c)
 		h.shape(b.req)
 		h.d.mu.Lock()

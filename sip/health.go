@@ -25,10 +25,13 @@ const pingWithin = 5 * time.Second
 // watch pings the gateways of a trunk until ctx ends.
 func (s *Stack) watch(ctx context.Context, t *trunkState) {
 	every := t.config().Outbound.Health.Interval
+	if every <= 0 {
+		return // another reload has just switched it off
+	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		s.round(ctx, t)
+		s.round(ctx, t, every)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -40,7 +43,7 @@ func (s *Stack) watch(ctx context.Context, t *trunkState) {
 }
 
 // round pings each address of each gateway once, all together.
-func (s *Stack) round(ctx context.Context, t *trunkState) {
+func (s *Stack) round(ctx context.Context, t *trunkState, every time.Duration) {
 	var all sync.WaitGroup
 	for _, g := range t.order() {
 		hops, err := s.locate(ctx, g.Gateway)
@@ -51,7 +54,7 @@ func (s *Stack) round(ctx context.Context, t *trunkState) {
 			all.Add(1)
 			if !s.spawn(func() {
 				defer all.Done()
-				alive := s.ping(ctx, t.config(), g.Gateway, at.hop)
+				alive := s.ping(ctx, t.config(), g.Gateway, at.hop, min(pingWithin, every))
 				if ctx.Err() == nil && !s.isClosed() {
 					s.heard(t, g, at, alive)
 				}
@@ -64,12 +67,12 @@ func (s *Stack) round(ctx context.Context, t *trunkState) {
 }
 
 // ping sends one OPTIONS and tells whether anything but 408 or 503 came back.
-func (s *Stack) ping(ctx context.Context, tr *Trunk, g Gateway, to hop) bool {
+func (s *Stack) ping(ctx context.Context, tr *Trunk, g Gateway, to hop, within time.Duration) bool {
 	c, ok := s.gatewayContact(g, to, "", &tr.Outbound, tr)
 	if !ok {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(pingWithin, tr.Outbound.Health.Interval))
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	res, err := s.send(ctx, s.outside(gosip.OPTIONS, c, s.opt.UserAgent))
 	return err == nil && res.StatusCode != 408 && res.StatusCode != 503

@@ -17,6 +17,11 @@ type invite struct {
 	cancel  chan struct{} // closed to give the branch up
 	once    sync.Once
 	authed  bool
+	// What the call was like when the branch began: that of the next trunk has other
+	// credentials, and a late answer still finds these.
+	offer   []byte
+	reoffer func([]byte) ([]byte, int)
+	cred    *Credentials
 	// dialogs are the early ones, by the peer's tag.
 	dialogs map[string]*Leg
 	won     *Leg // the one that was answered
@@ -29,6 +34,10 @@ type invite struct {
 type abandonedInvite struct {
 	inv       *invite
 	cancelled bool
+}
+
+func newInvite(d *Dialing, c Contact) *invite {
+	return &invite{d: d, contact: c, cancel: make(chan struct{}), offer: d.opt.Offer, reoffer: d.opt.Reoffer, cred: d.opt.Credentials}
 }
 
 func (s *Stack) buildInvite(o Outgoing, c Contact) *gosip.Request {
@@ -128,7 +137,7 @@ func (b *invite) follow(tx gosip.ClientTransaction) (again bool) {
 			case res.StatusCode == 422 && b.longer(res) && !isClosed(b.cancel):
 				s.obs.ClientRequest(string(gosip.INVITE), res.StatusCode)
 				return true
-			case (res.StatusCode == 401 || res.StatusCode == 407) && b.d.opt.Credentials != nil && !b.authed && !isClosed(b.cancel):
+			case (res.StatusCode == 401 || res.StatusCode == 407) && b.cred != nil && !b.authed && !isClosed(b.cancel):
 				s.obs.ClientRequest(string(gosip.INVITE), res.StatusCode)
 				if b.retryWith(res) {
 					return true
@@ -218,7 +227,7 @@ func (b *invite) again() *gosip.Request {
 func (b *invite) retryWith(res *gosip.Response) bool {
 	b.authed = true
 	with := b.req.Clone()
-	if !authorise(with, res, *b.d.opt.Credentials) {
+	if !authorise(with, res, *b.cred) {
 		return false
 	}
 	b.req = with
@@ -294,7 +303,7 @@ func (b *invite) leg(res *gosip.Response) *Leg {
 		state:    legConfirmed, origin: b,
 		confirmed: make(chan struct{}), done: make(chan struct{}), txOver: make(chan struct{}),
 		allowsUpdate: hasToken(res, "Allow", "UPDATE"),
-		localSDP:     b.d.opt.Offer, onReoffer: b.d.opt.Reoffer, cred: b.d.opt.Credentials,
+		localSDP:     b.offer, onReoffer: b.reoffer, cred: b.cred,
 	}
 	if c := res.Contact(); c != nil && c.Address.Host != "" {
 		l.target = *c.Address.Clone()

@@ -247,10 +247,17 @@ func (l *Leg) Refer(ctx context.Context, to string) (code int, err error) {
 	l.mu.Lock()
 	l.referred = r
 	l.mu.Unlock()
-	if _, err := l.exchange(req); err != nil {
-		return 0, fmt.Errorf("refer: %w", err)
+	sent := make(chan error, 1)
+	if !l.stack.spawn(func() {
+		if _, err := l.exchange(req); err != nil {
+			sent <- err
+		}
+	}) {
+		return 0, ErrEnded
 	}
 	select {
+	case err := <-sent:
+		return 0, fmt.Errorf("refer: %w", err)
 	case code := <-r.code:
 		return code, nil
 	case <-l.done:
@@ -286,9 +293,12 @@ func (s *Stack) handleNotify(req *gosip.Request, tx gosip.ServerTransaction) {
 		return
 	}
 	l.mu.Lock()
-	r := l.referred
+	r, seq := l.referred, uint32(0)
+	if r != nil {
+		seq = r.seq
+	}
 	l.mu.Unlock()
-	if id, ok := param(event, "id"); r == nil || ok && id != strconv.FormatUint(uint64(r.seq), 10) {
+	if id, ok := param(event, "id"); r == nil || ok && id != strconv.FormatUint(uint64(seq), 10) {
 		s.respond(req, tx, 481, "Subscription Does Not Exist")
 		return
 	}

@@ -78,6 +78,7 @@ func (l *Leg) askSession(req *gosip.Request) {
 func (l *Leg) sessionHeaders(req *gosip.Request) []gosip.Header {
 	s := l.stack
 	if s.opt.SessionExpires <= 0 || !hasToken(req, "Supported", "timer") {
+		l.startSession(0, false) // for the peer there is none any more, and nothing to refresh
 		return nil
 	}
 	asked, refresher, _ := sessionOf(req)

@@ -58,12 +58,15 @@ func tidy(data []byte) []byte {
 	return append(append(out, "\r\n"...), body...)
 }
 
-// closeUp takes the blanks around ";", "=" and "@" out of a field, but for those in
-// quoted strings.
+// closeUp takes the blanks around ";" and "=" out of a field, but for those in quoted
+// strings. It looks at each byte once: a stranger chooses how many blanks there are.
 func closeUp(line []byte) []byte {
 	out := make([]byte, 0, len(line))
 	quoted, escaped := false, false
-	for i, c := range line {
+	blanks := 0 // how many of the last bytes of out are
+	isMark := func(c byte) bool { return c == ';' || c == '=' }
+	for _, c := range line {
+		blank := !quoted && (c == ' ' || c == '\t')
 		switch {
 		case escaped:
 			escaped = false
@@ -71,20 +74,18 @@ func closeUp(line []byte) []byte {
 			escaped = true
 		case c == '"':
 			quoted = !quoted
-		case !quoted && (c == ' ' || c == '\t') && besideMark(line, i):
+		case blank && len(out) > 0 && blanks == 0 && isMark(out[len(out)-1]):
 			continue
+		case !quoted && isMark(c):
+			out = out[:len(out)-blanks]
+		}
+		blanks++
+		if !blank {
+			blanks = 0
 		}
 		out = append(out, c)
 	}
 	return out
-}
-
-// besideMark tells whether the blank at i belongs to a ";" or "=" before or behind it.
-func besideMark(line []byte, i int) bool {
-	before := bytes.TrimRight(line[:i], " \t")
-	after := bytes.TrimLeft(line[i:], " \t")
-	is := func(c byte) bool { return c == ';' || c == '=' }
-	return len(before) > 0 && is(before[len(before)-1]) || len(after) > 0 && is(after[0])
 }
 
 // unmark takes oldTag out of what leaves.

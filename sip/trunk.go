@@ -252,6 +252,11 @@ func (t *trunkState) configure(tr *Trunk) changes {
 		st := &gatewayState{Gateway: g}
 		if i >= 0 {
 			st.hops, st.missing = old[i].hops, old[i].missing
+			if tr.Outbound.Health.Interval == 0 {
+				for _, at := range st.hops { // nobody would ever call one up again
+					at.down, at.failures = false, 0
+				}
+			}
 		}
 		t.gateways = append(t.gateways, st)
 	}

@@ -119,7 +119,7 @@ func (s *Stack) Dial(o Outgoing) *Dialing {
 		return d
 	}
 	for _, c := range o.Contacts {
-		b := &invite{d: d, contact: c, cancel: make(chan struct{})}
+		b := newInvite(d, c)
 		b.req = s.buildInvite(o, c)
 		d.branches = append(d.branches, b)
 	}

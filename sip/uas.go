@@ -134,7 +134,11 @@ func (s *Stack) newIncoming(req *gosip.Request, tx gosip.ServerTransaction, tr *
 	}
 	if tr != nil {
 		l.info.Agent, l.info.Dialled = "", tr.Numbers.Apply(l.info.Dialled)
-		l.cred = tr.Outbound.Login // for a trunk that challenges our BYE, too
+		if login := tr.Outbound.Login; login != nil && login.Realm != "" {
+			// For a trunk that challenges our BYE, too. Without a realm anybody behind
+			// the trunk could, with a nonce of his choice.
+			l.cred = login
+		}
 		if s.stir != nil && tr.VerifyIdentity {
 			l.info.Attestation = s.stir.attest(req, l.info.Caller.Number, []string{l.info.Dialled, tr.normal(req.Recipient.User)}, time.Now())
 		}
