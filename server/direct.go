@@ -78,11 +78,19 @@ func (d *direct) ringOut(to destination) func([]sip.Contact, []byte) sip.Outgoin
 	}
 }
 
+// directWithin is how long an agent's own call may ring.
+const directWithin = 3 * time.Minute
+
 // ring waits for the other side's answer; false when the call is over.
 func (d *direct) ring() bool {
 	ringing, early := d.far.dial.Ringing(), d.far.dial.Early()
+	limit := time.NewTimer(directWithin)
+	defer limit.Stop()
 	for {
 		select {
+		case <-limit.C:
+			_ = d.a.Reject(480, "Not Answered")
+			return false
 		case <-d.a.Done():
 			return false
 		case <-d.s.ctx.Done():

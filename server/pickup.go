@@ -101,8 +101,7 @@ func (c *call) answerPick(p *pick) (*party, error) {
 	c.log.Info("call picked up", "seat", p.agent)
 	b := &party{seat: seatOf(p.agent), where: "agent " + p.agent, leg: p.leg, audio: audio}
 	if err := p.leg.Answer(sdp); err != nil {
-		// Routing has it that they talk; the talk ends at once with the agent's leg.
-		return b, err
+		return b, err // routing has it that they talk; talk gives the caller back
 	}
 	return b, nil
 }
@@ -159,8 +158,9 @@ func (t *waits) gone(c *call) <-chan struct{} {
 
 // swap is an agent's other phone that takes a talk over (RFC 3891).
 type swap struct {
-	leg *sip.Leg
-	ok  chan bool
+	leg  *sip.Leg
+	from *sip.Leg // whose place it takes
+	ok   chan bool
 }
 
 // takeOver serves an INVITE that replaces the leg of a talk: an agent goes on on
@@ -173,7 +173,7 @@ func (s *Server) takeOver(leg *sip.Leg, r *sip.Replaced) {
 		_ = leg.Reject(403, "Forbidden")
 		return
 	}
-	w := &swap{leg: leg, ok: make(chan bool, 1)}
+	w := &swap{leg: leg, from: r.Leg, ok: make(chan bool, 1)}
 	select {
 	case t.swaps <- w:
 		if <-w.ok {
@@ -203,7 +203,7 @@ func (t *talk) swap(w *swap) {
 }
 
 func (t *talk) swapped(w *swap) (*party, error) {
-	if t.b == nil || t.moving != nil {
+	if t.b == nil || t.b.leg != w.from || t.moving != nil || t.handing != nil {
 		return nil, nil
 	}
 	audio, err := t.s.media.NewLeg(string(t.id) + "/" + string(t.b.seat))

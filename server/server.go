@@ -314,6 +314,9 @@ func (s *Server) registered(user string, contacts int) {
 		switch {
 		case contacts > 0 && !on:
 			s.core.apply(routing.SeatRegistered{Seat: routing.SeatID(user)})
+			if s.ownCalls[routing.SeatID(user)] > 0 { // its connection broke during the call
+				s.core.apply(routing.OwnCallChanged{Seat: routing.SeatID(user), Busy: true})
+			}
 			s.log.Info("seat registered", "seat", user, "phones", contacts)
 		case contacts == 0 && on:
 			s.core.apply(routing.SeatUnregistered{Seat: routing.SeatID(user)})

@@ -52,8 +52,11 @@ func (c *call) talk(b *party) after {
 	}
 	if isDone(b.leg.Done()) {
 		c.log.Warn("agent hung up before the bridge; the caller waits on", "seat", b.seat, "offer", b.offer)
+		defer c.end(b)
+		if b.offer == 0 { // picked up: routing has it that they talk
+			return c.giveBack()
+		}
 		c.s.core.post(routing.OfferFailed{Call: c.id, Seat: b.seat, Offer: b.offer, Cause: routing.OfferRefused})
-		c.end(b)
 		return waitAfter
 	}
 	if !t.connect(b) {
@@ -94,6 +97,10 @@ func (t *talk) run() after {
 			c.cause = routing.CauseRTPTimeout
 			return overAfter
 		case <-silent:
+			if t.moving != nil || t.handing != nil { // as if the agent had hung up
+				t.farGone()
+				continue
+			}
 			c.log.Warn("no sound from the other side any more", "with", t.b.where)
 			c.cause = routing.CauseRTPTimeout
 			return overAfter
@@ -123,6 +130,10 @@ func (t *talk) run() after {
 			if next := t.handedBack(code); next != talkAfter {
 				return next
 			}
+		case <-t.moving.tooLong():
+			t.log.Warn("transfer not answered", "to", t.moving.to)
+			t.moving.dial.Cancel()
+			t.moving.limit = nil
 		case <-t.moving.done():
 			if next := t.arrived(); next != talkAfter {
 				return next
@@ -151,8 +162,7 @@ func (t *talk) farGone() after {
 	}
 	if t.moving == nil && t.b.seat != "" && time.Since(t.failed) < giveBackWithin {
 		c.log.Info("agent's phone hung up after a transfer that failed; the caller waits on", "seat", t.b.seat)
-		c.s.core.post(routing.CallRequeued{Call: c.id, Queue: c.queue, KeepPlace: true})
-		return waitAfter
+		return c.giveBack()
 	}
 	if t.moving == nil {
 		c.cause = routing.CauseAgentHungUp
@@ -190,7 +200,7 @@ func (t *talk) connect(b *party) bool {
 	if b.seat != "" { // whoever is outside transfers nobody
 		b.leg.OnRefer(func(r *sip.Referral) {
 			select {
-			case t.refers <- asked{Referral: r}:
+			case t.refers <- asked{Referral: r, leg: b.leg}:
 			default:
 				r.Refuse(491, "Request Pending")
 			}
@@ -226,8 +236,13 @@ func (t *talk) hold() {
 	}
 }
 
-// together lets caller and party hear each other again.
+// together lets caller and party hear each other again, or the caller the music while
+// the party holds.
 func (t *talk) together() {
+	if t.onHold {
+		t.playMusic()
+		return
+	}
 	if err := media.Bridge(t.audio, t.b.audio); err != nil {
 		t.log.Error("legs can't be bridged again", "error", err)
 	}
@@ -240,10 +255,22 @@ func (t *talk) leave(told <-chan struct{}) {
 		return
 	}
 	t.b = nil
+	b.leg.OnRefer(nil) // it may ask for nothing any more
 	t.s.talks.forget(b.leg)
 	media.Unbridge(t.audio, b.audio)
 	t.s.leave(b, told)
 	t.heard.Agent = b.audio.Stats()
+}
+
+// giveBack lets a caller whom nobody talks with any more wait at the old place. Where a
+// reload has taken the queue away the call ends.
+func (c *call) giveBack() after {
+	if c.s.core.tell(routing.CallRequeued{Call: c.id, Queue: c.queue, KeepPlace: true}) {
+		return waitAfter
+	}
+	c.log.Error("caller can't wait again", "queue", c.queue)
+	c.cause = routing.CauseFailed
+	return overAfter
 }
 
 // end hangs a party up that never talked.

@@ -13,6 +13,8 @@ import (
 // asked is what a phone asks for: a REFER, or nothing where keys have asked.
 type asked struct {
 	*sip.Referral
+	// leg is where it came in; nil for the other call's, and for keys.
+	leg *sip.Leg
 	// consult is the other call of the agent that it came by; nil for the caller's.
 	consult *direct
 	// own is the agent's side of that call: it stays until the phone has been told.
@@ -24,6 +26,25 @@ type transfer struct {
 	*dialled
 	asked asked
 	heard bool // the caller hears what comes before the answer
+	limit <-chan time.Time
+}
+
+// tooLong fires when nobody has answered for as long as an agent's phone may ring, and
+// somebody outside three times as long.
+func (m *transfer) tooLong() <-chan time.Time {
+	if m == nil {
+		return nil
+	}
+	return m.limit
+}
+
+// newTransfer is a transfer to a phone that rings from now on.
+func (t *talk) newTransfer(d *dialled, r asked) *transfer {
+	limit := t.cfg.Routing.RingTime
+	if d.to.number != "" {
+		limit *= 3
+	}
+	return &transfer{dialled: d, asked: r, limit: time.After(limit)}
 }
 
 // early is closed when there is something to hear before the answer.
@@ -59,8 +80,14 @@ type refused struct {
 // refer takes what the agent's phone asks for: a blind transfer, or an attended one to
 // the party of another call (RFC 5589 6 and 7).
 func (t *talk) refer(r asked) after {
-	if t.moving != nil || t.handing != nil || t.b == nil {
+	switch {
+	case t.moving != nil || t.handing != nil || t.b == nil:
 		r.Refuse(491, "Request Pending")
+		return talkAfter
+	case r.consult == nil && r.leg != t.b.leg:
+		// An agent who has transferred the caller is still there for a moment, and has
+		// no say any more.
+		r.Refuse(403, "Not Your Call")
 		return talkAfter
 	}
 	if r.Replaces == nil {
@@ -86,7 +113,7 @@ func (t *talk) refer(r asked) after {
 		return t.moveTo(h.b, r)
 	case h.far != nil: // it still rings
 		t.part()
-		t.moving = &transfer{dialled: h.far, asked: r}
+		t.moving = t.newTransfer(h.far, r)
 	default:
 		t.answer(r, 487, "Request Terminated")
 	}
@@ -139,9 +166,12 @@ func (t *talk) blind(dialled string, r asked) after {
 }
 
 // dialOn begins to dial another party. The caller hears music meanwhile.
-func (t *talk) dialOn(to destination, r asked) refused {
+func (t *talk) dialOn(to destination, r asked) refused { return t.dialFor(string(t.b.seat), to, r) }
+
+// dialFor dials with an agent's rights, who may have left.
+func (t *talk) dialFor(agent string, to destination, r asked) refused {
 	d, no := t.s.dialTo(to, dialer{
-		id: string(t.id), agent: string(t.b.seat), caller: t.shownNumber(), diverted: t.a.Incoming().Dialled,
+		id: string(t.id), agent: agent, caller: t.shownNumber(), diverted: t.a.Incoming().Dialled,
 		phone: func(contacts []sip.Contact, sdp []byte) sip.Outgoing {
 			return t.ringOut(contacts, to, sdp, t.customer.Tier)
 		},
@@ -152,9 +182,9 @@ func (t *talk) dialOn(to destination, r asked) refused {
 	if r.Referral != nil {
 		r.Accept()
 	}
-	t.log.Info("call is being transferred", "from", t.b.seat, "to", d.to)
+	t.log.Info("call is being transferred", "by", agent, "to", d.to)
 	t.part()
-	t.moving = &transfer{dialled: d, asked: r}
+	t.moving = t.newTransfer(d, r)
 	return refused{}
 }
 
@@ -169,10 +199,10 @@ func (t *talk) handBack(to destination, r asked) refused {
 		r.Accept()
 	}
 	in := t.a.Incoming()
-	number := t.cfg.Outbound.Number(to.number)
+	number := in.Trunk.Outbound.Numbers.Apply(t.cfg.Outbound.Number(to.number))
 	t.log.Info("caller is handed back to the trunk", "trunk", in.Trunk.Name, "number", maskNumber(number))
 	t.part()
-	t.handing = &handing{to: to, asked: r, done: make(chan int, 1)}
+	t.handing = &handing{to: to, agent: string(t.b.seat), asked: r, done: make(chan int, 1)}
 	h := t.handing
 	t.s.calls.Go(func() {
 		ctx, cancel := context.WithTimeout(t.s.ctx, handBackWithin)
@@ -192,6 +222,7 @@ const handBackWithin = time.Minute
 // handing is a caller whom the trunk is asked to connect itself.
 type handing struct {
 	to    destination
+	agent string
 	asked asked
 	done  chan int // the status of the trunk's call; 0 when it has refused
 }
@@ -216,19 +247,17 @@ func (t *talk) handedBack(code int) after {
 		}
 		t.cause = routing.CauseAgentHungUp
 		return overAfter
-	case code == 0 && t.b != nil:
-		if no := t.dialOn(h.to, asked{Referral: h.asked.Referral}); no.code == 0 {
+	case code == 0:
+		no := t.dialFor(h.agent, h.to, h.asked)
+		if no.code == 0 {
 			return talkAfter
 		}
-		code = 403
-	case code == 0:
-		code = 480
+		code = no.code
 	}
 	t.failed = time.Now()
 	t.answer(h.asked, code, "Transfer Failed")
 	if t.b == nil {
-		t.s.core.post(routing.CallRequeued{Call: t.id, Queue: t.queue, KeepPlace: true})
-		return waitAfter
+		return t.giveBack()
 	}
 	t.together()
 	return talkAfter
@@ -260,7 +289,9 @@ const lastWordWithin = 100 * time.Millisecond
 
 // part lets the caller hear music while the call moves.
 func (t *talk) part() {
-	media.Unbridge(t.audio, t.b.audio)
+	if t.b != nil {
+		media.Unbridge(t.audio, t.b.audio)
+	}
 	t.playMusic()
 }
 
@@ -312,15 +343,10 @@ func (t *talk) arrived() after {
 	t.log.Warn("transfer failed", "to", m.to, "reason", why, "code", code)
 	t.answer(m.asked, code, "Transfer Failed")
 	if t.b != nil { // the agent has the caller again
-		if t.onHold {
-			t.playMusic()
-		} else {
-			t.together()
-		}
+		t.together()
 		return talkAfter
 	}
-	t.s.core.post(routing.CallRequeued{Call: t.id, Queue: t.queue, KeepPlace: true})
-	return waitAfter
+	return t.giveBack()
 }
 
 // moveTo lets the caller talk with p; the agent before is done.
@@ -343,8 +369,7 @@ func (t *talk) moveTo(p *party, r asked) after {
 		t.log.Warn("transfer came too late", "to", p.where)
 		t.s.leave(p, nil)
 		if t.b == nil {
-			t.s.core.post(routing.CallRequeued{Call: t.id, Queue: t.queue, KeepPlace: true})
-			return waitAfter
+			return t.giveBack()
 		}
 		t.together()
 		return talkAfter

@@ -465,3 +465,101 @@ func TestTalkGoesOnAtAnotherPhone(t *testing.T) {
 	h.await("the end of the call", caller.Done())
 	h.seatIs("alice", routing.SeatWrapUp)
 }
+
+// An agent who has transferred the caller has no say any more, though the phone may
+// still be there for a moment: a second REFER is refused, and the colleague keeps the
+// caller.
+func TestTransferredCallerIsTheColleagues(t *testing.T) {
+	h := start(t, threeDesks)
+	_, alice := h.desk("alice")
+	_, bob := h.desk("bob")
+	_, carol := h.desk("carol")
+	caller := h.call()
+	a := h.pickUp(alice)
+	h.seatIs("alice", routing.SeatTalking)
+	code := h.transfer(a, "carol")
+	c := h.pickUp(carol)
+	h.status("transfer", code, 200)
+	if got, err := a.Transfer(h.context(), "bob"); err == nil {
+		t.Errorf("a second transfer was taken: %d", got)
+	}
+	h.hears("caller to carol", caller, c, '2')
+	select {
+	case <-bob:
+		t.Error("bob's phone rings")
+	default:
+	}
+}
+
+// Who picks up and hangs up at once loses nobody: whichever comes first, the caller
+// doesn't talk to a seat that isn't there.
+func TestPickUpThatIsGivenUp(t *testing.T) {
+	h := start(t, func(c *config.Config) { threeDesks(c); c.Queues[0].WrapUp = 0 })
+	_, alice := h.desk("alice")
+	caller := h.call()
+	h.ring(alice)
+	phone, _ := h.desk("bob")
+	taken := make(chan struct{})
+	if err := h.core.view(t.Context(), func(*routing.State) {
+		h.core.journal = tap{h.core.journal, func(ev routing.Event) {
+			if _, ok := ev.(routing.CallTaken); ok {
+				close(taken)
+			}
+		}}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-taken; cancel() }()
+	if c, err := phone.Dial(ctx, "*8", "bob", ""); err == nil {
+		c.Hangup()
+	}
+	h.when("nobody talks at bob's seat", func(s *routing.State) bool {
+		x, _ := s.Seat("bob")
+		return x.State != routing.SeatTalking
+	})
+	caller.Hangup()
+	h.when("closed", func(s *routing.State) bool { return len(s.Calls()) == 0 })
+}
+
+// A transfer that nobody answers ends after the ring time: the agent has the caller
+// again.
+func TestTransferThatNobodyAnswers(t *testing.T) {
+	h := start(t, func(c *config.Config) { threeDesks(c); c.Routing.RingTime = 300 * time.Millisecond })
+	_, alice := h.desk("alice")
+	_, carol := h.desk("carol")
+	caller := h.call()
+	a := h.pickUp(alice)
+	h.seatIs("alice", routing.SeatTalking)
+	code := h.transfer(a, "carol")
+	ring := h.ring(carol)
+	h.status("transfer", code, 480)
+	h.await("carol's phone stops", ring.Gone())
+	h.hears("caller to alice", caller, a, '1')
+}
+
+// The queue goes with a reload while its caller is being transferred, and the agent has
+// left: when the transfer fails the call ends instead of waiting for ever.
+func TestQueueGoesWhileItsCallerIsTransferred(t *testing.T) {
+	h := start(t, threeDesks)
+	_, alice := h.desk("alice")
+	_, carol := h.desk("carol")
+	caller := h.call()
+	a := h.pickUp(alice)
+	h.seatIs("alice", routing.SeatTalking)
+	h.transfer(a, "carol")
+	ring := h.ring(carol)
+	a.Hangup()
+	h.when("the agent has left", func(s *routing.State) bool {
+		calls := s.Calls()
+		return len(calls) == 1 && calls[0].Phase == routing.PhaseForwarded
+	})
+	policy := h.settings.Load().Policy()
+	policy.Queues = policy.Queues[1:]
+	for i := range policy.Seats {
+		policy.Seats[i].Queues = nil
+	}
+	h.core.post(routing.PolicyChanged{Policy: policy})
+	ring.Refuse(603)
+	h.await("the end of the call", caller.Done())
+}
