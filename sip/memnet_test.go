@@ -21,7 +21,9 @@ type memNet struct {
 	// nat maps addresses to those that their datagrams seem to come from.
 	nat map[string]string
 	log []memPacket
-	t0  time.Time
+	// quiet keeps no log.
+	quiet bool
+	t0    time.Time
 }
 
 type memPacket struct {
@@ -65,7 +67,9 @@ func (c *memConn) WriteTo(b []byte, to net.Addr) (int, error) {
 	if outside := n.nat[p.from]; outside != "" {
 		p.from = outside
 	}
-	n.log = append(n.log, p)
+	if !n.quiet {
+		n.log = append(n.log, p)
+	}
 	peer := n.conns[p.to]
 	lost := n.drop != nil && n.drop(p.from, p.to, p.text)
 	n.mu.Unlock()

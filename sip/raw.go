@@ -202,12 +202,21 @@ func (s *Stack) tagCancelAnswer(data []byte) []byte {
 }
 
 func rawTag(header []byte) string {
-	lower := bytes.ToLower(header)
-	i := bytes.LastIndex(lower, []byte(";tag="))
-	if i < 0 || i < bytes.LastIndexByte(header, '>') {
+	tag, ok := []byte(nil), false
+	for rest := header[bytes.LastIndexByte(header, '>')+1:]; ; {
+		// bytes.ToLower would make invalid UTF-8 longer.
+		i := bytes.IndexByte(rest, ';')
+		if i < 0 {
+			break
+		}
+		rest = rest[i+1:]
+		if len(rest) >= 4 && bytes.EqualFold(rest[:4], []byte("tag=")) {
+			tag, ok = rest[4:], true
+		}
+	}
+	if !ok {
 		return ""
 	}
-	tag := header[i+5:]
 	if j := bytes.IndexAny(tag, "; \t\r\n"); j >= 0 {
 		tag = tag[:j]
 	}
