@@ -134,6 +134,9 @@ func (b *invite) follow(tx gosip.ClientTransaction) (again bool) {
 				s.obs.ClientRequest(string(gosip.INVITE), res.StatusCode)
 				b.success(res)
 				return false
+			}
+			s.forgetRefused(b.req, res, tx)
+			switch {
 			case res.StatusCode == 422 && b.longer(res) && !isClosed(b.cancel):
 				s.obs.ClientRequest(string(gosip.INVITE), res.StatusCode)
 				return true
@@ -418,6 +421,8 @@ func (s *Stack) strayResponse(res *gosip.Response) {
 		late.inv.sendCancel()
 	case res.IsSuccess():
 		s.endStray(res, late)
+	case !res.IsProvisional():
+		s.refusedAgain(branch)
 	}
 }
 

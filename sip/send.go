@@ -112,7 +112,7 @@ func (s *Stack) send(ctx context.Context, req *gosip.Request) (*gosip.Response, 
 		return nil, fmt.Errorf("send %s: %w", req.Method, err)
 	}
 	if req.IsInvite() {
-		// It stays for a repeated answer until Timer D or M.
+		// It stays for a repeated 2xx until Timer M.
 		tx.OnRetransmission(s.strayResponse)
 	} else {
 		defer tx.Terminate()
@@ -124,6 +124,9 @@ func (s *Stack) send(ctx context.Context, req *gosip.Request) (*gosip.Response, 
 				continue
 			}
 			s.obs.ClientRequest(string(req.Method), res.StatusCode)
+			if req.IsInvite() && !res.IsSuccess() {
+				s.forgetRefused(req, res, tx)
+			}
 			return res, nil
 		case <-tx.Done():
 			s.obs.ClientRequest(string(req.Method), 0)

@@ -57,6 +57,7 @@ type Stack struct {
 	mu        sync.Mutex
 	legs      map[dialogID]*Leg
 	abandoned map[string]*abandonedInvite // by branch
+	refused   map[string]*gosip.Request   // by branch: ACKs of refused INVITEs
 	sending   int                         // requests in the background
 	settled   chan struct{}               // closed when there are none; nil when nobody waits for that
 }
