@@ -18,15 +18,22 @@ import (
 // yields its end.
 func startGateway(t *testing.T, calls int, args ...string) (port int, ended <-chan error) {
 	t.Helper()
+	port = freePorts(t, 6)
+	return port, startCalled(t, "gateway.xml", port, calls, args...)
+}
+
+// startCalled starts sipp as somebody who is called at a port of 127.0.0.1; the channel
+// yields its end.
+func startCalled(t *testing.T, file string, port, calls int, args ...string) <-chan error {
+	t.Helper()
 	bin, err := exec.LookPath("sipp")
 	if err != nil {
 		t.Fatal("sipp is missing: make deps installs it")
 	}
-	scenario, err := filepath.Abs("testdata/gateway.xml")
+	scenario, err := filepath.Abs(filepath.Join("testdata", file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	port = freePorts(t, 6)
 	args = append([]string{"-sf", scenario, "-i", "127.0.0.1", "-p", strconv.Itoa(port), "-mi", "127.0.0.1", "-mp", strconv.Itoa(port + 2),
 		"-m", strconv.Itoa(calls), "-timeout", "60s", "-timeout_error", "-nostdin", "-trace_err"}, args...)
 	cmd := exec.CommandContext(t.Context(), bin, args...)
@@ -53,7 +60,7 @@ func startGateway(t *testing.T, calls int, args ...string) (port int, ended <-ch
 	within := time.After(patience)
 	for {
 		if taken(port) {
-			return port, end
+			return end
 		}
 		select {
 		case <-within:

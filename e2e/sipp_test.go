@@ -20,6 +20,7 @@ type sippCallers struct {
 	first    int    // the last digits of the first caller's number
 	local    string // 127.0.0.1 by default
 	args     []string
+	port     int // one that is free
 }
 
 // sippNumber is the number of the n-th caller.
@@ -51,7 +52,10 @@ func (s sippCallers) start(t *testing.T) <-chan error {
 	if local == "" {
 		local = "127.0.0.1"
 	}
-	port := freePorts(t, 6) // SIP, two for sound, and two for pictures, which sipp takes, too
+	port := s.port
+	if port == 0 {
+		port = freePorts(t, 6) // SIP, two for sound, and two for pictures, which sipp takes, too
+	}
 	args := append([]string{s.server, "-sf", scenario, "-inf", file, "-s", s.did,
 		"-i", local, "-p", strconv.Itoa(port), "-mi", local, "-mp", strconv.Itoa(port + 2),
 		"-m", strconv.Itoa(s.calls), "-l", strconv.Itoa(s.calls), "-r", strconv.Itoa(max(s.rate, 1)),
