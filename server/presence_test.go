@@ -74,11 +74,12 @@ func TestBusyLampOfAnAgent(t *testing.T) {
 			caller.Hangup()
 			h.seatIs("alice", routing.SeatWrapUp)
 			p.told("in wrap-up", "<state>terminated</state>")
-			go h.pickUp(colleague)
+			answered := h.answers(colleague)
 			own, err := h.dial(desk, "carol")
 			if err != nil {
 				t.Fatal(err)
 			}
+			<-answered
 			p.told("own call in wrap-up", "<state>confirmed</state>")
 			own.Hangup()
 			p.told("over", "<state>terminated</state>")

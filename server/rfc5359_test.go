@@ -90,6 +90,25 @@ func (k *heldTalk) resume() {
 	k.h.await("resume", held)
 }
 
+// answers picks the next call up; nil comes, with an error, when none does.
+func (h *hotline) answers(rings <-chan *softphone.Ringing) <-chan *softphone.Call {
+	answered := make(chan *softphone.Call, 1)
+	go func() {
+		select {
+		case r := <-rings:
+			c, err := r.Answer()
+			if err != nil {
+				h.t.Error(err)
+			}
+			answered <- c
+		case <-time.After(patience):
+			h.t.Error("the phone doesn't ring")
+			answered <- nil
+		}
+	}()
+	return answered
+}
+
 // music is closed when the caller has heard the beginning of the music.
 func (h *hotline) music(caller *softphone.Call) <-chan struct{} {
 	return hears(caller, media.NewClip(h.settings.Load().prompts.Get(ivr.HoldMusic, "en").PCM()[:1600]))
@@ -116,8 +135,7 @@ func consultationHold(h *hotline) {
 	_, bob := h.desk("carol")
 	k := talking(h)
 	k.hold()
-	answered := make(chan *softphone.Call, 1)
-	go func() { answered <- h.pickUp(bob) }()
+	answered := h.answers(bob)
 	res := k.phone.authorised("INVITE", "alice", "803", "consult", sdp(4004, "8", "sendrecv"))
 	if !strings.HasPrefix(res, "SIP/2.0 200") {
 		h.t.Fatalf("the colleague's call was answered %q", res)
@@ -163,8 +181,7 @@ func transferAttended(h *hotline) {
 	a := h.pickUp(alice)
 	h.seatIs("alice", routing.SeatTalking)
 	_, carol := h.desk("carol")
-	answered := make(chan *softphone.Call, 1)
-	go func() { answered <- h.pickUp(carol) }()
+	answered := h.answers(carol)
 	consult, err := phone.Dial(h.context(), "803", "alice", "")
 	if err != nil {
 		h.t.Fatal(err)
@@ -187,7 +204,14 @@ func goesOn(h *hotline, status string, headers ...string) {
 	p.register("alice")
 	h.seatIs("alice", routing.SeatIdle)
 	caller := make(chan *softphone.Call, 1)
-	go func() { caller <- h.call() }()
+	phone := h.phone()
+	go func() {
+		c, err := h.dial(phone, "1")
+		if err != nil {
+			h.t.Error(err)
+		}
+		caller <- c
+	}()
 	invite := p.until("INVITE ", "INVITE")
 	_, bob := h.desk("bob")
 	p.reply(invite, "180 Ringing", "a", "")
@@ -198,6 +222,9 @@ func goesOn(h *hotline, status string, headers ...string) {
 	p.reply(invite, status, "a", "", headers...)
 	p.until("ACK ", "ACK")
 	b, c := h.pickUp(bob), <-caller
+	if c == nil {
+		return
+	}
 	h.hears("caller to bob", c, b, '2')
 	b.Hangup()
 	h.await("the end of the call", c.Done())
@@ -294,8 +321,7 @@ func automaticRedial(h *hotline) {
 	caller.Hangup()
 	p.told("free", "<state>terminated</state>")
 	h.core.post(routing.WrapUpEnded{Seat: "alice"})
-	answered := make(chan *softphone.Call, 1)
-	go func() { answered <- h.pickUp(alice) }()
+	answered := h.answers(alice)
 	c, err := phone.Dial(h.context(), "alice", "bob", "")
 	if err != nil {
 		h.t.Fatal(err)

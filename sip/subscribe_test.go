@@ -364,6 +364,22 @@ func TestSubscriptionFollowsItsPhone(t *testing.T) {
 	})
 }
 
+// A phone behind NAT is told where its SUBSCRIBE came from, not at its Contact.
+func TestSubscriptionBehindNAT(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		srv, u := watching(t, n, Options{})
+		defer srv.Close()
+		const outside = "203.0.113.7:40000"
+		n.nat = map[string]string{agentAddr: outside}
+		n.conns[outside] = u.c
+		u.subscribe("bob", 1, "200", "Event: dialog")
+		if got := u.notified("200 OK"); !strings.HasPrefix(got, "NOTIFY sip:alice@10.0.0.3:5060 ") || n.sent(serverAddr, "NOTIFY ")[0].to != outside {
+			t.Errorf("told at %s: %q", n.sent(serverAddr, "NOTIFY ")[0].to, got)
+		}
+	})
+}
+
 // The limits: an agent's oldest gives way, and of all there are only so many.
 func TestTooManySubscriptions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
