@@ -126,6 +126,9 @@ type SIP struct {
 	// UnreachableAfter is how long an agent's phone may give no sign before its
 	// seat counts as unreachable. 500ms to 32s, default 3s.
 	UnreachableAfter time.Duration `yaml:"unreachable_after" default:"3s" min:"500ms" max:"32s" restart:"yes"`
+	// TraceCalls is the number of dialogs whose signalling is remembered for hotline
+	// trace, without bodies and with masked numbers. 0 to 100000, default 500.
+	TraceCalls int `yaml:"trace_calls" default:"500" min:"0" max:"100000" restart:"yes"`
 	// SessionExpires is the session timer of calls (RFC 4028) that peers are asked
 	// for: a call whose peer has gone without a word ends within this time. 0s asks
 	// for none. 0s to 24h, default 30m.

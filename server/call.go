@@ -63,6 +63,7 @@ func (c *call) run() {
 // accept finds out who calls and answers; false when the call was turned away.
 func (c *call) accept() bool {
 	in := c.a.Incoming()
+	c.a.JoinTrace(string(c.id))
 	c.s.core.post(routing.CallArrived{Call: c.id, Number: in.Caller.Number, DID: in.Dialled, Trunk: in.Trunk.Name})
 	c.log.Info("call arrived", "trunk", in.Trunk.Name, "did", in.Dialled, "from", maskNumber(in.Caller.Number))
 	if c.flow = c.cfg.flowFor(in.Trunk.Name, in.Dialled); c.flow == nil {

@@ -30,6 +30,8 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { s.health(w, r, true) })
 	mux.HandleFunc("GET /api/status", s.authorised(s.getStatus))
 	mux.HandleFunc("GET /api/calls", s.authorised(s.getCalls))
+	mux.HandleFunc("GET /api/calls/{call}/trace", s.authorised(s.getTrace))
+	mux.HandleFunc("POST /api/captures", s.authorised(s.postCapture))
 	mux.HandleFunc("POST /api/calls/{call}/tier", s.authorised(s.postTier))
 	mux.HandleFunc("GET /api/trunks", s.authorised(func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, s.trunks()) }))
 	mux.HandleFunc("GET /api/seats", s.authorised(s.getSeats))

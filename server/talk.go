@@ -191,6 +191,7 @@ func (t *talk) decided(d routing.Decision) after {
 
 // connect bridges the caller with b, who is the other side from now on.
 func (t *talk) connect(b *party) bool {
+	b.leg.JoinTrace(string(t.id))
 	t.s.join(t.log, b.leg, b.audio, func(h bool) {
 		select {
 		case t.held <- h:

@@ -87,6 +87,8 @@ type Options struct {
 	MaxSourceRate int
 	Unreachable   time.Duration // no provisional answer from an agent's phone; 3 s
 
+	TraceCalls int // dialogs whose signalling is remembered for Trace; 500, negative for none
+
 	SessionExpires time.Duration // session timer of calls (RFC 4028); 30 min, negative for none
 	MinSession     time.Duration // shortest session timer taken; 90 s
 
@@ -136,6 +138,7 @@ func (o *Options) defaults() {
 	dur(&o.RetryAfter, 2*time.Second)
 	dur(&o.MaxDelay, 20*time.Millisecond)
 	def(&o.MaxSourceRate, 200)
+	def(&o.TraceCalls, 500)
 	dur(&o.Unreachable, 3*time.Second)
 	dur(&o.SessionExpires, 30*time.Minute)
 	dur(&o.MinSession, smallestSession)

@@ -13,21 +13,20 @@ import (
 // This file refuses new work before anything is made of it: no transaction, no
 // goroutine, not even a parsed message.
 
-// glance is what can be seen of a request at a glance: its values as they stand.
+// glance is what can be seen of a message at a glance: its values as they stand.
 type glance struct {
-	method                    string // "" for a response
-	callID, from, to, allowed []byte
+	method                          string // "" for a response
+	callID, from, to, allowed, call []byte
 }
 
 func look(data []byte) glance {
 	var g glance
 	data = bytes.TrimLeft(data, "\r\n")
 	line, rest, _ := bytes.Cut(data, []byte("\n"))
-	if len(line) >= 4 && bytes.EqualFold(line[:4], []byte("SIP/")) {
-		return g
+	if len(line) < 4 || !bytes.EqualFold(line[:4], []byte("SIP/")) {
+		method, _, _ := bytes.Cut(line, []byte(" "))
+		g.method = string(method)
 	}
-	method, _, _ := bytes.Cut(line, []byte(" "))
-	g.method = string(method)
 	for len(rest) > 0 {
 		line, rest, _ = bytes.Cut(rest, []byte("\n"))
 		line = bytes.TrimRight(line, "\r")
@@ -46,6 +45,8 @@ func look(data []byte) glance {
 			g.from = value
 		case is(name, "to", "t"):
 			g.to = value
+		case is(name, "x-hotline-call", ""):
+			g.call = value
 		case is(name, "authorization", ""):
 			g.allowed = value
 		}
@@ -158,6 +159,7 @@ func (f *udpFront) takes(data []byte, from netip.AddrPort, back net.Addr) bool {
 		return false
 	}
 	if s.admits(&g, from, nil) {
+		s.trace(&g, data, false, "UDP", sourceOfPacket(f.socket.LocalAddr()), from)
 		return true
 	}
 	if res := s.shed(data, s.access.Load().trunkAt(from.Addr())); res != nil {
@@ -184,6 +186,7 @@ func (c *streamConn) takes(msg []byte) bool {
 	}
 	from := sourceOfPacket(c.RemoteAddr())
 	if c.stack.admits(&g, from, c) {
+		c.stack.trace(&g, msg, false, c.network, sourceOfPacket(c.Conn.LocalAddr()), from)
 		return true
 	}
 	tr := c.stack.access.Load().trunkNamed(c)

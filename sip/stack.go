@@ -29,6 +29,7 @@ type Stack struct {
 	resolver  *resolver
 	stir      *stir
 	flood     *flood
+	traces    *traces
 	admission *admission
 	tagKey    [16]byte
 	oldPeers  atomic.Bool // one of RFC 2543 has been met: see unmark
@@ -84,6 +85,7 @@ func Open(opt Options) (*Stack, error) {
 	if s.stir, err = newSTIR(opt.STIR); err != nil {
 		return nil, err
 	}
+	s.traces = newTraces(opt.TraceCalls)
 	s.flood = newFlood(opt.MaxSourceRate)
 	s.admission = newAdmission(opt.MaxDelay, delayObserver(opt.Observer))
 	s.auth = newAuthenticator(opt.Realm, opt.NonceTTL)
@@ -299,6 +301,7 @@ func (s *Stack) addLeg(l *Leg) bool {
 		return false
 	}
 	s.legs[l.id] = l
+	s.traces.keep(l.id.callID)
 	s.calls.Add(1)
 	return true
 }

@@ -114,6 +114,8 @@ func (g *udpGeneration) ReadFrom(b []byte) (int, net.Addr, error) {
 // WriteTo implements net.PacketConn.
 func (g *udpGeneration) WriteTo(b []byte, to net.Addr) (int, error) {
 	s := g.front.stack
+	sight := look(b)
+	s.trace(&sight, b, true, "UDP", sourceOfPacket(g.LocalAddr()), sourceOfPacket(to))
 	if _, err := g.PacketConn.WriteTo(s.unmark(s.tagCancelAnswer(b)), to); err != nil {
 		return 0, err
 	}
