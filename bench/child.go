@@ -34,6 +34,10 @@ trunks:
   - name: load
     addresses: [127.0.0.1]
     dids: [{number: "1", flow: bye}, {number: "2", flow: listen}, {number: "3", flow: agent}]
+  - name: vip
+    vip: true
+    addresses: [127.0.0.2]
+    dids: [{number: "2", flow: listen}]
 queues: [{name: q, wrap_up: 0s}]
 flows:
   bye: {start: bye, steps: {bye: {hang_up: }}}

@@ -166,7 +166,7 @@ func (l *load) response(msg []byte) {
 	to := fieldOf(msg, "To")
 	number, _, _ := bytes.Cut(bytes.TrimPrefix(to, []byte("<sip:")), []byte("@"))
 	l.inDialog("ACK", i, 1, number, to)
-	if !again && code < 300 && l.name == "u" {
+	if !again && code < 300 && l.hangsUp() {
 		l.inDialog("BYE", i, 2, number, to)
 	}
 }

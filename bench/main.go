@@ -21,6 +21,7 @@ func main() {
 	child := flag.String("serve", "", "internal: be the hotline, with files in this directory")
 	isBare := flag.Bool("bare", false, "internal: be the bare sipgo server")
 	sip := flag.Bool("sip", false, "measure signalling only, on a core of its own, beside a bare sipgo server; -sip queued: only queued calls")
+	over := flag.Bool("overload", false, "measure what gets done when more calls come than can be answered")
 	agents := flag.Int("agents", 1000, "registered agents in the measurement of queued calls")
 	calls := flag.Int("calls", 100, "calls at once in the IVR and bridged")
 	span := flag.Duration("span", 10*time.Second, "how long each measurement lasts")
@@ -33,6 +34,8 @@ func main() {
 		err = bare()
 	case *child != "":
 		err = serve(*child, *calls)
+	case *over:
+		err = overload(*span)
 	case *sip:
 		err = cost(*span, *agents, flag.Arg(0))
 	default:
