@@ -73,6 +73,7 @@ func (s *Server) agentReaches(leg *sip.Leg, cfg *settings, dialled string) {
 		_ = leg.Reject(404, "Not Found")
 		return
 	}
+	to.phone = leg.Incoming().Instance
 	s.agentDials(leg, cfg, to)
 }
 

@@ -9,9 +9,10 @@ import (
 )
 
 // destination is where an agent's call, or a transfer, is to go: exactly one of the
-// fields is set.
+// fields is set, phone aside.
 type destination struct {
 	agent  string
+	phone  string // which of the agent's, by its instance; "" for all
 	queue  routing.QueueID
 	flow   string
 	number string // outside

@@ -25,7 +25,7 @@ func (s *Server) dialTo(to destination, by dialer) (*dialled, refused) {
 	if to.agent == "" {
 		return s.dialOutside(to, by)
 	}
-	contacts := s.sip.Contacts(to.agent)
+	contacts := s.sip.ContactsAt(to.agent, to.phone)
 	if len(contacts) == 0 {
 		return nil, refused{480, "Temporarily Unavailable"}
 	}

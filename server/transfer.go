@@ -137,6 +137,9 @@ func (t *talk) answer(r asked, code int, phrase string) (told <-chan struct{}) {
 // blind sends the caller to whom somebody means who dials this.
 func (t *talk) blind(dialled string, r asked) after {
 	to, ok := t.cfg.resolve(dialled)
+	if r.Referral != nil {
+		to.phone = r.Instance
+	}
 	no := refused{404, "Not Found"}
 	next := talkAfter
 	if ok {

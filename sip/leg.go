@@ -106,7 +106,10 @@ type Incoming struct {
 	Agent string
 	// Dialled is the user part of the Request-URI.
 	Dialled string
-	Caller  Caller
+	// Instance is the phone of the account Dialled that is meant, where a GRUU names
+	// one (RFC 5627); only agents may.
+	Instance string
+	Caller   Caller
 	// Diversions say whom the call was meant for before, the latest first; only
 	// a trunk that is trusted with it is believed.
 	Diversions []Diversion

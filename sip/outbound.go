@@ -21,7 +21,7 @@ const (
 )
 
 // registerExtensions are the option tags that a REGISTER may require.
-var registerExtensions = []string{"path", "outbound"}
+var registerExtensions = []string{"path", "outbound", "gruu"}
 
 // optionTags lists the tags in a field such as Supported.
 func optionTags(req *gosip.Request, name string) []string {

@@ -17,6 +17,8 @@ import (
 type Referral struct {
 	// To is the user part of the target, unescaped: a number, an extension, a name.
 	To string
+	// Instance is the phone of that account that is meant, where a GRUU names one.
+	Instance string
 	// URI is the target as the peer wrote it, without parameters and header fields.
 	URI string
 	// Replaces is the leg of another call of ours that the target is talking on: an
@@ -112,6 +114,7 @@ func (s *Stack) readRefer(l *Leg, req *gosip.Request) (r *Referral, code int, ph
 		return nil, 403, "Only Calls Are Transferred"
 	}
 	r = &Referral{leg: l, req: req, To: unescape(u.User), decided: make(chan struct{}), told: make(chan struct{})}
+	r.To, r.Instance = s.meant(&u, r.To)
 	if u.Scheme == "tel" {
 		number, _, _ := strings.Cut(u.Raw(), ";")
 		r.To = number

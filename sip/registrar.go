@@ -61,12 +61,13 @@ type registrar struct {
 
 	file   string        // of the registrations; "" keeps none
 	dirty  chan struct{} // holds one token while the file is behind
+	gruus  gruus
 	saving sync.Mutex
 }
 
 func newRegistrar(s *Stack) *registrar {
 	return &registrar{stack: s, aors: make(map[string][]*Contact), timers: make(map[*Contact]*time.Timer),
-		sources: make(map[string]int), telling: make(chan struct{}, 1), file: s.opt.Registrations, dirty: make(chan struct{}, 1)}
+		sources: make(map[string]int), telling: make(chan struct{}, 1), file: s.opt.Registrations, dirty: make(chan struct{}, 1), gruus: newGRUUs()}
 }
 
 // Contacts lists where the account can be rung now, best first; empty when it
@@ -135,9 +136,14 @@ func (s *Stack) handleRegister(req *gosip.Request, tx gosip.ServerTransaction) {
 func (s *Stack) registered(user string, req *gosip.Request, asked []*Contact) []gosip.Header {
 	now := time.Now()
 	var hs []gosip.Header
+	gruu := supports(req, "gruu")
 	s.reg.mu.Lock()
 	for _, c := range s.reg.aors[user] {
-		hs = append(hs, gosip.NewHeader("Contact", c.contactValue(now)))
+		v := c.contactValue(now)
+		if gruu {
+			v += s.reg.gruuParams(user, req.To().Address, c)
+		}
+		hs = append(hs, gosip.NewHeader("Contact", v))
 	}
 	s.reg.mu.Unlock()
 	if supports(req, "path") {

@@ -132,7 +132,9 @@ func (s *Stack) newIncoming(req *gosip.Request, tx gosip.ServerTransaction, tr *
 			Caller: callerOf(req, tr), Diversions: diversionsOf(req, tr), Offer: req.Body(), Source: req.Source(),
 		},
 	}
-	if tr != nil {
+	if tr == nil {
+		l.info.Dialled, l.info.Instance = s.meant(&req.Recipient, l.info.Dialled)
+	} else {
 		l.info.Agent, l.info.Dialled = "", tr.Numbers.Apply(l.info.Dialled)
 		if login := tr.Outbound.Login; login != nil && login.Realm != "" {
 			// For a trunk that challenges our BYE, too. Without a realm anybody behind
