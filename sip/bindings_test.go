@@ -275,7 +275,7 @@ func TestPath(t *testing.T) {
 		opt := Options{Access: Access{Accounts: []Account{account(MD5)}}, Registrations: file}
 		s := memStack(t, n, serverAddr, opt)
 		proxy := &rawPeer{t: t, c: n.listen("10.0.0.8:5060"), from: "alice"}
-		if got := proxy.send("REGISTER", "sip:10.0.0.1", "Require: path, gruu, outbound, magic"); !strings.HasPrefix(got, "SIP/2.0 420 ") || header(got, "Unsupported") != "gruu, magic" {
+		if got := proxy.send("REGISTER", "sip:10.0.0.1", "Require: path, gruu, outbound, magic"); !strings.HasPrefix(got, "SIP/2.0 420 ") || header(got, "Unsupported") != "magic" {
 			t.Errorf("got %q", got)
 		}
 		const path = "Path: <sip:p2@10.0.0.9:5070;lr>, <sip:p1@10.0.0.8;lr>"
