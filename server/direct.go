@@ -106,6 +106,9 @@ func (d *direct) ring() bool {
 			early = nil
 			d.sounds()
 		case <-d.far.dial.Done():
+			if ringing != nil && isDone(ringing) { // in their order, though both came at once
+				d.a.Ring()
+			}
 			return d.answered()
 		}
 	}
