@@ -22,7 +22,7 @@ func TestSippPrack(t *testing.T) {
 	olga := h.seat("olga")
 	ended := sippCallers{scenario: "prack.xml", server: h.SIPAddr().String(), did: "802", calls: 1}.start(t)
 	ring := olga.ring(t)
-	h.log.await(t, "agent calls", "to", "agent olga")
+	h.log.await(t, "agent's call rings", "to", "agent olga")
 	c, err := ring.Answer()
 	if err != nil {
 		t.Fatal(err)

@@ -102,6 +102,7 @@ func (d *direct) ring() bool {
 		case <-ringing:
 			ringing = nil
 			d.a.Ring()
+			d.log.Debug("agent's call rings", "to", d.far.to)
 		case <-early:
 			early = nil
 			d.sounds()
