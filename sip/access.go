@@ -92,6 +92,7 @@ type accessTable struct {
 	accounts map[string]*Account
 	offer    Algorithm // what digest says
 	anybody  bool
+	decoys   decoys
 }
 
 func newAccessTable(a Access) *accessTable {
@@ -108,6 +109,7 @@ func newAccessTable(a Access) *accessTable {
 		t.accounts[acc.User] = &acc
 	}
 	t.offer, t.anybody = t.algorithms()
+	t.decoys = newDecoys(t)
 	return t
 }
 
@@ -194,10 +196,9 @@ func (s *Stack) admitInvite(req *gosip.Request, tx gosip.ServerTransaction) (tr 
 	offer, any := table.digest()
 	if at != nil {
 		offer, any = at.Credentials.Algorithm, true
-	} else if a, known := table.accounts[req.From().Address.User]; known {
-		// An agent's phone names itself in From and gets the algorithm it can
-		// do; any other name gets the general offer.
-		offer = a.Algorithm
+	} else if any {
+		// An agent's phone names itself in From and gets the algorithm it can do.
+		offer = table.offerTo(req.From().Address.User, true)
 	}
 	if !any {
 		s.obs.Refused("unknown_source")

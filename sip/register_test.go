@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -101,13 +102,14 @@ type rawPeer struct {
 	c    *memConn
 	seq  int
 	from string
+	to   string // "alice" if empty
 }
 
 func (p *rawPeer) send(method, uri string, headers ...string) string {
 	p.t.Helper()
 	p.seq++
-	msg := fmt.Sprintf("%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK%s%d\r\nFrom: <sip:%s@10.0.0.1>;tag=raw\r\nTo: <sip:alice@10.0.0.1>\r\nCall-ID: raw\r\nCSeq: %d %s\r\nMax-Forwards: 70\r\n",
-		method, uri, p.c.addr, p.from, p.seq, p.from, p.seq, method)
+	msg := fmt.Sprintf("%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK%s%d\r\nFrom: <sip:%s@10.0.0.1>;tag=raw\r\nTo: <sip:%s@10.0.0.1>\r\nCall-ID: raw\r\nCSeq: %d %s\r\nMax-Forwards: 70\r\n",
+		method, uri, p.c.addr, p.from, p.seq, p.from, cmp.Or(p.to, "alice"), p.seq, method)
 	for _, h := range headers {
 		msg += h + "\r\n"
 	}

@@ -91,8 +91,8 @@ func (s *Stack) handleRegister(req *gosip.Request, tx gosip.ServerTransaction) {
 	table := s.access.Load()
 	aor := req.To().Address.User
 	offer, any := table.digest()
-	if a, ok := table.accounts[aor]; ok {
-		offer = a.Algorithm
+	if any {
+		offer = table.offerTo(aor, false)
 	}
 	if !any {
 		s.obs.Refused("unknown_source")

@@ -61,6 +61,9 @@ func (s *Stack) valid(req *gosip.Request, tx gosip.ServerTransaction) bool {
 	if u := unsupported(req); u != "" && req.Method != gosip.CANCEL && req.Method != gosip.REGISTER && !req.IsAck() {
 		return bad(420, "Bad Extension", gosip.NewHeader("Unsupported", u))
 	}
+	if len(req.Body()) > maxBody {
+		return bad(413, "Request Entity Too Large")
+	}
 	if len(req.Body()) > 0 {
 		if enc := req.GetHeader("Content-Encoding"); enc != nil && !strings.EqualFold(enc.Value(), "identity") {
 			return bad(415, "Unsupported Media Type", gosip.NewHeader("Accept-Encoding", "identity"))
@@ -82,6 +85,10 @@ func (s *Stack) valid(req *gosip.Request, tx gosip.ServerTransaction) bool {
 	}
 	return true
 }
+
+// maxBody is the longest body in bytes. The SDP of a phone with many codecs and ICE
+// candidates has some 10,000.
+const maxBody = 16 << 10
 
 // unsupported lists the extensions that a request needs and we don't have (RFC
 // 3261 8.2.2.3).

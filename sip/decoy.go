@@ -1,0 +1,49 @@
+package sip
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"maps"
+	"slices"
+)
+
+// decoys are the algorithms that are offered to names without an account. An account is
+// offered its own algorithm; were any other name offered all of them, the offer would
+// tell which names exist. So each name gets what some account gets, and always the same
+// one, over restarts too: it is chosen by a hash that is keyed with the passwords.
+type decoys struct {
+	key        []byte
+	algorithms []Algorithm
+}
+
+func newDecoys(t *accessTable) decoys {
+	var d decoys
+	h := sha256.New()
+	for _, user := range slices.Sorted(maps.Keys(t.accounts)) {
+		a := t.accounts[user]
+		h.Write([]byte(user + "\x00" + a.Password + "\x00"))
+		d.algorithms = append(d.algorithms, a.Algorithm)
+	}
+	d.key = h.Sum(nil)
+	return d
+}
+
+func (d *decoys) offer(user string) Algorithm {
+	m := hmac.New(sha256.New, d.key)
+	m.Write([]byte(user))
+	return d.algorithms[binary.BigEndian.Uint64(m.Sum(nil))%uint64(len(d.algorithms))]
+}
+
+// offerTo is the offer to a name. A caller of a trunk that is known by its password only
+// names any number in From: where there is such a trunk, those who call as what is no
+// account get the offer for all.
+func (t *accessTable) offerTo(user string, calls bool) Algorithm {
+	if a, known := t.accounts[user]; known {
+		return a.Algorithm
+	}
+	if len(t.accounts) == 0 || calls && len(t.byUser) > 0 {
+		return t.offer
+	}
+	return t.decoys.offer(user)
+}
