@@ -288,6 +288,15 @@ func (h *hotline) pickUp(rings <-chan *softphone.Ringing) *softphone.Call {
 	return c
 }
 
+// talking is a caller who talks with an agent, whose phone is at rings.
+func (h *hotline) talking(user string, rings <-chan *softphone.Ringing) (caller, agent *softphone.Call) {
+	h.t.Helper()
+	caller = h.call()
+	agent = h.pickUp(rings)
+	h.seatIs(user, routing.SeatTalking)
+	return caller, agent
+}
+
 // textPhone speaks SIP as text over a real UDP socket, for what the softphone
 // doesn't do.
 type textPhone struct {

@@ -41,9 +41,7 @@ func TestTransferOutside(t *testing.T) {
 	rings, cfg := outside(t)
 	h := start(t, cfg)
 	_, alice := h.desk("alice")
-	caller := h.call()
-	a := h.pickUp(alice)
-	h.seatIs("alice", routing.SeatTalking)
+	caller, a := h.talking("alice", alice)
 	code := h.transfer(a, "+8613900000000")
 	ring := h.ring(rings)
 	if ring.Number != "+8613800000001" {
@@ -89,9 +87,7 @@ func TestNoCallOutsideWithoutARight(t *testing.T) {
 	refused(phone, "alice", "+861690000000", 403)
 	refused(phone, "alice", "+4930123456", 403)
 	h.get("POST", "/api/seats/bob/free", "")
-	caller := h.call()
-	a := h.pickUp(alice)
-	h.seatIs("alice", routing.SeatTalking)
+	caller, a := h.talking("alice", alice)
 	if _, err := a.Transfer(h.context(), "+861690000000"); err == nil {
 		t.Error("transferred without a right")
 	}
@@ -109,9 +105,7 @@ func TestAgentCallsOutsideAndConnects(t *testing.T) {
 	rings, cfg := outside(t)
 	h := start(t, cfg)
 	phone, alice := h.desk("alice")
-	caller := h.call()
-	a := h.pickUp(alice)
-	h.seatIs("alice", routing.SeatTalking)
+	caller, a := h.talking("alice", alice)
 	asked := make(chan *softphone.Call, 1)
 	go func() {
 		c, err := phone.Dial(h.context(), "+8613900000000", "alice", "")

@@ -45,9 +45,7 @@ func TestTalkGoesOnAtAnotherPhone(t *testing.T) {
 	h := start(t, threeDesks)
 	_, alice := h.desk("alice")
 	thief, _ := h.desk("bob")
-	caller := h.call()
-	a := h.pickUp(alice)
-	h.seatIs("alice", routing.SeatTalking)
+	caller, a := h.talking("alice", alice)
 	if _, err := thief.TakeOver(h.context(), a); err == nil {
 		t.Fatal("bob took alice's call")
 	}

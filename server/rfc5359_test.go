@@ -161,9 +161,7 @@ func musicOnHold(h *hotline) {
 // REFER, 202, NOTIFY, BYE; the colleague has the caller.
 func transferUnattended(h *hotline) {
 	_, alice := h.desk("alice")
-	caller := h.call()
-	a := h.pickUp(alice)
-	h.seatIs("alice", routing.SeatTalking)
+	caller, a := h.talking("alice", alice)
 	_, carol := h.desk("carol")
 	code := h.transfer(a, "803")
 	c := h.pickUp(carol)
@@ -177,9 +175,7 @@ func transferUnattended(h *hotline) {
 // A second call, then REFER with Replaces in the first one.
 func transferAttended(h *hotline) {
 	phone, alice := h.desk("alice")
-	caller := h.call()
-	a := h.pickUp(alice)
-	h.seatIs("alice", routing.SeatTalking)
+	caller, a := h.talking("alice", alice)
 	_, carol := h.desk("carol")
 	answered := h.answers(carol)
 	consult, err := phone.Dial(h.context(), "803", "alice", "")
@@ -271,9 +267,7 @@ func outgoingScreening(h *hotline) {
 // A caller is parked in a queue, hears its music, and is taken out by whoever serves it.
 func callPark(h *hotline) {
 	_, alice := h.desk("alice")
-	caller := h.call()
-	a := h.pickUp(alice)
-	h.seatIs("alice", routing.SeatTalking)
+	caller, a := h.talking("alice", alice)
 	music := h.music(caller)
 	h.status("transfer", h.transfer(a, "880"), 200)
 	h.await("alice's call ends", a.Done())

@@ -74,11 +74,8 @@ func calling(t *testing.T, n *memNet, opt Options, o Outgoing) (*Stack, *uac, *D
 func TestOurReinvite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newMemNet()
-		srv, legs := answering(t, n, Options{})
+		srv, u, l := inCall(t, n)
 		defer srv.Close()
-		u := newUAC(t, n, callerAddr)
-		u.call()
-		l := <-legs
 		got := make(chan string, 1)
 		go func() {
 			sdp, err := l.Reoffer(t.Context(), []byte("v=0\r\ns=new\r\n"))
@@ -158,11 +155,8 @@ func TestGlare(t *testing.T) {
 func TestPeersChangeMeetsOurs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newMemNet()
-		srv, legs := answering(t, n, Options{})
+		srv, u, l := inCall(t, n)
 		defer srv.Close()
-		u := newUAC(t, n, callerAddr)
-		u.call()
-		l := <-legs
 		l.OnReoffer(func(offer []byte) ([]byte, int) { return []byte("v=0\r\ns=re\r\n"), 0 })
 		done := make(chan error, 1)
 		go func() { _, err := l.Reoffer(t.Context(), []byte("v=0\r\n")); done <- err }()
@@ -196,11 +190,8 @@ func TestReinviteToADialogThatIsGone(t *testing.T) {
 	for _, status := range []string{"481 Call/Transaction Does Not Exist", "408 Request Timeout", ""} {
 		synctest.Test(t, func(t *testing.T) {
 			n := newMemNet()
-			srv, legs := answering(t, n, Options{})
+			srv, u, l := inCall(t, n)
 			defer srv.Close()
-			u := newUAC(t, n, callerAddr)
-			u.call()
-			l := <-legs
 			go func() { _, _ = l.Reoffer(t.Context(), []byte("v=0\r\n")) }()
 			req := u.until("INVITE ", "")
 			if status != "" {
@@ -301,11 +292,8 @@ func TestStrangersChallengeIsNotAnswered(t *testing.T) {
 func TestReasons(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newMemNet()
-		srv, legs := answering(t, n, Options{})
+		srv, u, l := inCall(t, n)
 		defer srv.Close()
-		u := newUAC(t, n, callerAddr)
-		u.call()
-		l := <-legs
 		u.send("BYE", 2, `Reason: Q.850;cause=16;text="Normal call clearing"`)
 		<-l.Done()
 		if got := l.End().Reason; got != `Q.850;cause=16;text="Normal call clearing"` {

@@ -12,10 +12,7 @@ import (
 // referring is a call whose REFERs are handed to the test.
 func referring(t *testing.T, n *memNet) (*Stack, *uac, *Leg, chan *Referral) {
 	t.Helper()
-	srv, legs := answering(t, n, Options{})
-	u := newUAC(t, n, callerAddr)
-	u.call()
-	l := <-legs
+	srv, u, l := inCall(t, n)
 	got := make(chan *Referral, 1)
 	l.OnRefer(func(r *Referral) { got <- r })
 	return srv, u, l, got
@@ -260,6 +257,28 @@ func FuzzCallFields(f *testing.F) {
 		(&Leg{}).acknowledged(rack)
 		if code, ok := fragment([]byte(frag)); ok && (code < 100 || code > 699) {
 			t.Errorf("fragment %q has code %d", frag, code)
+		}
+	})
+}
+
+// A trunk may challenge our REFER; its NOTIFYs name the second one.
+func TestOurReferIsChallenged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		srv, u, d, invite := calling(t, n, Options{}, Outgoing{Credentials: &Credentials{User: "us", Password: "secret"}})
+		defer srv.Close()
+		u.answer(invite, "200 OK", sdp("v=0")...)
+		u.until("ACK ", "")
+		<-d.Done()
+		got := make(chan int, 1)
+		go func() { code, _ := d.Outcome().Leg.Refer(t.Context(), "sip:+861095588@10.0.0.3"); got <- code }()
+		u.answer(u.until("REFER ", ""), "401 Unauthorized", `WWW-Authenticate: Digest realm="trunk", nonce="abc", algorithm=MD5`)
+		req := u.until("REFER ", "")
+		u.answer(req, "202 Accepted")
+		u.within(invite, "NOTIFY", 1, "Event: refer;id="+strings.Fields(header(req, "CSeq"))[0], "Content-Type: message/sipfrag", "", "SIP/2.0 200 OK")
+		u.until("SIP/2.0 200", "1 NOTIFY")
+		if code := <-got; code != 200 {
+			t.Errorf("came out with %d", code)
 		}
 	})
 }

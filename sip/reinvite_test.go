@@ -14,11 +14,8 @@ import (
 func TestReinviteWithALostAckKeepsTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newMemNet()
-		srv, legs := answering(t, n, Options{})
+		srv, u, l := inCall(t, n)
 		defer srv.Close()
-		u := newUAC(t, n, callerAddr)
-		u.call()
-		l := <-legs
 		l.OnReoffer(func(offer []byte) ([]byte, int) { return []byte("v=0\r\ns=again\r\n"), 0 })
 		u.send("INVITE", 2, sdp("v=0")...)
 		u.until("SIP/2.0 200", "2 INVITE")
@@ -54,11 +51,8 @@ func TestReinviteWithALostAckKeepsTheCall(t *testing.T) {
 func TestReinviteWithoutAckEndsTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newMemNet()
-		srv, legs := answering(t, n, Options{})
+		srv, u, l := inCall(t, n)
 		defer srv.Close()
-		u := newUAC(t, n, callerAddr)
-		u.call()
-		l := <-legs
 		l.OnReoffer(func([]byte) ([]byte, int) { return []byte("v=0\r\n"), 0 })
 		start := time.Now()
 		u.send("INVITE", 2, sdp("v=0")...)
@@ -75,11 +69,8 @@ func TestReinviteWithoutAckEndsTheCall(t *testing.T) {
 func TestHoldResumeAndOfferlessReinvite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newMemNet()
-		srv, legs := answering(t, n, Options{})
+		srv, u, l := inCall(t, n)
 		defer srv.Close()
-		u := newUAC(t, n, callerAddr)
-		u.call()
-		l := <-legs
 		var offers, answers []string
 		l.OnReoffer(func(offer []byte) ([]byte, int) {
 			offers = append(offers, strings.TrimSpace(string(offer)))

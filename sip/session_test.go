@@ -151,3 +151,29 @@ func TestSessionTooShortForThePeer(t *testing.T) {
 		}
 	})
 }
+
+// A peer that changes the session without naming the extension has no timer any more:
+// the call isn't ended for a refresh that nobody owes.
+func TestSessionTimerEndsWithTheExtension(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		srv, legs := answering(t, n, Options{})
+		defer srv.Close()
+		u := newUAC(t, n, callerAddr)
+		u.send("INVITE", 1, append([]string{"Supported: timer", "Session-Expires: 120"}, sdp("v=0")...)...)
+		u.until("SIP/2.0 200", "1 INVITE")
+		u.send("ACK", 1)
+		l := <-legs
+		l.OnReoffer(func([]byte) ([]byte, int) { return []byte("v=0\r\n"), 0 })
+		synctest.Wait()
+		u.send("INVITE", 2, sdp("v=0")...)
+		if res := u.until("SIP/2.0 200", "2 INVITE"); header(res, "Session-Expires") != "" {
+			t.Errorf("answered with %q", header(res, "Session-Expires"))
+		}
+		u.send("ACK", 2)
+		time.Sleep(10 * time.Minute)
+		if isClosed(l.Done()) {
+			t.Errorf("the call was ended: %+v", l.End())
+		}
+	})
+}

@@ -66,11 +66,8 @@ var errRefused = &net.AddrError{Err: "connection refused"}
 func TestRequestsThatAreOvertaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newMemNet()
-		srv, legs := answering(t, n, Options{})
+		srv, u, l := inCall(t, n)
 		defer srv.Close()
-		u := newUAC(t, n, callerAddr)
-		u.call()
-		l := <-legs
 		var got []string
 		l.OnReoffer(func(offer []byte) ([]byte, int) {
 			got = append(got, strings.TrimSpace(string(offer)))

@@ -102,3 +102,12 @@ func answering(t *testing.T, n *memNet, opt Options) (*Stack, chan *Leg) {
 	}
 	return memStack(t, n, serverAddr, opt), legs
 }
+
+// inCall is a server, and a caller of text whose call it has answered.
+func inCall(t *testing.T, n *memNet) (*Stack, *uac, *Leg) {
+	t.Helper()
+	srv, legs := answering(t, n, Options{})
+	u := newUAC(t, n, callerAddr)
+	u.call()
+	return srv, u, <-legs
+}
