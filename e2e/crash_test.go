@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -140,6 +141,9 @@ func TestKilledAgainAndAgain(t *testing.T) {
 		phone := openPhone(t, p.uri())
 		dial(t, phone, "1", "13900000001")
 		p.log.await(t, "call queued")
+		if code := p.get("/api/calls"); code != http.StatusOK { // routing has taken the call when it tells of it
+			t.Fatalf("asking for the calls: %d", code)
+		}
 		if err := p.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}

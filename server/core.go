@@ -103,6 +103,7 @@ func (c *core) run() {
 			c.apply(routing.Tick{})
 		case err := <-c.save.done:
 			c.saved(err)
+			c.saveIfDue()
 		case <-c.stop:
 			defer c.saveLast()
 			for { // what was posted before the end still counts

@@ -34,6 +34,7 @@ type saving struct {
 
 	changed int  // entries that no snapshot has seen
 	wait    int  // entries until the next one, at least
+	failing bool // the last entry could not be written
 	gap     bool // an entry could not be written, and no snapshot has seen it
 	busy    bool
 	done    chan error
@@ -75,12 +76,18 @@ func (c *core) saveWhenDue(written bool) {
 	s := &c.save
 	s.changed++
 	s.wait--
-	s.gap = s.gap || !written
-	due := s.gap && written || s.changed >= s.every
+	s.failing = !written
+	s.gap = s.gap || s.failing
+	c.saveIfDue()
+}
+
+func (c *core) saveIfDue() {
+	s := &c.save
+	due := s.gap && !s.failing || s.changed >= s.every
 	if !due || s.busy || s.wait > 0 || c.state.Seq() == 0 {
 		return
 	}
-	s.busy, s.gap, s.changed = true, !written, 0
+	s.busy, s.gap, s.changed = true, s.failing, 0
 	s.owed()
 	frozen, j, settle := c.state.Freeze(), c.journal, s.settle
 	go func() { s.done <- keep(j, frozen, settle) }()
