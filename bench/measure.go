@@ -21,9 +21,12 @@ var loopback = netip.MustParseAddrPort("127.0.0.1:0")
 
 // measure runs one measurement after the other and prints a line for each.
 func measure(ctx context.Context, calls, workers int, span time.Duration) (err error) {
+	if err := pin(os.Getpid(), 1); err != nil {
+		return err
+	}
 	fmt.Printf("%s, %d CPUs, %s; the load runs on the same machine\n", runtime.Version(), runtime.NumCPU(), time.Now().Format(time.DateOnly))
 	for _, m := range []func(context.Context, *process, int, int, time.Duration) error{signalling, inIVR, bridged} {
-		p, err := startHotline(calls)
+		p, err := startPinned("hotline", calls)
 		if err != nil {
 			return err
 		}

@@ -8,7 +8,7 @@
 // Towards each phone a leg is one stream from its first packet to its last: one SSRC,
 // one run of sequence numbers, one clock of timestamps, whatever the sound comes from.
 // What the engine itself makes (prompts, silence, digits) leaves on an absolute 20 ms grid;
-// what the other leg of a bridge sends leaves at once, from the goroutine that received it,
+// what the other leg of a bridge sends leaves at once, from the shard that received it,
 // with its own gaps kept so that a receiver can tell a lost packet from a silent one.
 //
 // Locks: each leg has one for what it receives and one for what it sends, taken in that

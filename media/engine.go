@@ -97,14 +97,15 @@ func (c *Config) completePorts() error {
 
 // Engine owns the ports and the pace of all legs. Its methods may be called from any goroutine.
 type Engine struct {
-	cfg   Config
-	start time.Time
-	ports *portPool
-	pacer *pacer
-	cname string
+	cfg    Config
+	start  time.Time
+	ports  *portPool
+	shards []*shard
+	cname  string
 
 	bridging sync.Mutex // serialises changes of who is bridged with whom; no packet waits for it
 
+	halt    sync.Once // ends the shards
 	mu      sync.Mutex
 	closed  bool
 	legs    map[*Leg]struct{}
@@ -134,11 +135,14 @@ func Open(cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg:   cfg,
 		start: time.Now(),
-		ports: newPortPool(cfg.PortMin, cfg.PortMax, cfg.PortRest),
 		cname: newCNAME(),
 		legs:  map[*Leg]struct{}{},
 	}
-	e.pacer = startPacer(e.now)
+	e.ports = newPortPool(cfg.PortMin, cfg.PortMax, cfg.PortRest, e.openPair)
+	var err error
+	if e.shards, err = startShards(e.now, cfg.Logger); err != nil {
+		return nil, fmt.Errorf("media: %w", err)
+	}
 	return e, nil
 }
 
@@ -157,7 +161,9 @@ func (e *Engine) NewLeg(id string) (*Leg, error) {
 	if closed {
 		return nil, fmt.Errorf("opening leg: %w", ErrClosed)
 	}
-	pair, err := e.openPair()
+	pair, err := e.ports.take(e.now(), func(port uint16) {
+		e.cfg.Logger.Warn("RTP port is used by another process", "port", port)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("opening leg: %w", err)
 	}
@@ -165,15 +171,12 @@ func (e *Engine) NewLeg(id string) (*Leg, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
-		pair.close()
-		e.ports.give(pair.port, e.now())
-		return nil, fmt.Errorf("opening leg: %w", ErrClosed)
+		return nil, errors.Join(fmt.Errorf("opening leg: %w", ErrClosed), e.ports.give(pair, e.now()))
 	}
 	e.legs[l] = struct{}{}
-	l.readers.Go(l.readRTP)
-	l.readers.Go(l.readRTCP)
-	e.pacer.add(l)
-	return l, nil
+	pair.rtp.listenTo(l.receive)
+	pair.rtcp.listenTo(l.receiveReport)
+	return l, pair.shard.add(l)
 }
 
 // forget takes a closed leg's figures over.
@@ -200,7 +203,10 @@ func (e *Engine) Stats() EngineStats {
 	}
 	sum.Legs = len(legs)
 	sum.PortsInUse, sum.PortsFree, sum.PortsResting = e.ports.count(e.now())
-	sum.LateFrames, sum.SkippedFrames = e.pacer.late.Load(), e.pacer.skipped.Load()
+	for _, s := range e.shards {
+		sum.LateFrames += s.late.Load()
+		sum.SkippedFrames += s.skipped.Load()
+	}
 	return sum
 }
 
@@ -226,6 +232,7 @@ func (e *Engine) Close() error {
 	for _, l := range legs {
 		errs = append(errs, l.Close())
 	}
-	e.pacer.close()
+	errs = append(errs, e.ports.close())
+	e.halt.Do(func() { errs = append(errs, closeShards(e.shards)) })
 	return errors.Join(errs...)
 }

@@ -66,7 +66,7 @@ func newPhone(t testing.TB, codec Codec) *phone {
 	t.Helper()
 	p := &phone{t: t, codec: codec, ssrc: 0xC0FFEE, seq: 65530, ts: 0xFFFFFF00}
 	for _, conn := range []**net.UDPConn{&p.rtp, &p.rtcp} {
-		c, err := listen(loopback, 0)
+		c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback, 0)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,6 +74,21 @@ func newPhone(t testing.TB, codec Codec) *phone {
 		*conn = c
 	}
 	return p
+}
+
+// openSocket is a socket as legs have it, read by nobody.
+func openSocket(t testing.TB) *socket {
+	t.Helper()
+	s, err := listen(loopback, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
 }
 
 func addrOf(c *net.UDPConn) netip.AddrPort { return c.LocalAddr().(*net.UDPAddr).AddrPort() }

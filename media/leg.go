@@ -15,15 +15,14 @@ import (
 var ErrBridged = errors.New("leg is bridged already")
 
 // Leg is one phone's stream. Its methods may be called from any goroutine; none waits for the
-// network, but Close waits for the leg's own goroutines.
+// network, but Close waits for the packet being handled.
 type Leg struct {
-	engine  *Engine
-	id      string
-	log     *slog.Logger
-	pair    *pair
-	port    uint16
-	slot    *slot
-	readers sync.WaitGroup
+	engine *Engine
+	id     string
+	log    *slog.Logger
+	pair   *pair
+	port   uint16
+	slot   *slot
 
 	peer     atomic.Pointer[Leg] // the other leg of the bridge
 	listener atomic.Pointer[func([]int16)]
@@ -47,7 +46,7 @@ type Leg struct {
 	sender  sender
 	reports reports
 
-	pcm [maxPayload]int16 // of the RTP reader
+	pcm []int16 // for the listener; owned by who reads the socket
 }
 
 // maxWaitingDigits bounds the channel of digits.
@@ -215,8 +214,8 @@ func (l *Leg) endPress(now time.Duration) {
 	l.pressing.Store(l.rx.digits.active)
 }
 
-// Close says BYE in RTCP, ends playback and bridge, closes Digits and gives the ports back. It waits
-// for the leg's goroutines. It may be called again, and then only waits for the first call.
+// Close says BYE in RTCP, ends playback and bridge, closes Digits and gives the ports back. When it
+// returns no callback runs. It may be called again, and then only waits for the first call.
 func (l *Leg) Close() error {
 	l.closing.Do(func() { l.closeErr = l.shut() })
 	return l.closeErr
@@ -236,10 +235,10 @@ func (l *Leg) shut() error {
 	l.mu.Unlock()
 	l.sender.close()
 	l.reports.close()
-	l.engine.pacer.remove(l)
-	err := l.pair.close()
-	l.readers.Wait()
-	l.engine.ports.give(l.port, l.engine.now())
+	err := l.pair.shard.remove(l)
+	l.pair.rtp.listenTo(nil)
+	l.pair.rtcp.listenTo(nil)
+	err = errors.Join(err, l.engine.ports.give(l.pair, l.engine.now()))
 	l.engine.forget(l)
 	if err != nil {
 		return fmt.Errorf("closing leg: %w", err)

@@ -3,6 +3,7 @@ package media
 import (
 	"errors"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -10,60 +11,135 @@ import (
 // with 503; pairs come back as calls end.
 var ErrNoPorts = errors.New("no free RTP port pair")
 
-// portPool hands out the even ports of a range, the longest unused first.
-type portPool struct {
-	mu     sync.Mutex
-	rest   time.Duration
-	free   []freePort // ordered by time of release
-	inUse  int
-	random bool // no range: the kernel chooses, nothing to keep
+// pair is the two sockets of a leg: RTP on an even port, RTCP on the next (RFC 3550 section 11).
+type pair struct {
+	rtp, rtcp *socket
+	port      uint16
+	shard     *shard // reads both
 }
 
+func (p *pair) close() error {
+	p.shard.poll.remove(p.rtp)
+	p.shard.poll.remove(p.rtcp)
+	return errors.Join(p.rtp.close(), p.rtcp.close())
+}
+
+// maxSpare bounds the pairs that are kept open for later legs.
+const maxSpare = 256
+
+// kernelTries bounds the search for an even port with a free neighbour among those the kernel gives.
+const kernelTries = 200
+
+// portPool hands out pairs, the longest unused first. Pairs of calls that ended stay open: opening
+// and closing sockets is a tenth of what a call costs.
+type portPool struct {
+	open   func(port uint16) (*pair, error) // 0: the kernel chooses
+	rest   time.Duration
+	random bool // no range: the kernel chooses
+
+	mu     sync.Mutex
+	free   []freePort // ordered by time of release
+	inUse  int
+	spare  int // pairs open in free
+	closed bool
+}
+
+// freePort is a port of the range, or a spare pair of the kernel's.
 type freePort struct {
 	port  uint16
+	pair  *pair // nil: not open
 	since time.Duration
 }
 
-func newPortPool(low, high uint16, rest time.Duration) *portPool {
-	p := &portPool{rest: rest, random: low == 0 && high == 0}
+func newPortPool(low, high uint16, rest time.Duration, open func(uint16) (*pair, error)) *portPool {
+	p := &portPool{rest: rest, random: low == 0 && high == 0, open: open}
 	if p.random {
 		return p
 	}
 	for port := int(low) + int(low&1); port+1 <= int(high); port += 2 {
-		p.free = append(p.free, freePort{uint16(port), -rest})
+		p.free = append(p.free, freePort{port: uint16(port), since: -rest})
 	}
 	return p
 }
 
-// take returns the port that has rested longest, or 0 when none has rested enough. A port rests
-// so that what is still on its way to the call before does not reach the next one.
-func (p *portPool) take(now time.Duration) uint16 {
+// take returns the pair that has rested longest, or opens one. A pair rests so that what is still on
+// its way to the call before does not reach the next one. ErrNoPorts says that all are taken or
+// resting; taken tells of a port that another process holds, which is tried again later.
+func (p *portPool) take(now time.Duration, taken func(port uint16)) (*pair, error) {
+	for range p.tries(now) {
+		f, ok := p.next(now)
+		switch {
+		case !ok:
+			return nil, ErrNoPorts
+		case f.pair != nil:
+			return f.pair, nil
+		}
+		opened, err := p.open(f.port)
+		if err == nil {
+			return opened, nil
+		}
+		p.back(f.port, nil, now)
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return nil, err
+		}
+		if !p.random {
+			taken(f.port)
+		}
+	}
+	return nil, ErrNoPorts
+}
+
+// tries is how many ports are worth trying.
+func (p *portPool) tries(now time.Duration) int {
+	if p.random {
+		return kernelTries
+	}
+	_, free, _ := p.count(now)
+	return free
+}
+
+// next takes the head of the line if it has rested; without a range, port 0 stands for one of the
+// kernel's.
+func (p *portPool) next(now time.Duration) (f freePort, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.free) == 0 || now-p.free[0].since < p.rest {
-		return 0
+	rested := len(p.free) > 0 && now-p.free[0].since >= p.rest
+	if !rested && !p.random || p.closed {
+		return f, false
 	}
-	port := p.free[0].port
-	p.free = p.free[1:]
 	p.inUse++
-	return port
+	if rested {
+		f = p.free[0]
+		p.free = p.free[1:]
+		if f.pair != nil {
+			p.spare--
+		}
+	}
+	return f, true
 }
 
-// took counts a port that the kernel chose.
-func (p *portPool) took() {
-	p.mu.Lock()
-	p.inUse++
-	p.mu.Unlock()
+// give takes a pair back, which rests from now.
+func (p *portPool) give(pair *pair, now time.Duration) error {
+	if p.back(pair.port, pair, now) {
+		return nil
+	}
+	return pair.close()
 }
 
-// give returns a port that take or took counted; it rests from now.
-func (p *portPool) give(port uint16, now time.Duration) {
+// back puts a port into the line and tells whether its pair was kept.
+func (p *portPool) back(port uint16, pair *pair, now time.Duration) (kept bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.inUse--
-	if !p.random {
-		p.free = append(p.free, freePort{port, now})
+	kept = pair != nil && p.spare < maxSpare && !p.closed
+	switch {
+	case kept:
+		p.spare++
+		p.free = append(p.free, freePort{port, pair, now})
+	case !p.random:
+		p.free = append(p.free, freePort{port, nil, now})
 	}
+	return kept
 }
 
 // count tells the pairs in use, those ready to be taken, and those resting.
@@ -75,5 +151,56 @@ func (p *portPool) count(now time.Duration) (inUse, free, resting int) {
 			resting++
 		}
 	}
+	if p.random {
+		return p.inUse, 0, 0
+	}
 	return p.inUse, len(p.free) - resting, resting
+}
+
+// close closes the spare pairs; those in use are closed when they are given back.
+func (p *portPool) close() error {
+	p.mu.Lock()
+	p.closed = true
+	var errs []error
+	for i, f := range p.free {
+		if f.pair != nil {
+			errs = append(errs, f.pair.close())
+			p.free[i].pair = nil
+		}
+	}
+	p.spare = 0
+	p.mu.Unlock()
+	return errors.Join(errs...)
+}
+
+// openPair opens a pair on that port and the next, read by the shard with the fewest legs. 0 lets
+// the kernel choose; EADDRINUSE then says that its choice was odd, or its neighbour taken.
+func (e *Engine) openPair(port uint16) (*pair, error) {
+	rtp, err := listen(e.cfg.Bind, port)
+	if err != nil {
+		return nil, err
+	}
+	if rtp.port&1 == 1 {
+		return nil, errors.Join(syscall.EADDRINUSE, rtp.close())
+	}
+	rtcp, err := listen(e.cfg.Bind, rtp.port+1)
+	if err != nil {
+		return nil, errors.Join(err, rtp.close())
+	}
+	p := &pair{rtp: rtp, rtcp: rtcp, port: rtp.port, shard: e.calmest()}
+	if err := errors.Join(p.shard.poll.add(rtp), p.shard.poll.add(rtcp)); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
+}
+
+// calmest is the shard that serves the fewest legs.
+func (e *Engine) calmest() *shard {
+	least := e.shards[0]
+	for _, s := range e.shards[1:] {
+		if s.load() < least.load() {
+			least = s
+		}
+	}
+	return least
 }

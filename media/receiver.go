@@ -1,8 +1,6 @@
 package media
 
 import (
-	"errors"
-	"net"
 	"net/netip"
 	"time"
 
@@ -35,31 +33,6 @@ func (r *receiver) expect(formats []format) {
 	}
 }
 
-// maxReadErrors in a row end a reader, so that a broken socket doesn't spin.
-const maxReadErrors = 1000
-
-func (l *Leg) readRTP() { l.read(l.pair.rtp, l.receive) }
-
-func (l *Leg) readRTCP() { l.read(l.pair.rtcp, l.receiveReport) }
-
-// read hands each datagram to handle until the socket is closed.
-func (l *Leg) read(conn *net.UDPConn, handle func([]byte, netip.AddrPort, time.Duration)) {
-	buf := make([]byte, 2048)
-	for failures := 0; failures < maxReadErrors; {
-		n, src, err := conn.ReadFromUDPAddrPort(buf)
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			failures++
-			continue
-		}
-		failures = 0
-		handle(buf[:n], netip.AddrPortFrom(src.Addr().Unmap(), src.Port()), l.engine.now())
-	}
-	l.log.Error("socket fails; the leg receives no more")
-}
-
 // receive takes one datagram from the RTP port.
 func (l *Leg) receive(data []byte, src netip.AddrPort, now time.Duration) {
 	in, v, ok := l.accept(data, src, now)
@@ -67,7 +40,10 @@ func (l *Leg) receive(data []byte, src netip.AddrPort, now time.Duration) {
 		return
 	}
 	if fn := l.listener.Load(); fn != nil && v != late && (in.codec == PCMA || in.codec == PCMU) && len(in.payload) <= maxPayload {
-		(*fn)(in.codec.decode(l.pcm[:], in.payload))
+		if l.pcm == nil {
+			l.pcm = make([]int16, maxPayload)
+		}
+		(*fn)(in.codec.decode(l.pcm, in.payload))
 	}
 	if peer := l.peer.Load(); peer != nil {
 		peer.sender.relay(l, in, now)

@@ -36,9 +36,10 @@ func (s *sender) relay(from *Leg, in incoming, now time.Duration) {
 	if int16(seq-r.floor) < 0 {
 		return
 	}
-	length := s.fill(out, in)
+	var buf packetBuf
+	length := fill(buf[rtpHeader:rtpHeader+len(in.payload)], out, in)
 	marker := s.mark(fromPeer) || in.marker
-	s.write(out.payload, marker, seq, ts, len(in.payload), now)
+	s.write(&buf, out.payload, marker, seq, ts, len(in.payload), now)
 	if int16(seq-s.seq) >= 0 {
 		s.seq = seq + 1
 	}
@@ -56,9 +57,8 @@ func (s *sender) outgoing(codec Codec) format {
 	return s.voice
 }
 
-// fill puts the payload into buf and returns how much time it covers, in timestamp units.
-func (s *sender) fill(out format, in incoming) uint32 {
-	to := s.buf[rtpHeader : rtpHeader+len(in.payload)]
+// fill puts the payload into to and returns how much time it covers, in timestamp units.
+func fill(to []byte, out format, in incoming) uint32 {
 	if in.codec == event {
 		copy(to, in.payload)
 		e, _ := parseEvent(in.payload)

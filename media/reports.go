@@ -107,7 +107,8 @@ func (l *Leg) sendReport(now time.Duration, bye bool) {
 		return
 	}
 	// A report that is lost is like one lost on the way: the next one says the same.
-	_, _ = l.pair.rtcp.WriteToUDPAddrPort(text, r.remote)
+	to := newTarget(r.remote)
+	_ = l.pair.rtcp.send(text, &to)
 }
 
 // receptionReport tells what we hear of the peer; none before it was heard.

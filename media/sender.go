@@ -3,7 +3,6 @@ package media
 import (
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -36,19 +35,22 @@ const (
 	fromKeys
 )
 
+// packetBuf is where a packet is made, on the stack of who sends it.
+type packetBuf [rtpHeader + maxPayload]byte
+
 // sender is a leg's outgoing stream: one SSRC, continuous sequence numbers and timestamps.
 type sender struct {
 	mu     sync.Mutex
-	conn   *net.UDPConn
+	socket *socket
 	closed bool
 
 	remote netip.AddrPort // invalid: not known yet
+	to     target         // the same
 	wanted bool           // the peer wants to hear us
 	voice  format         // what we send
 	keys   format         // telephone-event; its codec is 0 if the peer takes none
 
 	hdr    rtp.Header
-	buf    [rtpHeader + maxPayload]byte
 	origin uint32 // timestamp at the engine's start
 	nextTS uint32 // the least timestamp of the next packet
 	seq    uint16 // of the next packet
@@ -75,8 +77,8 @@ type relay struct {
 	at         time.Duration
 }
 
-func (s *sender) init(conn *net.UDPConn) {
-	s.conn = conn
+func (s *sender) init(socket *socket) {
+	s.socket = socket
 	s.hdr = rtp.Header{Version: 2, SSRC: rand.Uint32()}
 	s.origin = rand.Uint32()
 	s.nextTS = s.origin
@@ -91,7 +93,7 @@ func (s *sender) lead(now time.Duration) int32 { return int32(s.nextTS - s.clock
 
 func (s *sender) redirect(to netip.AddrPort) {
 	s.mu.Lock()
-	s.remote = to
+	s.remote, s.to = to, newTarget(to)
 	s.mu.Unlock()
 }
 
@@ -167,8 +169,9 @@ func (s *sender) sendVoice(now time.Duration, from source, frame []byte) {
 	if !s.open() {
 		return
 	}
-	copy(s.buf[rtpHeader:], frame)
-	s.write(s.voice.payload, s.mark(from), s.seq, ts, len(frame), now)
+	var buf packetBuf
+	copy(buf[rtpHeader:], frame)
+	s.write(&buf, s.voice.payload, s.mark(from), s.seq, ts, len(frame), now)
 	s.seq++
 }
 
@@ -179,13 +182,13 @@ func (s *sender) mark(from source) bool {
 }
 
 // write sends what lies in buf after the header.
-func (s *sender) write(payload uint8, marker bool, seq uint16, ts uint32, size int, now time.Duration) {
+func (s *sender) write(buf *packetBuf, payload uint8, marker bool, seq uint16, ts uint32, size int, now time.Duration) {
 	s.hdr.PayloadType, s.hdr.Marker, s.hdr.SequenceNumber, s.hdr.Timestamp = payload, marker, seq, ts
-	if _, err := s.hdr.MarshalTo(s.buf[:rtpHeader]); err != nil {
+	if _, err := s.hdr.MarshalTo(buf[:rtpHeader]); err != nil {
 		s.failed++
 		return
 	}
-	if _, err := s.conn.WriteToUDPAddrPort(s.buf[:rtpHeader+size], s.remote); err != nil {
+	if err := s.socket.send(buf[:rtpHeader+size], &s.to); err != nil {
 		s.failed++
 		return
 	}
@@ -281,9 +284,10 @@ func (s *sender) sendDigit(now time.Duration) {
 	if !s.open() || s.keys.codec != event {
 		return
 	}
-	e.put(s.buf[rtpHeader:])
+	var buf packetBuf
+	e.put(buf[rtpHeader:])
 	s.last = fromKeys
-	s.write(s.keys.payload, marker, s.seq, s.digits.ts, 4, now)
+	s.write(&buf, s.keys.payload, marker, s.seq, s.digits.ts, 4, now)
 	s.seq++
 }
 

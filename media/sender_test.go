@@ -18,13 +18,8 @@ type line struct {
 
 func newLine(t *testing.T, codec Codec) *line {
 	t.Helper()
-	conn, err := listen(loopback, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
 	l := &line{sender: new(sender), ear: newPhone(t, codec)}
-	l.init(conn)
+	l.init(openSocket(t))
 	l.agree(format{codec.PayloadType(), codec}, format{96, event}, true)
 	l.redirect(addrOf(l.ear.rtp))
 	return l

@@ -1,6 +1,7 @@
 package media
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
@@ -220,20 +221,37 @@ func TestGrid(t *testing.T) {
 }
 
 func TestPortPool(t *testing.T) {
-	p := newPortPool(10001, 10005, time.Second) // pairs 10002 and 10004
-	a, b := p.take(0), p.take(0)
-	if a != 10002 || b != 10004 || p.take(0) != 0 {
-		t.Fatalf("took %d, %d; want 10002, 10004 and then none", a, b)
+	opened := 0
+	open := func(port uint16) (*pair, error) { opened++; return &pair{port: port}, nil }
+	p := newPortPool(10001, 10005, time.Second, open) // pairs 10002 and 10004
+	take := func(now time.Duration) *pair {
+		got, err := p.take(now, func(port uint16) { t.Errorf("port %d is said to be taken", port) })
+		if err != nil && !errors.Is(err, ErrNoPorts) {
+			t.Fatal(err)
+		}
+		return got
 	}
-	p.give(b, 10*time.Second)
-	p.give(a, 11*time.Second)
+	give := func(pr *pair, now time.Duration) {
+		if err := p.give(pr, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, b := take(0), take(0)
+	if a.port != 10002 || b.port != 10004 || take(0) != nil {
+		t.Fatalf("took %d, %d; want 10002, 10004 and then none", a.port, b.port)
+	}
+	give(b, 10*time.Second)
+	give(a, 11*time.Second)
 	if in, free, resting := p.count(11*time.Second - 1); in != 0 || free != 0 || resting != 2 {
 		t.Errorf("%d in use, %d free, %d resting; want 0, 0, 2", in, free, resting)
 	}
-	if got := p.take(11*time.Second - 1); got != 0 {
-		t.Errorf("port %d was given out a tick before its rest was over", got)
+	if got := take(11*time.Second - 1); got != nil {
+		t.Errorf("port %d was given out a tick before its rest was over", got.port)
 	}
-	if got := p.take(11 * time.Second); got != b {
-		t.Errorf("took %d, want %d, which rested longest", got, b)
+	if got := take(11 * time.Second); got != b {
+		t.Errorf("took %d, want %d, which rested longest", got.port, b.port)
+	}
+	if opened != 2 {
+		t.Errorf("%d pairs were opened; want 2, kept for the next legs", opened)
 	}
 }

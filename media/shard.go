@@ -1,0 +1,159 @@
+package media
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	phases    = 20 // slots of 1 ms in the 20 ms grid, so that not all legs send at the same instant
+	maxShards = 4
+)
+
+// shard serves some of the legs with one goroutine: each millisecond it reads those of their sockets
+// that hold something, and beats for each leg every 20 ms. A goroutine or a timer for each leg would
+// cost a wake-up for each packet, and drop beats.
+type shard struct {
+	now  func() time.Duration
+	poll *poller
+	done chan struct{}
+
+	late, skipped atomic.Uint64 // frames
+
+	mu    sync.Mutex // guards who is in which slot; beats don't take it
+	legs  int
+	slots [phases]slot
+}
+
+// slot is the legs of a shard that share a phase of the grid.
+type slot struct {
+	legs atomic.Pointer[[]*Leg] // replaced, never changed
+
+	// Owned by the shard's goroutine.
+	grid grid
+	idle bool
+}
+
+func (s *slot) members() []*Leg {
+	if p := s.legs.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// startShards starts a shard for each processor, at most maxShards.
+func startShards(now func() time.Duration, log *slog.Logger) ([]*shard, error) {
+	var shards []*shard
+	for range min(maxShards, runtime.GOMAXPROCS(0)) {
+		poll, err := newPoller(now, log)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("waiting for sockets: %w", err), closeShards(shards))
+		}
+		s := &shard{now: now, poll: poll, done: make(chan struct{})}
+		for i := range s.slots {
+			s.slots[i].grid.phase = time.Duration(i) * ptime / phases
+			s.slots[i].idle = true
+		}
+		go s.run()
+		shards = append(shards, s)
+	}
+	return shards, nil
+}
+
+func closeShards(shards []*shard) (err error) {
+	for _, s := range shards {
+		err = errors.Join(err, s.poll.close())
+		<-s.done
+	}
+	return err
+}
+
+// add puts the leg into the slot with the fewest legs.
+func (s *shard) add(l *Leg) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	least := &s.slots[0]
+	for i := range s.slots {
+		if len(s.slots[i].members()) < len(least.members()) {
+			least = &s.slots[i]
+		}
+	}
+	members := append(append([]*Leg(nil), least.members()...), l)
+	least.legs.Store(&members)
+	l.slot = least
+	if s.legs++; s.legs == 1 {
+		return s.poll.run()
+	}
+	return nil
+}
+
+// remove takes the leg out; a beat under way may still reach it.
+func (s *shard) remove(l *Leg) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var members []*Leg
+	for _, other := range l.slot.members() {
+		if other != l {
+			members = append(members, other)
+		}
+	}
+	l.slot.legs.Store(&members)
+	if s.legs--; s.legs == 0 {
+		return s.poll.stop()
+	}
+	return nil
+}
+
+// load is how many legs the shard serves.
+func (s *shard) load() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.legs
+}
+
+// run serves the shard's legs until its poller is closed.
+func (s *shard) run() {
+	defer close(s.done)
+	for s.poll.turn() == nil {
+		s.beats()
+	}
+}
+
+// beats serves the slots that are due.
+func (s *shard) beats() {
+	for i := range s.slots {
+		slot := &s.slots[i]
+		legs := slot.members()
+		if len(legs) == 0 {
+			slot.idle = true
+			continue
+		}
+		if slot.idle {
+			slot.idle = false
+			slot.grid.rejoin(s.now())
+		}
+		s.beat(slot, legs)
+	}
+}
+
+func (s *shard) beat(slot *slot, legs []*Leg) {
+	now := s.now()
+	from, to, skipped := slot.grid.due(now)
+	if skipped > 0 {
+		s.skipped.Add(uint64(skipped) * uint64(len(legs)))
+	}
+	for k := from; k <= to; k++ {
+		at := slot.grid.at(k)
+		if now-at >= ptime {
+			s.late.Add(uint64(len(legs)))
+		}
+		for _, l := range legs {
+			l.beat(at)
+		}
+	}
+}
