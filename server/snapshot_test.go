@@ -82,7 +82,7 @@ func TestSnapshotsBesideRouting(t *testing.T) {
 	}
 	c.ticks(1)
 	<-settling
-	c.ticks(100) // goes on, and begins no second one
+	c.ticks(100)                                                 // goes on, and begins no second one
 	c.do(func() { c.save.settle = func() error { return nil } }) // from the next one on
 	c.settle(t)
 	settled <- struct{}{}
