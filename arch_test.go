@@ -27,6 +27,7 @@ var mayImport = map[string]struct {
 	"routing/staffing":            {[]string{"routing", "routing/erlang", "routing/plot", "routing/simulate"}, "seats are computed from past calls and formulas"},
 	"routing/simulate":            {[]string{"routing", "routing/plot"}, "a simulation is the core with callers drawn by lot"},
 	"sound":                       {nil, "arithmetic sees nothing but samples"},
+	"playout":                     {nil, "when to play doesn't depend on what is played"},
 	"media":                       {nil, "sound doesn't depend on who talks to whom"},
 	"sip":                         {nil, "signalling is told what to do and knows no flows, queues or sound"},
 	"ivr":                         {[]string{"media", "routing"}, "a flow plays on a leg and ends in a queue"},
