@@ -1,4 +1,5 @@
-// Package sound is arithmetic on samples: the G.722 codec, concealment of lost frames.
+// Package sound is arithmetic on samples: the G.722 codec, concealment of lost frames,
+// resampling, comfort noise, levels, gain, mixing, and the figures of speech quality.
 //
 // Samples are linear 16-bit PCM, one channel, at 8 or 16 kHz. Nothing here reads a clock,
 // does I/O or starts a goroutine, and nothing allocates per frame: results go into slices
