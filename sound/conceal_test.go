@@ -64,6 +64,19 @@ func TestConcealerHasNoClicks(t *testing.T) {
 	}
 }
 
+// A sound that grows is louder at the gap's begin than a period before: the repetition starts
+// from there, without a step.
+func TestConcealerBeginsWhereSoundEnded(t *testing.T) {
+	in := make([]int16, 4080)
+	for i := 3200; i < len(in); i++ {
+		in[i] = int16(16000 * float64(i-3200) / 800 * math.Cos(2*math.Pi*100*float64(i)/8000))
+	}
+	out := gap(NewConcealer(8000), in, 80, func(i int) bool { return i == 50 })
+	if d := int(out[4000]) - int(out[3999]); d < -300 || d > 300 {
+		t.Errorf("a step of %d", d)
+	}
+}
+
 // Without loss nothing is changed or delayed.
 func TestConcealerPassesGoodSound(t *testing.T) {
 	in := speech(t)

@@ -188,17 +188,18 @@ func TestG722TonesKeepLevel(t *testing.T) {
 
 // toneLevel gives the amplitude of a tone in pcm, and the RMS of what else is there.
 func toneLevel(pcm []int16, hz, rate float64) (amplitude, rest float64) {
-	var c, s float64
+	var cc, ss, cs, vc, vs float64
 	for i, v := range pcm {
-		a := 2 * math.Pi * hz * float64(i) / rate
-		c += float64(v) * math.Cos(a)
-		s += float64(v) * math.Sin(a)
+		sin, cos := math.Sincos(2 * math.Pi * hz * float64(i) / rate)
+		cc, ss, cs = cc+cos*cos, ss+sin*sin, cs+cos*sin
+		vc, vs = vc+float64(v)*cos, vs+float64(v)*sin
 	}
-	c, s = 2*c/float64(len(pcm)), 2*s/float64(len(pcm))
+	det := cc*ss - cs*cs
+	c, s := (vc*ss-vs*cs)/det, (vs*cc-vc*cs)/det
 	var e float64
 	for i, v := range pcm {
-		a := 2 * math.Pi * hz * float64(i) / rate
-		d := float64(v) - c*math.Cos(a) - s*math.Sin(a)
+		sin, cos := math.Sincos(2 * math.Pi * hz * float64(i) / rate)
+		d := float64(v) - c*cos - s*sin
 		e += d * d
 	}
 	return math.Hypot(c, s), math.Sqrt(e / float64(len(pcm)))

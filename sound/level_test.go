@@ -99,7 +99,7 @@ func TestActivity(t *testing.T) {
 		if n := frames(noiseAt(16000, -26)); n != 100 {
 			t.Errorf("%d of 100 frames of speech over %v dBov are active", n, floor)
 		}
-		if n := frames(hum); n != hangover {
+		if n := frames(hum); n != 8 {
 			t.Errorf("%d frames of noise of %v dBov are active after speech", n, floor)
 		}
 		near(t, "floor", a.Floor(), floor, 1.5)

@@ -43,6 +43,8 @@ func TestEModelDelay(t *testing.T) {
 	for ms, want := range map[float64]float64{0: 0, 100: 0, 200: 3.04, 400: 24.07} {
 		near(t, "Idd", tooLong(ms), want, 0.01)
 	}
+	// TERV = 65 - 40 lg(11/1.6667) = 32.22, Re = 125.55, Roe = 94.77; rooted as in (7-19).
+	near(t, "Idte at 100 ms", talkerEcho(100), 1.97, 0.02)
 	last := 94.0
 	for ms := 0; ms <= 2000; ms += 10 {
 		r := Path{Delay: time.Duration(ms) * time.Millisecond}.Rating()
