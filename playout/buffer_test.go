@@ -33,26 +33,83 @@ func TestComfortNoise(t *testing.T) {
 	}
 }
 
-// A packet that is lost while others wait behind it is a gap of its length, and the sequence
-// goes on behind it, across the wraps of both counters.
-func TestGapAtWrap(t *testing.T) {
-	b := New(Options{Start: 60 * ms, Min: 60 * ms})
-	var got []Kind
-	for n := range 20 {
+// What is missing while later packets wait already: a gap in the sequence numbers is a loss of
+// its length, a jump of timestamps without one is a pause, and so is all behind comfort noise.
+// Both counters wrap meanwhile.
+func TestGaps(t *testing.T) {
+	for name, c := range map[string]struct {
+		packets, want string // packets: voice, lost, pause without a packet, comfort noise
+	}{
+		"loss":                     {"vvvvvvvLvvvv", "------vvvvvvvvvvvvvvLLvv"},
+		"pause":                    {"vvvvvv  vvvv", "------vvvvvvvvvvvv----vv"},
+		"noise":                    {"vvvvvvN vvvv", "------vvvvvvvvvvvv----vv"},
+		"loss between noise, talk": {"vvvvvvNLvvvv", "------vvvvvvvvvvvv----vv"},
+	} {
+		b := New(Options{Start: 60 * ms, Min: 60 * ms})
+		seq, ts := uint16(65532), uint32(1<<32-700)
+		got := ""
+		for n, kind := range c.packets {
+			now := time.Duration(n) * 20 * ms
+			switch kind {
+			case 'v':
+				b.Put(seq, ts, make([]byte, 160), now)
+			case 'N':
+				b.Put(seq, ts, nil, now)
+			}
+			if kind != ' ' {
+				seq++
+			}
+			ts += 160
+			for range 2 {
+				got += string("-vL"[b.Next(now).Kind])
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// Of a packet that comes in the midst of its turn the rest is heard.
+func TestHalfLate(t *testing.T) {
+	b := New(Options{Period: 10 * ms})
+	payload := make([]byte, 320)
+	for i := range payload {
+		payload[i] = byte(i / PieceLen)
+	}
+	b.Put(1, 0, payload, 0)
+	now := time.Duration(0)
+	for ; b.Stats().Concealed == 0; now += 10 * ms {
+		b.Next(now)
+	}
+	b.Put(2, 320, payload, now-ms)
+	p := b.Next(now)
+	for ; p.Kind == Lost; now += 10 * ms {
+		p = b.Next(now)
+	}
+	if p.Kind != Voice || p.Payload[0] != 1 || p.Payload[79] != 1 {
+		t.Error(p)
+	}
+	if s := b.Stats(); s.Late != 0 || s.Concealed != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A number far off is not a thousand losses.
+func TestWildNumber(t *testing.T) {
+	b := New(Options{})
+	for n := range 100 {
+		seq := uint16(n)
+		if n == 50 {
+			seq += 10000
+		}
 		now := time.Duration(n) * 20 * ms
-		if n != 7 {
-			b.Put(uint16(65530+n), uint32(1<<32-1000+n*160), make([]byte, 160), now)
-		}
-		for range 2 {
-			got = append(got, b.Next(now).Kind)
-		}
+		b.Put(seq, uint32(n*160), make([]byte, 160), now)
+		b.Next(now)
+		b.Next(now)
 	}
-	var s []byte
-	for _, k := range got {
-		s = append(s, "-vL"[k])
-	}
-	if want := "------vvvvvvvvvvvvvvLLvvvvvvvvvvvvvvvvvv"; string(s) != want {
-		t.Errorf("got %s, want %s", s, want)
+	if s := b.Stats(); s.Strays != 1 || s.Lost != 1 || s.Resyncs != 0 {
+		t.Errorf("%+v", s)
 	}
 }
 

@@ -117,10 +117,7 @@ func (b *Buffer) store(p packet, payload []byte) {
 		b.stats.Late++
 		return
 	}
-	from := p.ts
-	if from < limit {
-		payload, from = payload[limit-from:], limit
-	}
+	from := max(p.ts, limit)
 	if b.idle {
 		if !b.pending {
 			b.pending, b.head, b.top = true, from, from
@@ -134,8 +131,7 @@ func (b *Buffer) store(p packet, payload []byte) {
 		b.heard = max(b.heard, b.head)
 		b.stats.Dropped += uint64(over / PieceLen)
 	}
-	if from < b.head {
-		payload, from = payload[min(b.head-from, int64(len(payload))):], b.head
+	if from = max(from, b.head); from < p.end() {
+		b.copyIn(from, payload[from-p.ts:])
 	}
-	b.copyIn(from, payload)
 }

@@ -316,14 +316,14 @@ func TestPauses(t *testing.T) {
 
 // The peer's timestamps jump; after two packets it is heard again.
 func TestTimestampJump(t *testing.T) {
-	for _, by := range []uint32{1 << 31, 1 << 20, math.MaxUint32 - 1<<24} {
+	for _, by := range []uint32{1 << 31, 1 << 20, math.MaxUint32 - 1<<24, math.MaxUint32 - 1<<20} {
 		jump := func(n int) uint32 {
 			if n >= 1000 {
 				return by
 			}
 			return 0
 		}
-		res := sim{jump: jump}.run(t)
+		res := sim{jump: jump, firstTS: 1 << 30}.run(t)
 		if res.Resyncs != 1 || res.Strays != 1 || res.pieces[Voice] < 2*res.sent-10 {
 			t.Errorf("jump of %d: %+v, %v", by, res.Stats, res.pieces)
 		}
