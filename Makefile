@@ -18,7 +18,7 @@ test-only: ## all tests, nothing installed
 
 bench: ## measure this machine: calls per second, CPU and memory per call
 	$(GO) run ./bench
-	$(GO) test -run '^$$' -bench . -benchmem ./routing ./routing/journal ./media
+	$(GO) test -run '^$$' -bench . -benchmem ./routing ./routing/journal ./media ./playout ./sound
 
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }

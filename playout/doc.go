@@ -10,5 +10,5 @@
 // G.711 and G.722 have (RFC 3551 4.5.2, 4.5.14), so that a packet can be cut at any 10 ms.
 //
 // A buffer has no clock, goroutine or lock, allocates nothing after [New] and holds about
-// 7 KiB. It belongs to one goroutine.
+// 6 KiB. It belongs to one goroutine.
 package playout

@@ -5,7 +5,7 @@ import "math"
 // Concealer fills gaps in a stream by ITU-T G.711 Appendix I: the last pitch period is
 // repeated (two of them after 10 ms, three after 20 ms), fades by 20 % per 10 ms after the first
 // 10 ms, and is silence from 60 ms on; the first good frame is faded in. At 16 kHz lengths are
-// doubled (G.722 Appendix IV works in that manner too, in its two bands).
+// doubled; G.722's own appendices conceal within the decoder and are more elaborate.
 //
 // The appendix delays all sound by 3.75 ms to blend the end of the last good frame into the
 // repeated period. Here nothing is delayed: the repeated period begins where the good frame

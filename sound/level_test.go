@@ -222,7 +222,7 @@ func TestDescribeNoise(t *testing.T) {
 			}
 		}
 	}
-	// RFC 3389 table 1 and the sign as in use: a first coefficient below 0 is low noise.
+	// The sign as in use: a first coefficient below 0 is low noise.
 	low := noiseAt(8000, -40)
 	for i := 1; i < len(low); i++ {
 		low[i] = int16((3*int(low[i-1]) + int(low[i])) / 4)

@@ -2,7 +2,7 @@ package sound
 
 import "math"
 
-// maxOrder is of the spectrum in comfort noise; more coefficients are ignored (RFC 3389 3.3).
+// maxOrder is of the spectrum in comfort noise; more coefficients are ignored (RFC 3389 3 allows that).
 const maxOrder = 12
 
 // ComfortNoise makes the noise that a CN payload describes (RFC 3389). Its zero value is
@@ -18,7 +18,7 @@ type ComfortNoise struct {
 }
 
 // Set takes a CN payload: a level in -dBov, then reflection coefficients, if any. It tells
-// whether it could be read; an empty payload can't. Rate of samples doesn't matter.
+// whether it could be read; an empty payload can't. -127 dBov is silence.
 func (c *ComfortNoise) Set(payload []byte) bool {
 	if len(payload) == 0 {
 		return false

@@ -67,7 +67,7 @@ func (l *taps32) sum() (sum int64) {
 	return sum
 }
 
-// Upsampler turns a stream of 8 kHz into one of 16 kHz, 1 ms later (15.5 samples of 8 kHz). Its
+// Upsampler turns a stream of 8 kHz into one of 16 kHz, 2 ms later (15.5 samples of 8 kHz). Its
 // zero value begins a stream.
 type Upsampler struct{ line taps32 }
 
@@ -81,7 +81,7 @@ func (u *Upsampler) Process(dst, pcm []int16) {
 	}
 }
 
-// Downsampler turns a stream of 16 kHz into one of 8 kHz, 1 ms later (31 samples of 16
+// Downsampler turns a stream of 16 kHz into one of 8 kHz, 2 ms later (31 samples of 16
 // kHz). Its zero value begins a stream.
 type Downsampler struct{ even, odd taps32 }
 
