@@ -30,6 +30,9 @@ func (c Codec) String() string {
 	return "none"
 }
 
+// voice tells whether c carries sound.
+func (c Codec) voice() bool { return c == PCMA || c == PCMU }
+
 // PayloadType is the codec's static RTP payload type (RFC 3551 section 6).
 func (c Codec) PayloadType() uint8 {
 	if c == PCMA {

@@ -39,7 +39,8 @@ func (l *Leg) receive(data []byte, src netip.AddrPort, now time.Duration) {
 	if !ok {
 		return
 	}
-	if fn := l.listener.Load(); fn != nil && v != late && (in.codec == PCMA || in.codec == PCMU) && len(in.payload) <= maxPayload {
+	l.heard(in, now)
+	if fn := l.listener.Load(); fn != nil && v != late && in.codec.voice() && len(in.payload) <= maxPayload {
 		if l.pcm == nil {
 			l.pcm = make([]int16, maxPayload)
 		}

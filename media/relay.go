@@ -40,6 +40,9 @@ func (s *sender) relay(from *Leg, in incoming, now time.Duration) {
 	length := fill(buf[rtpHeader:rtpHeader+len(in.payload)], out, in)
 	marker := s.mark(fromPeer) || in.marker
 	s.write(&buf, out.payload, marker, seq, ts, len(in.payload), now)
+	if out.codec != event {
+		s.said(out.codec, ts, buf[rtpHeader:rtpHeader+len(in.payload)], now)
+	}
 	if int16(seq-s.seq) >= 0 {
 		s.seq = seq + 1
 	}

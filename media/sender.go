@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/rtp"
@@ -56,6 +57,8 @@ type sender struct {
 	seq    uint16 // of the next packet
 	last   source
 
+	tap     atomic.Pointer[func(Voice)]
+	tapped  []byte    // what the tap is shown; nil until there is one
 	play    *Playback // nil: none
 	digits  digitWriter
 	waited  bool // a beat was left out to let our clock catch up
@@ -172,6 +175,7 @@ func (s *sender) sendVoice(now time.Duration, from source, frame []byte) {
 	var buf packetBuf
 	copy(buf[rtpHeader:], frame)
 	s.write(&buf, s.voice.payload, s.mark(from), s.seq, ts, len(frame), now)
+	s.said(s.voice.codec, ts, frame, now)
 	s.seq++
 }
 
