@@ -113,7 +113,7 @@ func (c *checker) sip() {
 func (c *checker) media() {
 	m := c.cfg.Media
 	if len(m.Codecs) == 0 && !c.bad["media.codecs"] {
-		c.wrong("media.codecs", "use pcma, pcmu or both", "codecs is empty")
+		c.wrong("media.codecs", "use some of pcma, pcmu and g722", "codecs is empty")
 	}
 	if !m.Address.IsValid() && !c.bad["media.address"] {
 		c.wrong("media.address", examples["netip.Addr"], "address is empty")

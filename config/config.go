@@ -232,8 +232,9 @@ type Media struct {
 	// even one and the next. Default: the kernel chooses, without a limit.
 	Ports Ports `yaml:"ports" restart:"yes"`
 	// Codecs are those that are spoken, the preferred one first: pcma (A-law),
-	// pcmu (µ-law). Default both.
-	Codecs []string `yaml:"codecs" default:"pcma,pcmu" oneof:"pcma|pcmu" unique:"yes" restart:"yes"`
+	// pcmu (µ-law), g722 (16 kHz sound; a call between it and the others is
+	// transcoded). Default pcma, pcmu.
+	Codecs []string `yaml:"codecs" default:"pcma,pcmu" oneof:"pcma|pcmu|g722" unique:"yes" restart:"yes"`
 	// RTPTimeout is after how long without any RTP a leg is given up; 0s never.
 	// Default 60s.
 	RTPTimeout time.Duration `yaml:"rtp_timeout" default:"60s" min:"0s" max:"24h" restart:"yes"`
@@ -301,7 +302,7 @@ type Trunk struct {
 	VIP bool `yaml:"vip"`
 	// Codecs are those spoken with its callers, the preferred one first, as in
 	// media.codecs. Default: those.
-	Codecs []string `yaml:"codecs" oneof:"pcma|pcmu" unique:"yes"`
+	Codecs []string `yaml:"codecs" oneof:"pcma|pcmu|g722" unique:"yes"`
 	// DIDs are the numbers that may be dialled here. At least one, unless calls
 	// only leave by the trunk.
 	DIDs []DID `yaml:"dids"`

@@ -224,7 +224,7 @@ func (c *Config) MediaConfig() media.Config {
 func codecs(names []string) []media.Codec {
 	var out []media.Codec
 	for _, name := range names {
-		out = append(out, map[string]media.Codec{"pcma": media.PCMA, "pcmu": media.PCMU}[name])
+		out = append(out, map[string]media.Codec{"pcma": media.PCMA, "pcmu": media.PCMU, "g722": media.G722}[name])
 	}
 	return out
 }

@@ -14,6 +14,9 @@ func BenchmarkRelayPacket(b *testing.B) { benchmarkRelay(b, PCMA, PCMA) }
 // BenchmarkRelayTranscoded is the same from A-law to µ-law.
 func BenchmarkRelayTranscoded(b *testing.B) { benchmarkRelay(b, PCMA, PCMU) }
 
+// BenchmarkRelayWideband is the same from A-law to G.722.
+func BenchmarkRelayWideband(b *testing.B) { benchmarkRelay(b, PCMA, G722) }
+
 func benchmarkRelay(b *testing.B, from, to Codec) {
 	step := relayStep(b, from, to)
 	b.ReportAllocs()
@@ -24,7 +27,7 @@ func benchmarkRelay(b *testing.B, from, to Codec) {
 
 // relayStep bridges two legs and returns a function that passes one packet.
 func relayStep(t testing.TB, from, to Codec) func() {
-	e := openEngine(t, nil)
+	e := openEngine(t, func(c *Config) { c.Codecs = []Codec{PCMA, PCMU, G722} })
 	mouth, ear := newPhone(t, from), newPhone(t, to)
 	a, z := mouth.call(e), ear.call(e)
 	if err := Bridge(a, z); err != nil {
@@ -44,7 +47,7 @@ func relayStep(t testing.TB, from, to Codec) func() {
 
 // The relay, from the parsed datagram to the written one, leaves nothing to collect.
 func TestRelayAllocatesNothing(t *testing.T) {
-	for _, c := range [][2]Codec{{PCMA, PCMA}, {PCMA, PCMU}} {
+	for _, c := range [][2]Codec{{PCMA, PCMA}, {PCMA, PCMU}, {PCMA, G722}, {G722, PCMU}} {
 		step := relayStep(t, c[0], c[1])
 		step() // the first packet finds the phone, which is logged
 		if n := testing.AllocsPerRun(1000, step); n >= 1 {
@@ -78,7 +81,7 @@ func TestReadingAndPlayingAllocateNothing(t *testing.T) {
 func BenchmarkPlayFrame(b *testing.B) {
 	s := new(sender)
 	s.init(openSocket(b))
-	s.agree(format{8, PCMA}, format{}, true)
+	s.agree(agreement{wanted: true, voice: format{8, PCMA}})
 	s.redirect(addrOf(newPhone(b, PCMA).rtp))
 	clip := MusicOnHold()
 	s.setPlay(&Playback{audio: clip, frames: clip.Frames(), loop: true, done: make(chan struct{}), sender: s})

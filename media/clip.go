@@ -3,6 +3,7 @@ package media
 import (
 	"bytes"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -15,25 +16,34 @@ type Audio interface {
 	Frame(c Codec, i int) []byte
 }
 
-// Clip is a piece of sound in both codecs. It never changes and may be shared.
+// Clip is a piece of sound in all codecs. It never changes and may be shared.
 type Clip struct {
-	aLaw, uLaw []byte // as long as each other, whole frames
+	aLaw, uLaw []byte        // as long as each other, whole frames
+	g722       func() []byte // as long; encoded when first asked for, since few phones take it
 }
 
 // NewClip encodes 8 kHz samples. The last frame is filled up with silence.
 func NewClip(pcm []int16) *Clip {
-	return newClip(PCMA.encode(pcm), PCMU.encode(pcm))
+	return newClip(PCMA.encode(pcm), PCMU.encode(pcm), nil)
 }
 
-func newClip(aLaw, uLaw []byte) *Clip {
+// newClip takes sound in both laws and, nil if there is none, at 16 kHz.
+func newClip(aLaw, uLaw []byte, wide []int16) *Clip {
 	fill := -len(aLaw) % frameSamples
 	if fill < 0 {
 		fill += frameSamples
 	}
-	return &Clip{
+	c := &Clip{
 		aLaw: append(aLaw, bytes.Repeat([]byte{EncodeALaw(0)}, fill)...),
 		uLaw: append(uLaw, bytes.Repeat([]byte{EncodeULaw(0)}, fill)...),
 	}
+	c.g722 = sync.OnceValue(func() []byte {
+		if wide == nil {
+			return encodeG722(c.PCM())
+		}
+		return encodeWide(append(wide, make([]int16, max(2*len(c.aLaw)-len(wide), 0))...)[:2*len(c.aLaw)])
+	})
+	return c
 }
 
 // Frames implements [Audio].
@@ -42,8 +52,11 @@ func (c *Clip) Frames() int { return len(c.aLaw) / frameSamples }
 // Frame implements [Audio].
 func (c *Clip) Frame(codec Codec, i int) []byte {
 	data := c.aLaw
-	if codec == PCMU {
+	switch codec {
+	case PCMU:
 		data = c.uLaw
+	case G722:
+		data = c.g722()
 	}
 	return data[i*frameSamples : (i+1)*frameSamples : (i+1)*frameSamples]
 }
@@ -64,5 +77,14 @@ func Concat(clips ...*Clip) *Clip {
 		}
 	}
 	all.aLaw, all.uLaw = slices.Clip(all.aLaw), slices.Clip(all.uLaw)
+	all.g722 = sync.OnceValue(func() []byte {
+		var code []byte
+		for _, c := range clips {
+			if c != nil {
+				code = append(code, c.g722()...)
+			}
+		}
+		return code
+	})
 	return all
 }

@@ -65,7 +65,7 @@ func (c *Config) complete() error {
 		c.Codecs = []Codec{PCMA, PCMU}
 	}
 	for i, codec := range c.Codecs {
-		if codec != PCMA && codec != PCMU || slices.Contains(c.Codecs[:i], codec) {
+		if !codec.voice() || slices.Contains(c.Codecs[:i], codec) {
 			return fmt.Errorf("media: codec %d in the list is unknown or there twice", i+1)
 		}
 	}

@@ -46,7 +46,7 @@ type Leg struct {
 	sender  sender
 	reports reports
 
-	pcm []int16 // for the listener; owned by who reads the socket
+	ear *ear // of the listener, nil until needed; owned by who reads the socket
 }
 
 // maxWaitingDigits bounds the channel of digits.
@@ -89,6 +89,17 @@ func (l *Leg) Prefer(codecs []Codec) {
 	l.mu.Lock()
 	l.codecs = list
 	l.mu.Unlock()
+}
+
+// Favour puts the codec first that other speaks, so that a bridge of both need not transcode. Call it
+// before the first Offer.
+func (l *Leg) Favour(other *Leg) {
+	codec := other.Codec()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.Index(l.codecs, codec); i > 0 {
+		l.codecs = slices.Insert(slices.Delete(slices.Clone(l.codecs), i, i+1), 0, codec)
+	}
 }
 
 // SetStrict makes the leg take RTP only from the IP address in the peer's SDP, from any port. It

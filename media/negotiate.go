@@ -21,6 +21,7 @@ type negotiation struct {
 	offered          bool   // an offer of ours went out
 	codec            Codec
 	event            format // telephone-event as the peer takes it; its codec is 0 if it doesn't
+	noise            format // comfort noise likewise
 	held             bool
 }
 
@@ -106,13 +107,11 @@ func (l *Leg) SetAnswer(answer []byte) error {
 	}
 	var chosen []format
 	for _, f := range remote.formats {
-		if f.codec != event && len(chosen) == 0 {
+		if f.codec.voice() && len(chosen) == 0 {
 			chosen = append(chosen, f)
 		}
 	}
-	if telephone, ok := remote.find(event); ok {
-		chosen = append(chosen, telephone)
-	}
+	chosen = append(chosen, remote.extras()...)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -125,7 +124,8 @@ func (l *Leg) SetAnswer(answer []byte) error {
 	return nil
 }
 
-// choose picks from an offer what we answer with: one codec, then telephone-event if offered.
+// choose picks from an offer what we answer with: one codec, then telephone-event and comfort noise
+// if offered.
 func (l *Leg) choose(remote *remoteMedia) ([]format, error) {
 	if err := l.reachable(remote); err != nil {
 		return nil, err
@@ -135,11 +135,7 @@ func (l *Leg) choose(remote *remoteMedia) ([]format, error) {
 		if !ok {
 			continue
 		}
-		chosen := []format{voice}
-		if telephone, ok := remote.find(event); ok {
-			chosen = append(chosen, telephone)
-		}
-		return chosen, nil
+		return append([]format{voice}, remote.extras()...), nil
 	}
 	return nil, ErrNoCommonCodec
 }
@@ -159,16 +155,21 @@ func (l *Leg) reachable(remote *remoteMedia) error {
 func (l *Leg) settle(remote *remoteMedia, chosen []format) {
 	now := l.engine.now()
 	n := &l.nego
-	n.codec, n.event, n.held = chosen[0].codec, format{}, remote.held()
-	if len(chosen) > 1 {
-		n.event = chosen[1]
+	n.codec, n.event, n.noise, n.held = chosen[0].codec, format{}, format{}, remote.held()
+	for _, f := range chosen {
+		switch f.codec {
+		case event:
+			n.event = f
+		case noise:
+			n.noise = f
+		}
 	}
 	l.rx.expect(chosen)
 	if !remote.rtp.Addr().IsUnspecified() && l.rx.latch.signal(remote.rtp, now) {
 		l.sender.redirect(remote.rtp)
 		l.reports.redirect(remote.rtcp)
 	}
-	l.sender.agree(chosen[0], n.event, !n.held)
+	l.sender.agree(agreement{!n.held, chosen[0], n.event, n.noise, remote.packing})
 	limit := l.engine.cfg.RTPTimeout
 	if remote.dir != sendRecv {
 		limit = l.engine.cfg.HoldTimeout

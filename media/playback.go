@@ -27,6 +27,9 @@ func (l *Leg) Play(a Audio, opt PlayOptions) *Playback {
 	if a != nil {
 		p.frames = a.Frames()
 	}
+	if p.frames > 0 && l.Codec() == G722 {
+		a.Frame(G722, 0) // is encoded here if need be, not on the packet path
+	}
 	p.frame = int(max(opt.From, 0) / ptime)
 	if p.frame >= p.frames {
 		p.frame, p.frames = 0, 0

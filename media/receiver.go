@@ -41,10 +41,10 @@ func (l *Leg) receive(data []byte, src netip.AddrPort, now time.Duration) {
 	}
 	l.heard(in, now)
 	if fn := l.listener.Load(); fn != nil && v != late && in.codec.voice() && len(in.payload) <= maxPayload {
-		if l.pcm == nil {
-			l.pcm = make([]int16, maxPayload)
+		if l.ear == nil {
+			l.ear = new(ear)
 		}
-		(*fn)(in.codec.decode(l.pcm, in.payload))
+		(*fn)(l.ear.hear(in.codec, in.payload))
 	}
 	if peer := l.peer.Load(); peer != nil {
 		peer.sender.relay(l, in, now)
@@ -115,7 +115,7 @@ func (l *Leg) count(codec Codec, now time.Duration) verdict {
 		}
 	case inOrder:
 	}
-	if v != duplicate && v != late && codec != event {
+	if v != duplicate && v != late && codec.voice() {
 		r.stream.time(p.Timestamp, now)
 	}
 	return v

@@ -28,10 +28,25 @@ func (s *sender) relay(from *Leg, in incoming, now time.Duration) {
 		s.leaveOut(in)
 		return
 	}
-	if !r.running || r.generation != in.generation || in.codec != event && s.astray(in.ts, now) {
-		s.resume(in, now)
+	voice := in.codec.voice()
+	cut := voice && (!simple(in.codec, out.codec) || !s.packing.fits(len(in.payload)))
+	if !r.running || r.generation != in.generation || cut && !r.pieces || voice && s.astray(in.ts, now) {
+		s.resume(in, cut, now)
 	}
 	r.at = now
+	switch {
+	case r.pieces && voice:
+		s.relayPieces(in, now)
+	case r.pieces:
+		s.relayBetween(out, in, now)
+	default:
+		s.relayWhole(out, in, now)
+	}
+}
+
+// relayWhole sends the packet as it came, or with its sound in the other law.
+func (s *sender) relayWhole(out format, in incoming, now time.Duration) {
+	r := &s.relayed
 	seq, ts := in.seq+r.seq, in.ts+r.ts
 	if int16(seq-r.floor) < 0 {
 		return
@@ -40,7 +55,7 @@ func (s *sender) relay(from *Leg, in incoming, now time.Duration) {
 	length := fill(buf[rtpHeader:rtpHeader+len(in.payload)], out, in)
 	marker := s.mark(fromPeer) || in.marker
 	s.write(&buf, out.payload, marker, seq, ts, len(in.payload), now)
-	if out.codec != event {
+	if out.codec.voice() {
 		s.said(out.codec, ts, buf[rtpHeader:rtpHeader+len(in.payload)], now)
 	}
 	if int16(seq-s.seq) >= 0 {
@@ -56,27 +71,35 @@ func (s *sender) outgoing(codec Codec) format {
 		return format{}
 	case event:
 		return s.keys
+	case noise:
+		return s.noise
 	}
 	return s.voice
 }
 
 // fill puts the payload into to and returns how much time it covers, in timestamp units.
 func fill(to []byte, out format, in incoming) uint32 {
-	if in.codec == event {
+	switch in.codec {
+	case event:
 		copy(to, in.payload)
 		e, _ := parseEvent(in.payload)
 		return uint32(e.duration)
+	case noise:
+		copy(to, in.payload)
+		return 0
 	}
 	transcode(to, out.codec, in.payload, in.codec)
 	return uint32(len(in.payload))
 }
 
 // resume takes the offsets anew: this packet follows the last one sent.
-func (s *sender) resume(in incoming, now time.Duration) {
+func (s *sender) resume(in incoming, pieces bool, now time.Duration) {
+	s.flush(now)
 	s.last = fromNothing
 	s.relayed.running, s.relayed.generation = true, in.generation
 	s.relayed.seq, s.relayed.floor = s.seq-in.seq, s.seq
 	s.relayed.ts = max32(s.nextTS, s.clock(now)) - in.ts
+	s.relayed.pieces, s.relayed.before, s.relayed.end = pieces, in.seq-1, in.ts+s.relayed.ts
 }
 
 // astray tells whether the peer's clock and ours have come too far apart.
@@ -89,7 +112,9 @@ func (s *sender) astray(ts uint32, now time.Duration) bool {
 // from before it that come late have no number left.
 func (s *sender) leaveOut(in incoming) {
 	r := &s.relayed
-	if r.running && r.generation == in.generation && int16(in.seq+r.seq-s.seq) >= 0 {
+	if r.pieces {
+		r.before = in.seq
+	} else if r.running && r.generation == in.generation && int16(in.seq+r.seq-s.seq) >= 0 {
 		r.seq--
 		r.floor = s.seq
 	}

@@ -14,7 +14,7 @@ import (
 
 var (
 	// ErrNoCommonCodec says that the peer offers or answers no active audio stream over
-	// plain RTP with G.711. The call should be refused with 488.
+	// plain RTP with a codec of ours. The call should be refused with 488.
 	ErrNoCommonCodec = errors.New("no audio stream in a common codec")
 
 	// ErrBadSDP says that the peer's SDP can't be understood. The request should be refused
@@ -54,6 +54,7 @@ type remoteMedia struct {
 	formats   []format
 	dir       direction      // the peer's; 0.0.0.0 takes its recvonly away (RFC 3264 section 8.4)
 	rtp, rtcp netip.AddrPort // rtp.Addr() may be unspecified: hold
+	packing   packing
 }
 
 // held tells whether the peer has put us on hold: it doesn't want to hear us.
@@ -66,6 +67,38 @@ func (m *remoteMedia) find(c Codec) (format, bool) {
 		return format{}, false
 	}
 	return m.formats[i], true
+}
+
+// extras are the payload types that go beside voice: telephone-event and comfort noise.
+func (m *remoteMedia) extras() (beside []format) {
+	for _, c := range []Codec{event, noise} {
+		if f, ok := m.find(c); ok {
+			beside = append(beside, f)
+		}
+	}
+	return beside
+}
+
+// packingOf reads ptime and maxptime (RFC 4566 section 6). Lengths that phones don't have are
+// ignored: packets of 20 ms suit everybody.
+func packingOf(m *sdp.MediaDescription) (p packing) {
+	const perMs = clockRate / 1000
+	value := func(key string) int {
+		text, _ := m.Attribute(key)
+		ms, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil || ms < 10 || ms > 1000 {
+			return 0
+		}
+		return ms / 10 * 10 * perMs
+	}
+	p.most = value("maxptime")
+	if size := value("ptime"); size <= 60*perMs {
+		p.size = size
+	}
+	if p.most != 0 && p.size > p.most {
+		p.size = p.most
+	}
+	return p
 }
 
 func parseSDP(raw []byte) (*sdp.SessionDescription, error) {
@@ -91,7 +124,7 @@ func activeAudio(session *sdp.SessionDescription) (*remoteMedia, error) {
 			continue
 		}
 		formats := knownFormats(m)
-		if !slices.ContainsFunc(formats, func(f format) bool { return f.codec != event }) {
+		if !slices.ContainsFunc(formats, func(f format) bool { return f.codec.voice() }) {
 			continue
 		}
 		return describe(session, m, i, formats)
@@ -117,6 +150,7 @@ func describe(session *sdp.SessionDescription, m *sdp.MediaDescription, index in
 	if addr.IsUnspecified() {
 		r.dir &^= recvOnly
 	}
+	r.packing = packingOf(m)
 	r.rtcp, err = reportAddr(m, r.rtp)
 	return r, err
 }
@@ -197,13 +231,17 @@ func formatCodec(m *sdp.MediaDescription, payload string) Codec {
 		return PCMU
 	case "8":
 		return PCMA
+	case "9":
+		return G722
+	case "13":
+		return noise
 	}
 	return 0
 }
 
 func encodingCodec(encoding string) Codec {
 	encoding = strings.TrimSuffix(encoding, "/1") // one channel, which is the default
-	for _, c := range []Codec{PCMA, PCMU, event} {
+	for _, c := range []Codec{PCMA, PCMU, G722, event, noise} {
 		if strings.EqualFold(encoding, c.String()+"/8000") {
 			return c
 		}

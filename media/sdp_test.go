@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,6 +48,10 @@ func TestAnswers(t *testing.T) {
 			"m=audio PORT RTP/AVP 8 96\na=sendrecv", PCMA, false},
 		{"telephone-event at another clock is none", sdpText("127.0.0.1", "m=audio 4000 RTP/AVP 8 110", "a=rtpmap:110 telephone-event/48000"),
 			"m=audio PORT RTP/AVP 8\na=sendrecv", PCMA, false},
+		{"comfort noise", sdpText("127.0.0.1", "m=audio 4000 RTP/AVP 8 13 19", "a=rtpmap:19 CN/16000"),
+			"m=audio PORT RTP/AVP 8 13\na=sendrecv", PCMA, false},
+		{"G.722 is not for this engine", sdpText("127.0.0.1", "m=audio 4000 RTP/AVP 9 0"),
+			"m=audio PORT RTP/AVP 0\na=sendrecv", PCMU, false},
 		{"a number renamed by rtpmap", sdpText("127.0.0.1", "m=audio 4000 RTP/AVP 97", "a=rtpmap:97 PCMU/8000/1"),
 			"m=audio PORT RTP/AVP 97\na=sendrecv", PCMU, false},
 		{"on hold: sendonly", sdpText("127.0.0.1", "m=audio 4000 RTP/AVP 8", "a=sendonly"),
@@ -326,6 +331,48 @@ func TestCorpusIsThere(t *testing.T) {
 			if _, err := os.Stat(file); err != nil {
 				t.Error(err)
 			}
+		}
+	}
+}
+
+// The phone that is rung is offered the caller's codec first.
+func TestFavour(t *testing.T) {
+	e := openEngine(t, func(c *Config) { c.Codecs = []Codec{PCMA, PCMU, G722} })
+	caller := newPhone(t, G722).call(e)
+	agent := openLeg(t, e)
+	agent.Favour(caller)
+	agent.Favour(openLeg(t, e)) // which has no codec yet
+	offer, err := agent.Offer()
+	if got := mediaLines(offer); err != nil || !strings.Contains(got, "RTP/AVP 9 8 0 101") {
+		t.Errorf("offered %q, %v", got, err)
+	}
+}
+
+// The length of packets that a peer wants is taken from ptime and maxptime.
+func TestWantedPacketLength(t *testing.T) {
+	for _, c := range []struct {
+		lines string
+		want  packing
+	}{
+		{"", packing{}},
+		{"a=ptime:20", packing{size: 160}},
+		{"a=ptime:10", packing{size: 80}},
+		{"a=ptime:60", packing{size: 480}},
+		{"a=ptime:25", packing{size: 160}},
+		{"a=ptime:5", packing{}},
+		{"a=ptime:200", packing{}},
+		{"a=ptime:none", packing{}},
+		{"a=maxptime:40", packing{most: 320}},
+		{"a=ptime:40\r\na=maxptime:20", packing{size: 160, most: 160}},
+		{"a=maxptime:0", packing{}},
+	} {
+		session, err := parseSDP(sdpText("127.0.0.1", slices.DeleteFunc([]string{"m=audio 4000 RTP/AVP 8", c.lines}, func(l string) bool { return l == "" })...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := activeAudio(session)
+		if err != nil || m.packing != c.want {
+			t.Errorf("%q: %+v, %v; want %+v", c.lines, m.packing, err, c.want)
 		}
 	}
 }

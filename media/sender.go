@@ -39,6 +39,14 @@ const (
 // packetBuf is where a packet is made, on the stack of who sends it.
 type packetBuf [rtpHeader + maxPayload]byte
 
+// agreement is how the peer wants to hear us.
+type agreement struct {
+	wanted      bool    // at all
+	voice       format  // what we send
+	keys, noise format  // telephone-event and comfort noise; the codec is 0 if the peer takes none
+	packing     packing // how long packets shall be
+}
+
 // sender is a leg's outgoing stream: one SSRC, continuous sequence numbers and timestamps.
 type sender struct {
 	mu     sync.Mutex
@@ -47,9 +55,7 @@ type sender struct {
 
 	remote netip.AddrPort // invalid: not known yet
 	to     target         // the same
-	wanted bool           // the peer wants to hear us
-	voice  format         // what we send
-	keys   format         // telephone-event; its codec is 0 if the peer takes none
+	agreement
 
 	hdr    rtp.Header
 	origin uint32 // timestamp at the engine's start
@@ -58,8 +64,10 @@ type sender struct {
 	last   source
 
 	tap     atomic.Pointer[func(Voice)]
-	tapped  []byte    // what the tap is shown; nil until there is one
-	play    *Playback // nil: none
+	tapped  []byte      // what the tap is shown; nil until there is one
+	pack    packer      // what waits to fill a packet
+	convert *transcoder // of what is relayed; nil until needed
+	play    *Playback   // nil: none
 	digits  digitWriter
 	waited  bool // a beat was left out to let our clock catch up
 	relayed relay
@@ -78,6 +86,9 @@ type relay struct {
 	ts         uint32 // ours minus theirs
 	floor      uint16 // our first number of this run; older packets would collide with others
 	at         time.Duration
+	pieces     bool   // packets are cut anew, with numbers of our own
+	before     uint16 // their number of the last packet cut
+	end        uint32 // our timestamp after it
 }
 
 func (s *sender) init(socket *socket) {
@@ -100,9 +111,9 @@ func (s *sender) redirect(to netip.AddrPort) {
 	s.mu.Unlock()
 }
 
-func (s *sender) agree(voice, keys format, wanted bool) {
+func (s *sender) agree(to agreement) {
 	s.mu.Lock()
-	s.voice, s.keys, s.wanted = voice, keys, wanted
+	s.agreement = to
 	s.mu.Unlock()
 }
 
@@ -146,9 +157,15 @@ func init() {
 	}
 }
 
+// silentG722 is silence as the encoder makes it once it has settled.
+var silentG722 = encodeWide(make([]int16, 20*frameSamples))[9*frameSamples:]
+
 func silence(c Codec) []byte {
-	if c == PCMU {
+	switch c {
+	case PCMU:
 		return silentULaw[:]
+	case G722:
+		return silentG722[:frameSamples]
 	}
 	return silentALaw[:]
 }
@@ -170,13 +187,10 @@ func (s *sender) sendVoice(now time.Duration, from source, frame []byte) {
 	}
 	s.nextTS = ts + frameSamples
 	if !s.open() {
+		s.pack.n = 0
 		return
 	}
-	var buf packetBuf
-	copy(buf[rtpHeader:], frame)
-	s.write(&buf, s.voice.payload, s.mark(from), s.seq, ts, len(frame), now)
-	s.said(s.voice.codec, ts, frame, now)
-	s.seq++
+	s.sendFrame(ts, from, frame, now)
 }
 
 func (s *sender) mark(from source) bool {
@@ -279,6 +293,7 @@ func (l *Leg) SendDigit(key byte, dur time.Duration) error {
 
 func (s *sender) sendDigit(now time.Duration) {
 	s.relayed.running = false
+	s.flush(now)
 	marker := s.digits.begins()
 	if marker {
 		s.digits.ts = max32(s.nextTS, s.clock(now))

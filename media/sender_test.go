@@ -20,7 +20,7 @@ func newLine(t *testing.T, codec Codec) *line {
 	t.Helper()
 	l := &line{sender: new(sender), ear: newPhone(t, codec)}
 	l.init(openSocket(t))
-	l.agree(format{codec.PayloadType(), codec}, format{96, event}, true)
+	l.agree(agreement{wanted: true, voice: format{codec.PayloadType(), codec}, keys: format{96, event}})
 	l.redirect(addrOf(l.ear.rtp))
 	return l
 }
@@ -169,13 +169,13 @@ func TestOnlyTheBridgedLegIsRelayed(t *testing.T) {
 func TestHeldPhoneHearsNothing(t *testing.T) {
 	l := newLine(t, PCMA)
 	before := l.tick()[0]
-	l.agree(l.voice, l.keys, false)
+	l.agree(agreement{voice: l.voice, keys: l.keys})
 	for range 5 {
 		if sent := l.tick(); len(sent) != 0 {
 			t.Fatal("sent to a phone that holds us")
 		}
 	}
-	l.agree(l.voice, l.keys, true)
+	l.agree(agreement{wanted: true, voice: l.voice, keys: l.keys})
 	after := l.tick()[0]
 	if after.SequenceNumber != before.SequenceNumber+1 || after.Timestamp-before.Timestamp != 6*frameSamples {
 		t.Errorf("resumed %d numbers and %d units later; want 1 and %d", after.SequenceNumber-before.SequenceNumber, after.Timestamp-before.Timestamp, 6*frameSamples)
@@ -203,7 +203,7 @@ func TestTelephoneEventIsRelayed(t *testing.T) {
 		}
 	}
 	// The phone takes no events: they are left out without a hole in the numbers.
-	l.agree(l.voice, format{}, true)
+	l.agree(agreement{wanted: true, voice: l.voice})
 	if sent := l.sentBy(func() { l.relay(peer, ev(5, 480, true), l.now) }); len(sent) != 0 {
 		t.Error("an event went to a phone that takes none")
 	}

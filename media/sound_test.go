@@ -2,6 +2,7 @@ package media
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math"
@@ -9,6 +10,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"hotline/sound"
 )
 
 func TestToneIsMeasured(t *testing.T) {
@@ -128,7 +131,7 @@ func TestLoadClipSaysWhatIsWrong(t *testing.T) {
 	}{
 		{"empty", nil, "RIFF header"},
 		{"an MP3", []byte("ID3\x03 something else"), "RIFF WAVE header"},
-		{"music from a CD", wav(wavPCM, 2, 44100, 16, make([]byte, 400)), "44100 Hz, 2 channel"},
+		{"surround sound", wav(wavPCM, 6, 44100, 16, make([]byte, 600)), "44100 Hz, 6 channel"},
 		{"8-bit PCM", wav(wavPCM, 1, 8000, 8, make([]byte, 160)), "8 bits"},
 		{"cut off", good[:100], "320 bytes of sound announced, 56 there"},
 		{"cut off in the format", good[:30], "fmt chunk"},
@@ -161,4 +164,38 @@ func FuzzLoadClip(f *testing.F) {
 			t.Errorf("%d bytes of A-law, %d of µ-law", len(clip.aLaw), len(clip.uLaw))
 		}
 	})
+}
+
+// Prompts may have any rate, and the wideband part of them reaches phones that speak G.722.
+func TestLoadClipAtAnyRate(t *testing.T) {
+	for _, rate := range []int{8000, 11025, 16000, 22050, 44100, 48000, 96000} {
+		for channels := 1; channels <= 2; channels++ {
+			data := make([]byte, 2*rate*channels)
+			for i := range rate {
+				v := 0.25*math.Sin(2*math.Pi*500*float64(i)/float64(rate)) + 0.25*math.Sin(2*math.Pi*5000*float64(i)/float64(rate))
+				for c := range channels {
+					binary.LittleEndian.PutUint16(data[2*(i*channels+c):], uint16(sample(v)))
+				}
+			}
+			clip, err := LoadClip(bytes.NewReader(wav(wavPCM, uint16(channels), uint32(rate), 16, data)))
+			if err != nil {
+				t.Errorf("%d Hz, %d channels: %v", rate, channels, err)
+				continue
+			}
+			if d := clip.Duration() - time.Second; d < 0 || d > ptime {
+				t.Errorf("%d Hz, %d channels: lasts %v", rate, channels, clip.Duration())
+			}
+			level := func(pcm []int16, freq, at float64) float64 {
+				return 20 * math.Log10(Goertzel(pcm[int(at/5):int(4*at/5)], freq, at)/0.25)
+			}
+			if got := level(clip.PCM(), 500, clockRate); math.Abs(got) > 0.5 && rate > 8000 {
+				t.Errorf("%d Hz, %d channels: 500 Hz has %+.2f dB", rate, channels, got)
+			}
+			wide := make([]int16, 2*len(clip.g722()))
+			new(sound.G722Decoder).Decode(wide, clip.g722())
+			if got := level(wide, 5000, 2*clockRate); math.Abs(got) > 0.5 && rate >= 16000 {
+				t.Errorf("%d Hz, %d channels: 5 kHz has %+.2f dB in G.722", rate, channels, got)
+			}
+		}
+	}
 }

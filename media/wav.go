@@ -5,13 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
+
+	"hotline/sound"
 )
 
 // ErrBadWAV is wrapped by every error of [LoadClip] that the file is to blame for.
 var ErrBadWAV = errors.New("unusable WAV file")
 
-// maxWAV bounds a file to ten minutes of 16-bit sound.
-const maxWAV = 10 * 60 * clockRate * 2
+const (
+	maxWAVLength = 10 * time.Minute
+	maxWAV       = 64 << 20 // bytes of sound
+	minWAVRate   = 8000
+	maxWAVRate   = 192000
+)
 
 const (
 	wavPCM        = 1
@@ -25,8 +32,9 @@ type wavFormat struct {
 	rate                uint32
 }
 
-// LoadClip reads a WAV file: 8 kHz, one channel, 16-bit PCM or G.711 A-law or µ-law, at most
-// ten minutes. G.711 bytes are sent as they are. Errors say what was found and how to convert it.
+// LoadClip reads a WAV file of at most ten minutes: 16-bit PCM of any rate from 8 to 192 kHz, one
+// channel or two, which are mixed; or G.711 A-law or µ-law at 8 kHz with one channel, whose bytes are sent
+// as they are. Errors say what was found and how to convert it.
 func LoadClip(r io.Reader) (*Clip, error) {
 	var head [12]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -96,50 +104,82 @@ func readFormat(r io.Reader, size uint32) (*wavFormat, error) {
 }
 
 func (f *wavFormat) check() error {
-	known := f.tag == wavPCM && f.bits == 16 || (f.tag == wavALaw || f.tag == wavULaw) && f.bits == 8
-	if known && f.rate == clockRate && f.channels == 1 {
+	switch {
+	case f.tag == wavPCM && f.bits == 16 && f.rate >= minWAVRate && f.rate <= maxWAVRate && (f.channels == 1 || f.channels == 2):
+		return nil
+	case (f.tag == wavALaw || f.tag == wavULaw) && f.bits == 8 && f.rate == clockRate && f.channels == 1:
 		return nil
 	}
 	return fmt.Errorf("%w: found format %d with %d bits, %d Hz, %d channel(s); "+
-		"need 16-bit PCM, A-law or µ-law at 8000 Hz with 1 channel; convert it with: sox IN.wav -r 8000 -c 1 -b 16 OUT.wav",
+		"need 16-bit PCM at 8 to 192 kHz with 1 or 2 channels, or A-law or µ-law at 8000 Hz with 1; "+
+		"convert it with: sox IN.wav -r 16000 -c 1 -b 16 OUT.wav",
 		ErrBadWAV, f.tag, f.bits, f.rate, f.channels)
+}
+
+// limit is how many bytes of sound are taken at most.
+func (f *wavFormat) limit() int64 {
+	perSecond := int64(f.rate) * int64(f.channels) * int64(f.bits) / 8
+	return min(perSecond*int64(maxWAVLength/time.Second), maxWAV)
 }
 
 func readSound(r io.Reader, size uint32, f wavFormat) (*Clip, error) {
 	// Writers that stream leave a size of all ones: then the sound goes on to the end.
 	streamed := size == 0xFFFFFFFF
-	limit := int64(size)
+	most := f.limit()
+	if int64(size) > most && !streamed {
+		return nil, fmt.Errorf("%w: %d bytes of sound; at most ten minutes or 64 MiB (%d bytes) are taken", ErrBadWAV, size, most)
+	}
+	take := int64(size)
 	if streamed {
-		limit = maxWAV + 1
+		take = most + 1
 	}
-	if limit > maxWAV && !streamed {
-		return nil, fmt.Errorf("%w: %d bytes of sound; at most ten minutes (%d bytes) are taken", ErrBadWAV, size, maxWAV)
-	}
-	data, err := io.ReadAll(io.LimitReader(r, limit))
+	data, err := io.ReadAll(io.LimitReader(r, take))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("reading WAV file: %w", err)
-	case streamed && len(data) > maxWAV:
-		return nil, fmt.Errorf("%w: more than ten minutes of sound", ErrBadWAV)
+	case streamed && int64(len(data)) > most:
+		return nil, fmt.Errorf("%w: more than ten minutes or 64 MiB of sound", ErrBadWAV)
 	case !streamed && len(data) < int(size):
 		return nil, fmt.Errorf("%w: %d bytes of sound announced, %d there", ErrBadWAV, size, len(data))
 	}
-	return soundClip(data, f.tag), nil
+	return soundClip(data, f)
 }
 
-func soundClip(data []byte, tag uint16) *Clip {
+func soundClip(data []byte, f wavFormat) (*Clip, error) {
 	other := make([]byte, len(data))
-	switch tag {
+	switch f.tag {
 	case wavALaw:
 		transcode(other, PCMU, data, PCMA)
-		return newClip(data, other)
+		return newClip(data, other, nil), nil
 	case wavULaw:
 		transcode(other, PCMA, data, PCMU)
-		return newClip(other, data)
+		return newClip(other, data, nil), nil
 	}
-	pcm := make([]int16, len(data)/2)
+	pcm := f.mono(data)
+	if f.rate == clockRate {
+		return NewClip(pcm), nil
+	}
+	narrow, err := sound.Resample(pcm, int(f.rate), clockRate)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadWAV, err)
+	}
+	wide, err := sound.Resample(pcm, int(f.rate), 2*clockRate)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadWAV, err)
+	}
+	return newClip(PCMA.encode(narrow), PCMU.encode(narrow), wide), nil
+}
+
+// mono reads 16-bit samples and mixes two channels into one.
+func (f *wavFormat) mono(data []byte) []int16 {
+	channels := int(f.channels)
+	pcm := make([]int16, len(data)/2/channels)
 	for i := range pcm {
-		pcm[i] = int16(binary.LittleEndian.Uint16(data[2*i:]))
+		sum := 0
+		for c := range channels {
+			sum += int(int16(binary.LittleEndian.Uint16(data[2*(i*channels+c):])))
+		}
+		pcm[i] = int16(sum / channels)
 	}
-	return NewClip(pcm)
+	return pcm
 }

@@ -142,7 +142,7 @@ type Offer struct {
 
 // Media are the figures of one leg's sound.
 type Media struct {
-	Codec    string `json:"codec"`    // "PCMA" or "PCMU"
+	Codec    string `json:"codec"`    // "PCMA", "PCMU" or "G722"
 	Sent     uint64 `json:"sent"`     // RTP packets to the phone
 	Received uint64 `json:"received"` // and from it
 	Lost     int64  `json:"lost"`     // of those from it (RFC 3550 A.3)

@@ -33,7 +33,7 @@ func (s *Server) dialTo(to destination, by dialer) (*dialled, refused) {
 	if !ok {
 		return nil, refused{486, "Busy Here"}
 	}
-	d, err := s.dialPhone(by.id+"/"+to.agent, to, nil, func(sdp []byte) (*sip.Dialing, error) {
+	d, err := s.dialPhone(by.id+"/"+to.agent, to, nil, nil, func(sdp []byte) (*sip.Dialing, error) {
 		return s.sip.Dial(by.phone(contacts, sdp)), nil
 	})
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *Server) dialOutside(to destination, by dialer) (*dialled, refused) {
 	if trunks := set.Outbound.TrunksFor(set.Outbound.Number(to.number)); len(trunks) > 0 {
 		codecs = set.TrunkCodecs(trunks[0])
 	}
-	d, err := s.dialPhone(by.id+"/outside", to, codecs, func(sdp []byte) (*sip.Dialing, error) {
+	d, err := s.dialPhone(by.id+"/outside", to, codecs, nil, func(sdp []byte) (*sip.Dialing, error) {
 		o := sip.Outgoing{Offer: sdp, FromUser: by.caller}
 		if by.diverted != "" {
 			o.Diversions = []sip.Diversion{{Number: by.diverted, Reason: "unconditional"}}

@@ -65,13 +65,16 @@ type dialled struct {
 }
 
 // dialPhone dials with an offer of the codecs, preferred ones first; nil are those of the
-// house.
-func (s *Server) dialPhone(id string, to destination, codecs []media.Codec, dial func(sdp []byte) (*sip.Dialing, error)) (*dialled, error) {
+// house. The codec that beside speaks, if it isn't nil, comes first.
+func (s *Server) dialPhone(id string, to destination, codecs []media.Codec, beside *media.Leg, dial func(sdp []byte) (*sip.Dialing, error)) (*dialled, error) {
 	audio, err := s.media.NewLeg(id)
 	if err != nil {
 		return nil, err
 	}
 	audio.Prefer(codecs)
+	if beside != nil {
+		audio.Favour(beside)
+	}
 	sdp, err := audio.Offer()
 	if err != nil {
 		_ = audio.Close()
