@@ -131,8 +131,6 @@ type process struct {
 	mallocs uint64
 }
 
-func startHotline(calls int) (*process, error) { return startProcess("hotline", calls) }
-
 // startProcess starts the hotline, or the bare server.
 func startProcess(what string, calls int) (*process, error) {
 	self, err := os.Executable()
