@@ -8,6 +8,7 @@ import (
 
 	"hotline/media"
 	"hotline/routing"
+	"hotline/sip"
 )
 
 // Decision counts what a decision tells: that a call was answered, its end, and the end of its wrap-up. Each
@@ -96,6 +97,18 @@ func (m *Metrics) request(direction, method string, code int) {
 // Refused implements sip.Observer.
 func (m *Metrics) Refused(reason string) { m.refused.WithLabelValues(refusals.fold(reason)).Inc() }
 
+// Message implements sip.MessageObserver. Trunks are named by the config, all else is folded.
+func (m *Metrics) Message(x sip.Message) {
+	direction, code := "received", ""
+	if x.Sent {
+		direction = "sent"
+	}
+	if x.Code != 0 {
+		code = messageCodes.fold(strconv.Itoa(x.Code))
+	}
+	m.messages.WithLabelValues(direction, methods.fold(x.Method), code, transports.fold(x.Network), x.Peer).Inc()
+}
+
 // QueueDelay implements sip.DelayObserver.
 func (m *Metrics) QueueDelay(d time.Duration) { m.queueDelay.Observe(d.Seconds()) }
 
@@ -153,8 +166,12 @@ var (
 	refusals       = set("unknown_source bad_credentials stale_nonce replayed_nonce overload malformed bad_version rate trunk_limit connections handshake origin guessing subscriptions")
 	outsideReasons = set("no_right destination hours calls minutes route")
 	methods        = set("INVITE ACK CANCEL BYE OPTIONS REGISTER INFO UPDATE PRACK SUBSCRIBE NOTIFY PUBLISH MESSAGE REFER")
-	codes          = set(`200 202 204 300 301 302 305 380
-		400 401 402 403 404 405 406 407 408 410 412 413 414 415 416 417 420 421 422 423 424 425 428 429 430 433 436 437 438
-		439 440 469 470 480 481 482 483 484 485 486 487 488 489 491 493 494 500 501 502 503 504 505 513 555 580
-		600 603 604 606 607 608`)
+	transports     = set("UDP TCP TLS WS WSS")
+	codes          = set(finalCodes)
+	messageCodes   = set("100 180 181 182 183 199 " + finalCodes)
 )
+
+const finalCodes = `200 202 204 300 301 302 305 380
+	400 401 402 403 404 405 406 407 408 410 412 413 414 415 416 417 420 421 422 423 424 425 428 429 430 433 436 437 438
+	439 440 469 470 480 481 482 483 484 485 486 487 488 489 491 493 494 500 501 502 503 504 505 513 555 580
+	600 603 604 606 607 608`

@@ -74,6 +74,7 @@ type Metrics struct {
 	lookups        *prometheus.HistogramVec // source
 	lookupFailures *prometheus.CounterVec   // reason
 	requests       *prometheus.CounterVec   // direction, method, code
+	messages       *prometheus.CounterVec   // direction, method, code, transport, trunk
 	refused        *prometheus.CounterVec   // reason
 	queueDelay     prometheus.Histogram
 	outside        *prometheus.CounterVec // reason
@@ -101,7 +102,7 @@ func New(opt Options) *Metrics {
 	m.newPartMetrics()
 	m.registry.MustRegister(
 		m, promises(opt.Targets), build(opt),
-		m.offers, m.lookups, m.lookupFailures, m.requests, m.refused, m.queueDelay, m.outside, m.packets, m.lost, m.jitter,
+		m.offers, m.lookups, m.lookupFailures, m.requests, m.messages, m.refused, m.queueDelay, m.outside, m.packets, m.lost, m.jitter,
 		m.journalErrors, m.recordsFailed, m.recordsDropped, m.reloadsFailed,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -132,6 +133,8 @@ func (m *Metrics) newPartMetrics() {
 		[]float64{.0001, .0005, .001, .0025, .005, .01, .025, .05, .1}, "source")
 	m.lookupFailures = counter("hotline_customer_lookup_failures_total", "Customer lookups without an answer, by reason.", "reason")
 	m.requests = counter("hotline_sip_requests_total", "SIP requests by their final status; none: no answer came.", "direction", "method", "code")
+	m.messages = counter("hotline_sip_messages_total", "SIP messages, retransmissions included: code is empty for requests, trunk is agents for agents' phones and empty for others.",
+		"direction", "method", "code", "transport", "trunk")
 	m.refused = counter("hotline_sip_refused_total", "SIP requests turned away before they became work, by reason.", "reason")
 	m.queueDelay = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "hotline_sip_queue_delay_seconds", Help: "How long SIP work waited for a processor, in samples.",
 		Buckets: []float64{.0001, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1}})

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http/httptest"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var _ sip.Observer = (*metrics.Metrics)(nil)
+var (
+	_ sip.Observer        = (*metrics.Metrics)(nil)
+	_ sip.MessageObserver = (*metrics.Metrics)(nil)
+)
 
 // targets as the example config has them.
 var targets = map[routing.Tier]metrics.Target{
@@ -297,6 +301,11 @@ func TestLabelsAreBounded(t *testing.T) {
 	m.ServerRequest("X-EVIL-1", 299)
 	m.ServerRequest("X-EVIL-2", 298)
 	m.ClientRequest("BYE", 0)
+	m.Message(sip.Message{Method: "INVITE", Network: "UDP", Peer: "carrier"})
+	m.Message(sip.Message{Sent: true, Method: "INVITE", Code: 183, Network: "UDP", Peer: "carrier"})
+	for i := range 1000 {
+		m.Message(sip.Message{Method: "X-EVIL-" + strconv.Itoa(i), Code: 1000 + i, Network: "pigeon"})
+	}
 	m.Refused("rate")
 	m.Refused("a reason nobody knows")
 	m.Lookup("redis", 700*time.Microsecond)
@@ -310,6 +319,11 @@ func TestLabelsAreBounded(t *testing.T) {
 hotline_sip_requests_total{code="200",direction="received",method="INVITE"} 1
 hotline_sip_requests_total{code="none",direction="sent",method="BYE"} 1
 hotline_sip_requests_total{code="other",direction="received",method="other"} 2
+# HELP hotline_sip_messages_total SIP messages, retransmissions included: code is empty for requests, trunk is agents for agents' phones and empty for others.
+# TYPE hotline_sip_messages_total counter
+hotline_sip_messages_total{code="",direction="received",method="INVITE",transport="UDP",trunk="carrier"} 1
+hotline_sip_messages_total{code="183",direction="sent",method="INVITE",transport="UDP",trunk="carrier"} 1
+hotline_sip_messages_total{code="other",direction="received",method="other",transport="other",trunk=""} 1000
 # HELP hotline_customer_lookup_failures_total Customer lookups without an answer, by reason.
 # TYPE hotline_customer_lookup_failures_total counter
 hotline_customer_lookup_failures_total{reason="busy"} 0
@@ -317,7 +331,7 @@ hotline_customer_lookup_failures_total{reason="garbage"} 0
 hotline_customer_lookup_failures_total{reason="other"} 1
 hotline_customer_lookup_failures_total{reason="timeout"} 1
 hotline_customer_lookup_failures_total{reason="unreachable"} 0
-`, "hotline_sip_requests_total", "hotline_customer_lookup_failures_total")
+`, "hotline_sip_requests_total", "hotline_sip_messages_total", "hotline_customer_lookup_failures_total")
 	text := scrape(t, m)
 	for _, want := range []string{`hotline_sip_refused_total{reason="other"} 1`, `hotline_sip_refused_total{reason="rate"} 1`,
 		`hotline_calls_total{outcome="other",queue="",tier="C"} 1`, `hotline_offers_total{outcome="other"} 1`,

@@ -17,6 +17,7 @@ import (
 	"hotline/metrics"
 	"hotline/metrics/metricstest"
 	"hotline/routing"
+	"hotline/sip"
 )
 
 func promtool(t *testing.T, args ...string) {
@@ -117,6 +118,8 @@ func TestQueriesUseOnlyExportedMetrics(t *testing.T) {
 	d := newDesk(t)
 	d.day()
 	d.m.ServerRequest("INVITE", 200)
+	d.m.Message(sip.Message{Method: "INVITE", Network: "UDP", Peer: "carrier"})
+	d.m.Message(sip.Message{Sent: true, Method: "INVITE", Code: 200, Network: "UDP", Peer: "carrier"})
 	d.m.Refused("rate")
 	text := scrape(t, d.m)
 	alerts, records := ruleQueries(t)
@@ -170,6 +173,8 @@ func TestRealPrometheus(t *testing.T) {
 	d.m.Lookup("redis", 3e5)
 	d.m.Failure("timeout")
 	d.m.ServerRequest("INVITE", 200)
+	d.m.Message(sip.Message{Method: "INVITE", Network: "UDP", Peer: "carrier"})
+	d.m.Message(sip.Message{Sent: true, Method: "INVITE", Code: 200, Network: "UDP", Peer: "carrier"})
 	d.m.Refused("rate")
 	d.m.MediaLeg(media.LegStats{PacketsReceived: 100, Lost: 1, Jitter: 1e6})
 	d.mu.Unlock()

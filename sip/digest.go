@@ -195,6 +195,9 @@ func (s *Stack) authenticate(req *gosip.Request, tx gosip.ServerTransaction, off
 	switch v {
 	case authRight:
 		s.flood.known.add(sourceAddr(req).Addr(), time.Now())
+		if _, _, tr := s.access.Load().credentialsOf(user); tr != nil {
+			s.peers.note(sourceAddr(req), tr.Name)
+		}
 		if c := connOf(tx); c != nil {
 			c.known.Store(true)
 		}

@@ -232,6 +232,7 @@ func (h *hunt) pick() *hopState {
 // gatewayContact is where a number is reached by one address of a gateway; false
 // when no listener of ours leads there.
 func (s *Stack) gatewayContact(g Gateway, to hop, number string, o *Outbound, tr *Trunk) (Contact, bool) {
+	s.peers.noteHop(to, tr.Name)
 	b := s.bindToward(to)
 	if b == nil {
 		s.log.Warn("no listener leads to the gateway", "trunk", tr.Name, "gateway", to.addr, "network", to.network)

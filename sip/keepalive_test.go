@@ -85,7 +85,7 @@ func piped(t *testing.T, o Options) (*streamConn, net.Conn) {
 	t.Helper()
 	far, near := net.Pipe()
 	o.defaults()
-	s := &Stack{traces: newTraces(-1), admission: newAdmission(-1, nil), flood: newFlood(-1), opt: o, obs: o.Observer, log: o.Logger, reg: &registrar{}, subs: &subscriptions{}, closed: make(chan struct{}), parser: gosip.NewParser(), streamFault: newSampler(time.Hour)}
+	s := &Stack{traces: newTraces(-1), peers: newPeers(), admission: newAdmission(-1, nil), flood: newFlood(-1), opt: o, obs: o.Observer, log: o.Logger, reg: &registrar{}, subs: &subscriptions{}, closed: make(chan struct{}), parser: gosip.NewParser(), streamFault: newSampler(time.Hour)}
 	s.SetAccess(o.Access)
 	s.streams = newStreams(s)
 	place, _ := s.streams.take(near, true)
@@ -294,7 +294,7 @@ func TestHowLongAHandshakeMayTake(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				far, near := net.Pipe()
 				count := newCounter()
-				s := &Stack{traces: newTraces(-1), admission: newAdmission(-1, nil), flood: newFlood(-1), obs: count, log: slog.New(slog.DiscardHandler), reg: &registrar{}, subs: &subscriptions{}, closed: make(chan struct{})}
+				s := &Stack{traces: newTraces(-1), peers: newPeers(), admission: newAdmission(-1, nil), flood: newFlood(-1), obs: count, log: slog.New(slog.DiscardHandler), reg: &registrar{}, subs: &subscriptions{}, closed: make(chan struct{})}
 				s.opt.defaults()
 				s.SetAccess(Access{})
 				s.streams = newStreams(s)

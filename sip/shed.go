@@ -15,15 +15,16 @@ import (
 
 // glance is what can be seen of a message at a glance: its values as they stand.
 type glance struct {
-	method                          string // "" for a response
-	callID, from, to, allowed, call []byte
+	method                               string // "" for a response
+	code                                 int    // 0 for a request
+	callID, seq, from, to, allowed, call []byte
 }
 
 func look(data []byte) glance {
 	var g glance
 	data = bytes.TrimLeft(data, "\r\n")
 	line, rest, _ := bytes.Cut(data, []byte("\n"))
-	if len(line) < 4 || !bytes.EqualFold(line[:4], []byte("SIP/")) {
+	if g.code = statusOf(line); g.code == 0 {
 		method, _, _ := bytes.Cut(line, []byte(" "))
 		g.method = string(method)
 	}
@@ -41,6 +42,8 @@ func look(data []byte) glance {
 		switch name := bytes.TrimRight(line[:i], " \t"); {
 		case is(name, "call-id", "i"):
 			g.callID = value
+		case is(name, "cseq", ""):
+			g.seq = value
 		case is(name, "from", "f"):
 			g.from = value
 		case is(name, "to", "t"):
@@ -155,6 +158,7 @@ func isRawAck(g *glance) bool { return g.method == "ACK" && rawTag(g.to) == rawT
 func (f *udpFront) takes(data []byte, from netip.AddrPort, back net.Addr) bool {
 	s := f.stack
 	g := look(data)
+	s.tally(&g, false, "UDP", from, nil)
 	if isRawAck(&g) {
 		return false
 	}
@@ -162,10 +166,18 @@ func (f *udpFront) takes(data []byte, from netip.AddrPort, back net.Addr) bool {
 		s.trace(&g, data, false, "UDP", sourceOfPacket(f.socket.LocalAddr()), from)
 		return true
 	}
-	if res := s.shed(data, s.access.Load().trunkAt(from.Addr())); res != nil {
-		_, _ = f.socket.WriteTo(res, back)
-	}
+	f.reply(s.shed(data, s.access.Load().trunkAt(from.Addr())), back)
 	return false
+}
+
+// reply sends an answer that sipgo knows nothing of; nil sends nothing.
+func (f *udpFront) reply(res []byte, to net.Addr) {
+	if res == nil {
+		return
+	}
+	g := look(res)
+	f.stack.tally(&g, true, "UDP", sourceOfPacket(to), nil)
+	_, _ = f.socket.WriteTo(res, to)
 }
 
 // sourceOfPacket is the address that a datagram came from.
@@ -181,10 +193,11 @@ func sourceOfPacket(a net.Addr) netip.AddrPort {
 // takes is the same for a message of a stream.
 func (c *streamConn) takes(msg []byte) bool {
 	g := look(msg)
+	from := sourceOfPacket(c.RemoteAddr())
+	c.stack.tally(&g, false, c.network, from, c)
 	if isRawAck(&g) {
 		return false
 	}
-	from := sourceOfPacket(c.RemoteAddr())
 	if c.stack.admits(&g, from, c) {
 		c.stack.trace(&g, msg, false, c.network, sourceOfPacket(c.Conn.LocalAddr()), from)
 		return true

@@ -30,6 +30,7 @@ type Stack struct {
 	stir      *stir
 	flood     *flood
 	traces    *traces
+	peers     *peers
 	admission *admission
 	tagKey    [16]byte
 	oldPeers  atomic.Bool // one of RFC 2543 has been met: see unmark
@@ -85,7 +86,7 @@ func Open(opt Options) (*Stack, error) {
 	if s.stir, err = newSTIR(opt.STIR); err != nil {
 		return nil, err
 	}
-	s.traces = newTraces(opt.TraceCalls)
+	s.traces, s.peers = newTraces(opt.TraceCalls), newPeers()
 	s.flood = newFlood(opt.MaxSourceRate)
 	s.admission = newAdmission(opt.MaxDelay, delayObserver(opt.Observer))
 	s.auth = newAuthenticator(opt.Realm, opt.NonceTTL)

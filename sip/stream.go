@@ -254,6 +254,7 @@ func (c *streamConn) refuse(msg []byte, bad *refusal) {
 // Write sends one message. A peer that doesn't take it in time is cut off.
 func (c *streamConn) Write(b []byte) (int, error) {
 	sight := look(b)
+	c.stack.tally(&sight, true, c.network, sourceOfPacket(c.RemoteAddr()), c)
 	c.stack.trace(&sight, b, true, c.network, sourceOfPacket(c.Conn.LocalAddr()), sourceOfPacket(c.RemoteAddr()))
 	if err := c.link.write(c.stack.tagCancelAnswer(b)); err != nil {
 		c.ended.Store(true)

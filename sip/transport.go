@@ -115,6 +115,7 @@ func (g *udpGeneration) ReadFrom(b []byte) (int, net.Addr, error) {
 func (g *udpGeneration) WriteTo(b []byte, to net.Addr) (int, error) {
 	s := g.front.stack
 	sight := look(b)
+	s.tally(&sight, true, "UDP", sourceOfPacket(to), nil)
 	s.trace(&sight, b, true, "UDP", sourceOfPacket(g.LocalAddr()), sourceOfPacket(to))
 	if _, err := g.PacketConn.WriteTo(s.unmark(s.tagCancelAnswer(b)), to); err != nil {
 		return 0, err
@@ -156,9 +157,7 @@ func (f *udpFront) admit(data []byte, from net.Addr) (as []byte, ok bool) {
 	f.fault.do(func(n int) {
 		f.stack.log.Warn("sip datagram refused", "reason", bad.reason, "from", from.String(), "bytes", len(data), "since_last", n)
 	})
-	if res := rawResponse(data, bad.code, bad.phrase); res != nil {
-		_, _ = f.socket.WriteTo(res, from)
-	}
+	f.reply(rawResponse(data, bad.code, bad.phrase), from)
 	return nil, false
 }
 

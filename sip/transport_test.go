@@ -122,7 +122,7 @@ func readUntil(t *testing.T, conn net.Conn, prefix string) string {
 func TestSilentConnectionIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		far, near := net.Pipe()
-		s := &Stack{traces: newTraces(-1), admission: newAdmission(-1, nil), flood: newFlood(-1), reg: &registrar{}, subs: &subscriptions{}, closed: make(chan struct{})}
+		s := &Stack{traces: newTraces(-1), peers: newPeers(), admission: newAdmission(-1, nil), flood: newFlood(-1), reg: &registrar{}, subs: &subscriptions{}, closed: make(chan struct{})}
 		s.opt.defaults()
 		s.SetAccess(Access{})
 		s.streams = newStreams(s)
