@@ -101,6 +101,9 @@ func (c *checker) sip() {
 		}
 		c.listenTLS(i, l)
 	}
+	if a := c.cfg.SIP.HEP.Address; a.IsValid() && a.Port() == 0 {
+		c.wrong("sip.hep.address", "write the port that the capture server listens on, such as 192.0.2.60:9060", "address %s has no port", a)
+	}
 	if t := c.cfg.SIP.TLS; (t.Certificate == "") != (t.Key == "") {
 		c.wrong("sip.tls", "give both, or neither", "certificate and key belong together")
 	}

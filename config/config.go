@@ -129,6 +129,8 @@ type SIP struct {
 	// TraceCalls is the number of dialogs whose signalling is remembered for hotline
 	// trace, without bodies and with masked numbers. 0 to 100000, default 500.
 	TraceCalls int `yaml:"trace_calls" default:"500" min:"0" max:"100000" restart:"yes"`
+	// HEP sends a copy of each SIP message to a capture server such as Homer.
+	HEP HEP `yaml:"hep"`
 	// SessionExpires is the session timer of calls (RFC 4028) that peers are asked
 	// for: a call whose peer has gone without a word ends within this time. 0s asks
 	// for none. 0s to 24h, default 30m.

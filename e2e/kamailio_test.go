@@ -29,10 +29,16 @@ type end struct {
 // everybody on this machine in.
 func openEnd(t *testing.T, port int, trunks ...sip.Trunk) *end {
 	t.Helper()
+	return openEndWith(t, sip.HEP{}, port, trunks...)
+}
+
+// openEndWith opens an end that also sends copies of its messages.
+func openEndWith(t *testing.T, hep sip.HEP, port int, trunks ...sip.Trunk) *end {
+	t.Helper()
 	e := &end{t: t, legs: make(chan *sip.Leg, 4)}
 	var err error
 	e.Stack, err = sip.Open(sip.Options{
-		Logger: slog.New(slog.DiscardHandler),
+		Logger: slog.New(slog.DiscardHandler), HEP: hep,
 		Listen: []sip.Listener{{Network: "udp", Addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port))}, {Network: "tcp", Addr: netip.MustParseAddrPort("127.0.0.1:0")}},
 		Access: sip.Access{Trunks: append(trunks, sip.Trunk{Name: "local", Addresses: loopback, Region: "CN"})},
 		Handlers: sip.Handlers{Invite: func(l *sip.Leg) {

@@ -48,6 +48,8 @@ type Snapshot struct {
 	// Certificates are those that SIP shows.
 	Certificates []sip.Certificate
 	Trunks       []sip.TrunkStatus
+	// HEP are the copies of SIP messages for a capture server.
+	HEP sip.HEPStats
 	// Calls is the number of calls in progress, from INVITE to hang-up.
 	Calls int
 	// Ignored is the number of events that did not fit routing's state, since the start.

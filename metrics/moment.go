@@ -14,6 +14,7 @@ type moment struct {
 	calls, ignored, invariants        *prometheus.Desc
 	legs, ports, lateFrames, sendFail *prometheus.Desc
 	certificate, certificateFailures  *prometheus.Desc
+	hep                               *prometheus.Desc
 	trunks                            trunkMoment
 }
 
@@ -40,13 +41,14 @@ func newMoment() moment {
 		lateFrames:          desc("hotline_media_late_frames_total", "Frames sent 20 ms or more after their instant, or given up."),
 		certificate:         desc("hotline_sip_certificate_expiry_timestamp_seconds", "When a certificate that SIP shows ends, as a Unix time.", "file"),
 		certificateFailures: desc("hotline_sip_certificate_failures_total", "Changed certificate files that could not be taken over; the old one stayed.", "file"),
+		hep:                 desc("hotline_hep_messages_total", "Copies of SIP messages for the capture server: sent, dropped because too many waited, failed in the network.", "result"),
 		sendFail:            desc("hotline_media_send_failures_total", "RTP packets that the kernel did not take."),
 	}
 }
 
 func (d *moment) all() []*prometheus.Desc {
 	return append(d.trunks.all(), d.seats, d.readySeats, d.waiting, d.longest, d.onOffer, d.talking, d.entered, d.left, d.expected,
-		d.calls, d.ignored, d.invariants, d.legs, d.ports, d.lateFrames, d.sendFail, d.certificate, d.certificateFailures)
+		d.calls, d.ignored, d.invariants, d.legs, d.ports, d.lateFrames, d.sendFail, d.certificate, d.certificateFailures, d.hep)
 }
 
 // byCall are the metrics with a queue's name as label.
@@ -170,6 +172,9 @@ func (m *Metrics) collectServer(ch chan<- prometheus.Metric, s *Snapshot) {
 	gauge(ch, m.moment.ports, float64(s.Media.PortsResting), "resting")
 	count(ch, m.moment.lateFrames, s.Media.LateFrames+s.Media.SkippedFrames)
 	count(ch, m.moment.sendFail, s.Media.SendFailures)
+	count(ch, m.moment.hep, s.HEP.Sent, "sent")
+	count(ch, m.moment.hep, s.HEP.Dropped, "dropped")
+	count(ch, m.moment.hep, s.HEP.Failed, "failed")
 	seen := make(map[string]bool)
 	for _, c := range s.Certificates {
 		if seen[c.File] { // two listeners show it

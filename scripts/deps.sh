@@ -11,6 +11,7 @@ baresip=baresip-core
 linphonec=linphone-cli
 openssl=openssl
 kamailio=kamailio
+sngrep=sngrep
 redis-server=redis-server
 prometheus=prometheus
 promtool=prometheus
@@ -26,7 +27,7 @@ done
 missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
 
 if ! command -v apt-get >/dev/null 2>&1; then
-	echo "The tests need these commands: sipp, kamailio, baresip, linphonec, openssl, redis-server, prometheus, promtool, gcc." >&2
+	echo "The tests need these commands: sipp, kamailio, sngrep, baresip, linphonec, openssl, redis-server, prometheus, promtool, gcc." >&2
 	echo "Missing here (Debian's package names): $missing" >&2
 	exit 1
 fi

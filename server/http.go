@@ -181,7 +181,7 @@ func (s *Server) snapshot() metrics.Snapshot {
 	sn.Media = s.media.Stats()
 	select {
 	case <-s.up: // else s.sip isn't there yet
-		sn.Certificates = s.sip.Certificates()
+		sn.Certificates, sn.HEP = s.sip.Certificates(), s.sip.HEP()
 	default:
 	}
 	sn.Trunks = s.trunks()

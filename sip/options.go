@@ -88,6 +88,7 @@ type Options struct {
 	Unreachable   time.Duration // no provisional answer from an agent's phone; 3 s
 
 	TraceCalls int // dialogs whose signalling is remembered for Trace; 500, negative for none
+	HEP        HEP // copies of all messages to a capture server
 
 	SessionExpires time.Duration // session timer of calls (RFC 4028); 30 min, negative for none
 	MinSession     time.Duration // shortest session timer taken; 90 s

@@ -166,15 +166,14 @@ func (f *udpFront) takes(data []byte, from netip.AddrPort, back net.Addr) bool {
 		s.trace(&g, data, false, "UDP", sourceOfPacket(f.socket.LocalAddr()), from)
 		return true
 	}
-	f.reply(s.shed(data, s.access.Load().trunkAt(from.Addr())), back)
+	if res := s.shed(data, s.access.Load().trunkAt(from.Addr())); res != nil {
+		f.reply(res, back)
+	}
 	return false
 }
 
-// reply sends an answer that sipgo knows nothing of; nil sends nothing.
+// reply sends an answer that sipgo knows nothing of.
 func (f *udpFront) reply(res []byte, to net.Addr) {
-	if res == nil {
-		return
-	}
 	g := look(res)
 	f.stack.tally(&g, true, "UDP", sourceOfPacket(to), nil)
 	_, _ = f.socket.WriteTo(res, to)

@@ -31,6 +31,7 @@ type Stack struct {
 	flood     *flood
 	traces    *traces
 	peers     *peers
+	hep       *hepExport // nil: no copies are sent
 	admission *admission
 	tagKey    [16]byte
 	oldPeers  atomic.Bool // one of RFC 2543 has been met: see unmark
@@ -112,6 +113,9 @@ func (s *Stack) open() error {
 	}
 	if err := s.tlsFiles(); err != nil {
 		return err
+	}
+	if s.hep, err = s.openHEP(s.opt.HEP); err != nil {
+		return fmt.Errorf("open HEP export: %w", err)
 	}
 	// All sockets first: a phone that registers again after a restart sends at
 	// once, and what serves it looks through all listeners.

@@ -36,6 +36,7 @@ type traces struct {
 
 	mu       sync.Mutex
 	of       map[string]*tracedCall // by Call-ID
+	leads    map[string]string      // by routing's name of a call: the Call-ID of its first dialog
 	fresh    []string               // the oldest first
 	kept     []string
 	captures []*capture
@@ -62,7 +63,9 @@ const (
 	maxRawBytes       = 32 << 20
 )
 
-func newTraces(max int) *traces { return &traces{max: max, of: make(map[string]*tracedCall)} }
+func newTraces(max int) *traces {
+	return &traces{max: max, of: make(map[string]*tracedCall), leads: make(map[string]string)}
+}
 
 // saw notes a message of an INVITE's dialog.
 func (t *traces) saw(g *glance, data []byte, m Traced) {
@@ -115,6 +118,9 @@ func (t *traces) push(list []string, id string, n int) []string {
 				t.rawBytes -= len(m.Raw)
 			}
 			delete(t.of, list[0])
+			if t.leads[c.group] == list[0] {
+				delete(t.leads, c.group)
+			}
 		}
 		list = list[1:]
 	}
@@ -142,12 +148,28 @@ func (t *traces) join(callID, call string) {
 	defer t.mu.Unlock()
 	if c := t.of[callID]; c != nil {
 		c.group = call
+		if t.leads[call] == "" {
+			t.leads[call] = callID
+		}
 		for _, k := range t.captures {
 			if k.call == call && time.Now().Before(k.until) {
 				c.capture = k
 			}
 		}
 	}
+}
+
+// lead is the Call-ID of the first dialog of the call that a dialog belongs to, as far as
+// it is known; else its own.
+func (t *traces) lead(callID string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c := t.of[callID]; c != nil {
+		if first := t.leads[c.group]; first != "" {
+			return first
+		}
+	}
+	return callID
 }
 
 // captureOf is the capture that wants a dialog, by its call or by a number in From or To.
@@ -206,7 +228,9 @@ func (l *Leg) JoinTrace(call string) { l.stack.traces.join(l.id.callID, call) }
 
 // trace notes a message that came or goes.
 func (s *Stack) trace(g *glance, data []byte, sent bool, network string, local, remote netip.AddrPort) {
-	s.traces.saw(g, data, Traced{At: time.Now(), Sent: sent, Network: network, Local: local, Remote: remote})
+	now := time.Now()
+	s.traces.saw(g, data, Traced{At: now, Sent: sent, Network: network, Local: local, Remote: remote})
+	s.export(g, data, sent, network, local, remote, now)
 }
 
 // summarise fills in what is shown of a message.

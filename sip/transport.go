@@ -157,7 +157,11 @@ func (f *udpFront) admit(data []byte, from net.Addr) (as []byte, ok bool) {
 	f.fault.do(func(n int) {
 		f.stack.log.Warn("sip datagram refused", "reason", bad.reason, "from", from.String(), "bytes", len(data), "since_last", n)
 	})
-	f.reply(rawResponse(data, bad.code, bad.phrase), from)
+	if res := rawResponse(data, bad.code, bad.phrase); res != nil {
+		g := look(res)
+		f.stack.trace(&g, res, true, "UDP", sourceOfPacket(f.socket.LocalAddr()), source)
+		f.reply(res, from)
+	}
 	return nil, false
 }
 
