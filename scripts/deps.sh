@@ -12,6 +12,7 @@ linphonec=linphone-cli
 openssl=openssl
 kamailio=kamailio
 sngrep=sngrep
+svwar=sipvicious
 redis-server=redis-server
 prometheus=prometheus
 promtool=prometheus
@@ -27,7 +28,7 @@ done
 missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
 
 if ! command -v apt-get >/dev/null 2>&1; then
-	echo "The tests need these commands: sipp, kamailio, sngrep, baresip, linphonec, openssl, redis-server, prometheus, promtool, gcc." >&2
+	echo "The tests need these commands: sipp, kamailio, sngrep, svwar, baresip, linphonec, openssl, redis-server, prometheus, promtool, gcc." >&2
 	echo "Missing here (Debian's package names): $missing" >&2
 	exit 1
 fi

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	gosip "github.com/emiago/sipgo/sip"
 )
 
 // Whoever guesses passwords is slowed, by source and by name, the same for names
@@ -67,5 +69,44 @@ func TestGuessersAreBounded(t *testing.T) {
 	}
 	if len(g.of) > maxGuessers {
 		t.Errorf("%d are remembered", len(g.of))
+	}
+}
+
+// Nobody learns from the time an answer takes who has an account: a wrong password for one
+// that doesn't exist is worked on like that for one that does. Work is counted in
+// allocations, which a busy machine doesn't change.
+func TestUnknownNamesAreAsMuchWork(t *testing.T) {
+	for _, alg := range []Algorithm{MD5, SHA256} {
+		t.Run(string(alg), func(t *testing.T) {
+			table := newAccessTable(Access{Accounts: []Account{account(alg)}})
+			lookup := func(user string) *Credentials { c, _, _ := table.credentialsOf(user); return c }
+			work := func(user, password string, want verdict) float64 {
+				a := newAuthenticator("hotline", time.Minute)
+				source := netip.MustParseAddrPort(callerAddr)
+				challenge := gosip.NewResponse(401, "Unauthorized")
+				for _, h := range a.challenge(alg, prefixOf(source.Addr()), false) {
+					challenge.AppendHeader(h)
+				}
+				req := gosip.NewRequest(gosip.REGISTER, gosip.Uri{Scheme: "sip", Host: "10.0.0.1"})
+				req.SetSource(source.String())
+				if !authorise(req, challenge, Credentials{User: user, Password: password, Algorithm: alg}) {
+					t.Fatal("no answer to the challenge")
+				}
+				return testing.AllocsPerRun(200, func() {
+					a.tries = newGuesses()
+					if _, v := a.check(req, lookup); v != want {
+						t.Fatalf("%s: %v, want %v", user, v, want)
+					}
+				})
+			}
+			known, unknown := work("alice", "not-wonderland", authWrong), work("eliza", "not-wonderland", authWrong)
+			if known != unknown {
+				t.Errorf("%v allocations for a name that exists, %v for one that doesn't", known, unknown)
+			}
+			a := newAuthenticator("other", time.Minute)
+			if free := testing.AllocsPerRun(200, func() { a.tries = newGuesses() }); unknown < free+10 {
+				t.Errorf("%v allocations with the digest, %v without: they tell nothing", unknown, free)
+			}
+		})
 	}
 }
