@@ -2,6 +2,7 @@ package sip
 
 import (
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"runtime"
@@ -147,6 +148,13 @@ func (c *counter) ClientRequest(string, int)        {}
 func (c *counter) Refused(reason string)            { c.mu.Lock(); c.refused[reason]++; c.mu.Unlock() }
 
 func (c *counter) of(reason string) int { c.mu.Lock(); defer c.mu.Unlock(); return c.refused[reason] }
+
+// answered tells how many requests got which final status.
+func (c *counter) answered() map[int]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.server)
+}
 
 // until waits for a reason to be counted n times: a peer knows of its refusal before
 // it is counted.
