@@ -40,6 +40,9 @@ func (s *Stack) handleInvite(req *gosip.Request, tx gosip.ServerTransaction) {
 		return
 	}
 	replaces, code, phrase := s.readReplacing(req)
+	if code == 0 {
+		code, phrase = s.refuseJoin(req)
+	}
 	if code != 0 {
 		s.respond(req, tx, code, phrase)
 		return
