@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"hotline/media"
@@ -255,6 +256,15 @@ func (c *Config) FlowFor(trunk, dialled string) (flow string, ok bool) {
 		}
 	}
 	return "", false
+}
+
+// Incomplete tells whether nothing answers to what was dialled on a trunk because digits
+// are missing: some number of the trunk begins with it.
+func (c *Config) Incomplete(trunk, dialled string) bool {
+	i := slices.IndexFunc(c.Trunks, func(t Trunk) bool { return t.Name == trunk })
+	return i >= 0 && slices.ContainsFunc(c.Trunks[i].DIDs, func(d DID) bool {
+		return len(dialled) < len(d.Number) && strings.HasPrefix(d.Number, dialled)
+	})
 }
 
 func (t *Trunk) flowFor(dialled string) (flow string, ok bool) {

@@ -67,6 +67,9 @@ func (c *call) accept() bool {
 	c.s.core.post(routing.CallArrived{Call: c.id, Number: in.Caller.Number, DID: in.Dialled, Trunk: in.Trunk.Name})
 	c.log.Info("call arrived", "trunk", in.Trunk.Name, "did", in.Dialled, "from", maskNumber(in.Caller.Number))
 	if c.flow = c.cfg.flowFor(in.Trunk.Name, in.Dialled); c.flow == nil {
+		if c.cfg.Incomplete(in.Trunk.Name, in.Dialled) {
+			return c.refuse(484, "Address Incomplete", "digits of the number dialled are missing") // overlap dialling, RFC 3578
+		}
 		return c.refuse(404, "Not Found", "no flow for the number dialled")
 	}
 	c.identify(in.Caller)

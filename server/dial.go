@@ -13,6 +13,7 @@ type dialer struct {
 	caller string // the number shown
 	// diverted is the number that was dialled first, when the call is a caller's.
 	diverted string
+	hops     int // of the call on whose behalf it is
 	// phone is the INVITE to a colleague's phones.
 	phone func(contacts []sip.Contact, sdp []byte) sip.Outgoing
 }
@@ -34,7 +35,9 @@ func (s *Server) dialTo(to destination, by dialer) (*dialled, refused) {
 		return nil, refused{486, "Busy Here"}
 	}
 	d, err := s.dialPhone(by.id+"/"+to.agent, to, nil, nil, func(sdp []byte) (*sip.Dialing, error) {
-		return s.sip.Dial(by.phone(contacts, sdp)), nil
+		o := by.phone(contacts, sdp)
+		o.Hops = by.hops
+		return s.sip.Dial(o), nil
 	})
 	if err != nil {
 		vacate()
@@ -56,7 +59,7 @@ func (s *Server) dialOutside(to destination, by dialer) (*dialled, refused) {
 		codecs = set.TrunkCodecs(trunks[0])
 	}
 	d, err := s.dialPhone(by.id+"/outside", to, codecs, nil, func(sdp []byte) (*sip.Dialing, error) {
-		o := sip.Outgoing{Offer: sdp, FromUser: by.caller}
+		o := sip.Outgoing{Offer: sdp, FromUser: by.caller, Hops: by.hops}
 		if by.diverted != "" {
 			o.Diversions = []sip.Diversion{{Number: by.diverted, Reason: "unconditional"}}
 		}

@@ -64,7 +64,7 @@ func (c *call) ring(o routing.Offer) {
 // ringOut is the INVITE to an agent's phone, with the customer's card.
 func (c *call) ringOut(contacts []sip.Contact, to destination, sdp []byte, tier routing.Tier) sip.Outgoing {
 	return sip.Outgoing{
-		Contacts: contacts, ToUser: to.agent, Offer: sdp,
+		Contacts: contacts, ToUser: to.agent, Offer: sdp, Hops: c.a.Incoming().Hops,
 		FromUser: c.shownNumber(), FromName: c.card(tier),
 		Headers: append(c.phoneHeaders(to.agent, tier),
 			"X-Hotline-Call", string(c.id), "X-Hotline-Tier", tier.String(),

@@ -48,6 +48,9 @@ func (s *Stack) buildInvite(o Outgoing, c Contact) *gosip.Request {
 	req.AppendHeader(&id)
 	req.AppendHeader(&gosip.CSeqHeader{SeqNo: newSeq(), MethodName: gosip.INVITE})
 	s.common(req, c.bind)
+	if o.Hops > 0 {
+		*req.MaxForwards() = gosip.MaxForwardsHeader(o.Hops - 1)
+	}
 	for i := 0; i+1 < len(o.Headers); i += 2 {
 		req.AppendHeader(gosip.NewHeader(o.Headers[i], o.Headers[i+1]))
 	}

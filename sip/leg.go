@@ -119,6 +119,8 @@ type Incoming struct {
 	Offer []byte
 	// Source is the address the INVITE came from.
 	Source string
+	// Hops is the Max-Forwards of the INVITE, 1 to 255: see [Outgoing.Hops].
+	Hops int
 	// Replaces is the call whose place it wants to take; nil for a new one. Nobody
 	// has judged yet whether the caller may.
 	Replaces *Replaced

@@ -306,7 +306,7 @@ func TestRequestsThatAreWrong(t *testing.T) {
 	}{
 		{"another SIP version", "INVITE sip:1@10.0.0.1 SIP/7.0\r\nVia: SIP/7.0/UDP 10.0.0.2\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: v\r\nCSeq: 1 INVITE\r\n\r\n", "505"},
 		{"no Call-ID", "OPTIONS sip:1@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bKa\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCSeq: 1 OPTIONS\r\n\r\n", "400"},
-		{"a method nobody knows", "FROB sip:1@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bKb\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: f\r\nCSeq: 1 FROB\r\n\r\n", "405"},
+		{"a method nobody knows", "FROB sip:1@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bKb\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: f\r\nCSeq: 1 FROB\r\n\r\n", "501"},
 		{"an extension we don't have", "INVITE sip:1@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bKc\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: r\r\nCSeq: 1 INVITE\r\nRequire: nothing\r\n" + contact + "\r\n\r\n", "420"},
 		{"a body that is no SDP", "INVITE sip:1@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bKd\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: s\r\nCSeq: 1 INVITE\r\n" + contact + "\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi", "415"},
 		{"a BYE for no dialog", "BYE sip:1@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bKe\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\nCall-ID: t\r\nCSeq: 1 BYE\r\n\r\n", "481"},

@@ -217,7 +217,11 @@ func (s *Stack) routes(srv *sipgo.Server) {
 	handle(gosip.NOTIFY, s.handleNotify)
 	handle(gosip.SUBSCRIBE, s.handleSubscribe)
 	srv.OnNoRoute(func(req *gosip.Request, tx gosip.ServerTransaction) {
-		if s.valid(req, tx) {
+		switch {
+		case !s.valid(req, tx):
+		case req.Method != gosip.MESSAGE && req.Method != gosip.PUBLISH: // none that we know
+			s.refuse(req, tx, 501, "Not Implemented", gosip.NewHeader("Allow", allowed))
+		default:
 			s.refuse(req, tx, 405, "Method Not Allowed", gosip.NewHeader("Allow", allowed))
 		}
 	})

@@ -48,6 +48,10 @@ type Outgoing struct {
 	Reoffer func(offer []byte) (answer []byte, refuse int)
 	// Credentials answer a 401 or 407; nil answers none.
 	Credentials *Credentials
+	// Hops is that of the call on whose behalf this one is made: it has one less to go,
+	// so that a call that comes back to us by way of others ends some time (RFC 7332). 0:
+	// of nobody's, 70.
+	Hops int
 	// Unreachable is how long to wait for a provisional answer; 0 takes the
 	// stack's. A negative value waits as long as RFC 3261 Timer B.
 	Unreachable time.Duration

@@ -27,6 +27,10 @@ func (s *Stack) handleInvite(req *gosip.Request, tx gosip.ServerTransaction) {
 		s.refuse(req, tx, 400, "Missing Contact")
 		return
 	}
+	if hopsOf(req) == 0 { // it will ring a phone, which is one more (RFC 7332 5)
+		s.refuse(req, tx, 483, "Too Many Hops")
+		return
+	}
 	if s.drain.Load() || int(s.calls.Load()) >= s.opt.MaxCalls {
 		s.overloaded(req, tx)
 		return
@@ -99,6 +103,15 @@ func (l *Leg) tryingSoon() {
 // tryingAfter leaves Timer A, 500 ms, time for a way there and back.
 const tryingAfter = 100 * time.Millisecond
 
+// hopsOf is how many hops a request may still make; one without the field is of a peer
+// that knows none.
+func hopsOf(req *gosip.Request) int {
+	if h := req.MaxForwards(); h != nil {
+		return min(int(h.Val()), 255)
+	}
+	return 70
+}
+
 // contactOfSource gives the INVITE of an old peer the address that it came from as
 // Contact: there is none to send requests to else.
 func contactOfSource(req *gosip.Request) {
@@ -132,7 +145,7 @@ func (s *Stack) newIncoming(req *gosip.Request, tx gosip.ServerTransaction, tr *
 		allowsUpdate: hasToken(req, "Allow", "UPDATE"),
 		info: Incoming{
 			CallID: callID, Trunk: tr, Agent: user, Dialled: req.Recipient.User,
-			Caller: callerOf(req, tr), Diversions: diversionsOf(req, tr), Offer: req.Body(), Source: req.Source(),
+			Caller: callerOf(req, tr), Diversions: diversionsOf(req, tr), Offer: req.Body(), Source: req.Source(), Hops: hopsOf(req),
 		},
 	}
 	if tr == nil {

@@ -23,7 +23,7 @@ func TestValidationAnswers(t *testing.T) {
 		{"two CSeq", invite, "400", []string{"CSeq: 2 INVITE"}, "", ""},
 		{"another method in CSeq", invite, "400", []string{"-CSeq", "CSeq: 1 BYE"}, "", ""},
 		{"no Contact", invite, "400", []string{"-Contact"}, "", ""},
-		{"a method nobody knows", "FLY sip:95599@10.0.0.1 SIP/2.0", "405", nil, "", "Allow"},
+		{"a method nobody knows", "FLY sip:95599@10.0.0.1 SIP/2.0", "501", nil, "", "Allow"},
 		{"no SDP wanted", invite, "406", []string{"Accept: text/html"}, "", ""},
 		{"a body too long", invite, "413", []string{"Content-Type: application/sdp"}, strings.Repeat("a=x\r\n", 4000), ""},
 		{"a body that isn't SDP", invite, "415", []string{"Content-Type: text/plain"}, "hello", "Accept"},
@@ -31,6 +31,8 @@ func TestValidationAnswers(t *testing.T) {
 		{"a scheme that isn't SIP's", "INVITE mailto:x@y SIP/2.0", "416", nil, "", ""},
 		{"an extension we don't have", invite, "420", []string{"Require: gin"}, "", "Unsupported"},
 		{"too short a session", invite, "422", []string{"Supported: timer", "Session-Expires: 30"}, "", "Min-SE"},
+		{"a method that isn't for us", "MESSAGE sip:95599@10.0.0.1 SIP/2.0", "405", nil, "", "Allow"},
+		{"a call's last hop", invite, "483", []string{"-Max-Forwards", "Max-Forwards: 0"}, "", ""},
 		{"the last hop", "OPTIONS sip:10.0.0.1 SIP/2.0", "200", []string{"-Max-Forwards", "Max-Forwards: 0"}, "", ""}, // RFC 3261 16.3: only who forwards minds
 		{"no such dialog", "BYE sip:x@10.0.0.1 SIP/2.0", "481", []string{"-To", "To: <sip:95599@10.0.0.1>;tag=nobody"}, "", ""},
 		{"no such INVITE", "CANCEL sip:x@10.0.0.1 SIP/2.0", "481", nil, "", ""},
