@@ -34,7 +34,9 @@ func TestCallsHaveFewerHops(t *testing.T) {
 
 // A number of which more digits are to come gets 484 (RFC 3578), another one 404.
 func TestDigitsAreMissing(t *testing.T) {
-	h := start(t, func(c *config.Config) { c.Trunks[0].DIDs = append(c.Trunks[0].DIDs, config.DID{Number: "95599", Flow: "direct"}) })
+	h := start(t, func(c *config.Config) {
+		c.Trunks[0].DIDs = append(c.Trunks[0].DIDs, config.DID{Number: "95599", Flow: "direct"})
+	})
 	for number, want := range map[string]int{"95": 484, "9559": 484, "96": 404, "955990": 404} {
 		_, err := h.dial(h.phone(), number)
 		var no *softphone.RefusedError
