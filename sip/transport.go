@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 
@@ -35,6 +36,9 @@ func (f *udpFront) start() { f.next(packet{}) }
 // messages it has read are being answered on goroutines of their own, and one
 // that finds no listener for its source would open a new socket.
 const handOver = 100 * time.Millisecond
+
+// handOverTurns is how often a listener lets others run before it is given up.
+const handOverTurns = 50
 
 // afterReadError keeps a socket that fails at once, each time, from taking a
 // whole processor.
@@ -100,14 +104,23 @@ func (g *udpGeneration) ReadFrom(b []byte) (int, net.Addr, error) {
 		src := from.String()
 		if _, known := g.seen[src]; !known && len(g.seen) >= g.front.stack.opt.MaxSources {
 			g.front.next(packet{bytes.Clone(b[:n]), from})
-			select {
-			case <-time.After(handOver):
-			case <-g.front.stack.closed:
-			}
+			g.linger()
 			return 0, nil, net.ErrClosed
 		}
 		g.seen[src] = struct{}{}
 		return n, from, nil
+	}
+}
+
+// linger waits until what was read has its transactions. Beside the time it lets others go first, again
+// and again: on a machine that has too much to do, work waits for a processor longer than any fixed time.
+func (g *udpGeneration) linger() {
+	select {
+	case <-time.After(handOver):
+	case <-g.front.stack.closed:
+	}
+	for range handOverTurns {
+		runtime.Gosched()
 	}
 }
 
