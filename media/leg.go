@@ -24,7 +24,9 @@ type Leg struct {
 	port   uint16
 	slot   *slot
 
-	peer     atomic.Pointer[Leg] // the other leg of the bridge
+	peer     atomic.Pointer[Leg]     // the other leg of the bridge
+	seat     atomic.Pointer[mixSeat] // in a mix
+	conducts atomic.Pointer[Mix]     // beats with this leg's beats
 	listener atomic.Pointer[func([]int16)]
 	gone     bool // closed for new bridges; guarded by the engine's bridging lock
 	closing  sync.Once
@@ -158,7 +160,7 @@ func (l *Leg) OnAudio(fn func(pcm []int16)) {
 }
 
 // Bridge connects two legs of one engine in both directions. What they play ends. Bridging the same
-// two again does nothing. It fails with ErrBridged when one is bridged with a third, and with
+// two again does nothing. It fails with ErrBridged when one is bridged with a third or in a mix, and with
 // ErrClosed.
 func Bridge(a, b *Leg) error {
 	if a == b || a.engine != b.engine {
@@ -172,7 +174,7 @@ func Bridge(a, b *Leg) error {
 		return fmt.Errorf("bridging: %w", ErrClosed)
 	case pa == b && pb == a:
 		return nil
-	case pa != nil || pb != nil:
+	case pa != nil || pb != nil || a.seat.Load() != nil || b.seat.Load() != nil:
 		return fmt.Errorf("bridging: %w", ErrBridged)
 	}
 	a.peer.Store(b)
@@ -203,6 +205,9 @@ func part(a, b *Leg) {
 // beat serves one instant of the leg's grid.
 func (l *Leg) beat(now time.Duration) {
 	l.sender.beat(now)
+	if m := l.conducts.Load(); m != nil {
+		m.beat(now)
+	}
 	if l.pressing.Load() {
 		l.endPress(now)
 	}
@@ -237,6 +242,9 @@ func (l *Leg) shut() error {
 	l.gone = true
 	if other := l.peer.Load(); other != nil {
 		part(l, other)
+	}
+	if seat := l.seat.Load(); seat != nil {
+		seat.mix.leave(seat)
 	}
 	l.engine.bridging.Unlock()
 	l.sendReport(l.engine.now(), true)

@@ -46,6 +46,9 @@ func (l *Leg) receive(data []byte, src netip.AddrPort, now time.Duration) {
 		}
 		(*fn)(l.ear.hear(in.codec, in.payload))
 	}
+	if seat := l.seat.Load(); seat != nil {
+		seat.put(in, now)
+	}
 	if peer := l.peer.Load(); peer != nil {
 		peer.sender.relay(l, in, now)
 	}

@@ -34,6 +34,7 @@ const (
 	fromClip
 	fromPeer
 	fromKeys
+	fromMix
 )
 
 // packetBuf is where a packet is made, on the stack of who sends it.
@@ -71,6 +72,7 @@ type sender struct {
 	digits  digitWriter
 	waited  bool // a beat was left out to let our clock catch up
 	relayed relay
+	mixed   bool // a mix sends at each beat
 
 	packets, octets uint64 // packets sent, payload octets sent
 	failed          uint64
@@ -131,7 +133,7 @@ func (s *sender) beat(now time.Duration) {
 		s.sendDigit(now)
 		return
 	}
-	if s.play == nil && s.relayed.running && now-s.relayed.at < fillAfter {
+	if s.play == nil && (s.mixed || s.relayed.running && now-s.relayed.at < fillAfter) {
 		return
 	}
 	// A bridge may have left our timestamps a frame ahead of the clock. Leave out every other

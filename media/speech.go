@@ -74,3 +74,20 @@ func encodeWide(wide []int16) []byte {
 	new(sound.G722Encoder).Encode(code, wide)
 	return code
 }
+
+// mouth turns samples at 8 kHz into what a phone is sent.
+type mouth struct {
+	encoder sound.G722Encoder
+	up      sound.Upsampler
+	wide    [2 * frameSamples]int16
+}
+
+// say encodes a frame.
+func (m *mouth) say(frame []byte, codec Codec, pcm []int16) {
+	if codec != G722 {
+		codec.encodeTo(frame, pcm)
+		return
+	}
+	m.up.Process(m.wide[:], pcm)
+	m.encoder.Encode(frame, m.wide[:])
+}
