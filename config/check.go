@@ -332,10 +332,12 @@ func (c *checker) agents() {
 			twice(c, skills, k.Name, index(index("agents", i, "skills"), j, "name"), "skill")
 		}
 		c.preferences(i, &a)
-		for j, q := range a.Queues {
-			at := index(index("agents", i, "queues"), j, "")
-			if !c.bad[at] && !c.bad["queues"] && !slices.Contains(known, q) {
-				c.wrong(at, didYouMean(q, known), "queue %s doesn't exist", quote(q))
+		for field, list := range map[string][]string{"queues": a.Queues, "supervises": a.Supervises} {
+			for j, q := range list {
+				at := index(index("agents", i, field), j, "")
+				if !c.bad[at] && !c.bad["queues"] && !slices.Contains(known, q) {
+					c.wrong(at, didYouMean(q, known), "queue %s doesn't exist", quote(q))
+				}
 			}
 		}
 	}

@@ -14,6 +14,13 @@ type FeatureCodes struct {
 	EndWrapUp string `yaml:"end_wrap_up" default:"*4" code:"yes"`
 	// ExtendWrapUp by the queue's wrap_up_extension. Default "*5".
 	ExtendWrapUp string `yaml:"extend_wrap_up" default:"*5" code:"yes"`
+	// Supervise, with the extension or name of an agent behind it, lets a supervisor
+	// listen to the talk there; the keys 1, 2 and 3 are then: listen, whisper to the
+	// agent, join. Default "*6".
+	Supervise string `yaml:"supervise" default:"*6" code:"yes"`
+	// Conference brings the other side of the agent's own call, which has answered,
+	// into the talk when it is pressed there. Default "*0".
+	Conference string `yaml:"conference" default:"*0" code:"yes"`
 	// Transfer sends the caller elsewhere when it is pressed during a talk, with an
 	// extension and # behind it. Default "*7".
 	Transfer string `yaml:"transfer" default:"*7" code:"yes"`
@@ -49,7 +56,7 @@ type namedCode struct{ name, value string }
 func (f *FeatureCodes) codes() []namedCode {
 	list := []namedCode{
 		{"ready", f.Ready}, {"break", f.Break}, {"log_out", f.LogOut}, {"end_wrap_up", f.EndWrapUp},
-		{"extend_wrap_up", f.ExtendWrapUp}, {"transfer", f.Transfer}, {"pick_up", f.PickUp},
+		{"extend_wrap_up", f.ExtendWrapUp}, {"supervise", f.Supervise}, {"conference", f.Conference}, {"transfer", f.Transfer}, {"pick_up", f.PickUp},
 	}
 	for i, b := range f.Breaks {
 		list = append(list, namedCode{index("breaks", i, "code"), b.Code})

@@ -144,6 +144,9 @@ type Agent struct {
 	// Weight is the agent's share of the calls where the strategy is "weighted": with
 	// 2 twice as many as with 1. 1 to 100, default 1.
 	Weight int `yaml:"weight" default:"1" min:"1" max:"100"`
+	// Supervises are the queues whose talks the agent may listen to, whisper into and
+	// join. Default: none.
+	Supervises []string `yaml:"supervises" unique:"yes"`
 	// Outbound names the right that says what the agent may dial outside, one of
 	// outbound.rights. Default: none, nothing may be dialled.
 	Outbound string `yaml:"outbound"`

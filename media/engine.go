@@ -123,6 +123,8 @@ type EngineStats struct {
 	SendFailures                 uint64
 	DigitsDropped                uint64
 
+	OneWay int // open legs whose phone is sent sound and has sent nothing for five seconds
+
 	LateFrames    uint64 // sent 20 ms or more after their instant
 	SkippedFrames uint64 // given up, because more than three had become due at once
 }
@@ -200,6 +202,9 @@ func (e *Engine) Stats() EngineStats {
 	e.mu.Unlock()
 	for _, l := range legs {
 		sum.add(l.figures())
+		if l.deaf(e.now()) {
+			sum.OneWay++
+		}
 	}
 	sum.Legs = len(legs)
 	sum.PortsInUse, sum.PortsFree, sum.PortsResting = e.ports.count(e.now())

@@ -12,6 +12,7 @@ type receiver struct {
 	formats    [128]Codec // by payload type; 0: not agreed
 	latch      latch
 	stream     reception
+	quality    quality
 	generation uint32 // of the stream, for the relay
 	digits     digitReader
 	packet     rtp.Packet // parsed into, so that parsing allocates nothing
@@ -102,6 +103,7 @@ func (l *Leg) count(codec Codec, now time.Duration) verdict {
 	r.packets++
 	r.octets += uint64(len(p.Payload))
 	changed := r.stream.started && r.stream.ssrc != p.SSRC
+	before := r.stream.highest
 	v := r.stream.track(p.SSRC, p.SequenceNumber)
 	switch v {
 	case duplicate:
@@ -109,6 +111,7 @@ func (l *Leg) count(codec Codec, now time.Duration) verdict {
 	case late:
 		r.late++
 	case restarted:
+		r.quality.lost(0)
 		r.generation++
 		if changed {
 			r.ssrcChanges++
@@ -117,6 +120,10 @@ func (l *Leg) count(codec Codec, now time.Duration) verdict {
 			l.pressed(d)
 		}
 	case inOrder:
+		r.quality.lost(gapAfter(before, r.stream.highest))
+	}
+	if codec.voice() && r.packets%listenEvery == 1 {
+		r.quality.listen(codec, p.Payload, now)
 	}
 	if v != duplicate && v != late && codec.voice() {
 		r.stream.time(p.Timestamp, now)

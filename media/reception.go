@@ -70,6 +70,15 @@ func (r *reception) track(ssrc uint32, seq uint16) verdict {
 	return duplicate
 }
 
+// gapAfter is how many packets are missing between two highest numbers; before is 0 when this is the
+// first packet.
+func gapAfter(before, highest uint32) uint32 {
+	if before == 0 || highest <= before {
+		return 0
+	}
+	return highest - before - 1
+}
+
 // old judges a packet that is behind the highest by so many.
 func (r *reception) old(behind uint32) verdict {
 	if behind >= 64 || behind > r.highest-r.base || r.seen&(1<<behind) != 0 {

@@ -23,6 +23,12 @@ type LegStats struct {
 	Stray      uint64        // from another source than the peer
 	Unknown    uint64        // of a payload type that was not agreed
 
+	// MOS scores what comes from the phone by the E-model (ITU-T G.107, narrowband), 1 to 4.41; 0 before
+	// anything came. PeerMOS scores what it hears of us, by its reports; 0 without any.
+	MOS, PeerMOS float64
+	Burst        float64   // how losses cluster: 1 at random, more in bursts (G.107 BurstR)
+	SoundAt      time.Time // when something louder than noise came last, of G.711; zero: never
+
 	SSRCChanges   uint64
 	DigitsDropped uint64 // nobody took them from Digits
 
@@ -49,6 +55,10 @@ func (l *Leg) Stats() LegStats {
 	s.SSRCChanges, s.DigitsDropped = r.ssrcChanges, r.digitsDropped
 	l.sender.stats(&s)
 	l.reports.stats(&s)
+	s.rated(r)
+	if r.quality.loud {
+		s.SoundAt = l.engine.wall(r.quality.soundAt)
+	}
 	return s
 }
 

@@ -148,6 +148,15 @@ type Media struct {
 	Lost     int64  `json:"lost"`     // of those from it (RFC 3550 A.3)
 	// JitterMS is the jitter of those from it in milliseconds (RFC 3550 A.8).
 	JitterMS float64 `json:"jitter_ms"`
+	// RTTMS is the round trip by RTCP in milliseconds; 0 when the phone sends no reports.
+	RTTMS float64 `json:"rtt_ms,omitempty"`
+	// MOS is the E-model's score of what came from the phone (ITU-T G.107), 1 to 4.41; PeerMOS that
+	// of what the phone reports to hear. 0: nothing is known.
+	MOS     float64 `json:"mos,omitempty"`
+	PeerMOS float64 `json:"peer_mos,omitempty"`
+	// Fault is "one_way" when the phone was sent sound and nothing ever came from it, "silent" when only
+	// silence came.
+	Fault string `json:"fault,omitempty"`
 }
 
 // New makes the record of a call that is closed (routing.Closed), with the media

@@ -67,6 +67,10 @@ func (s *Server) agentReaches(leg *sip.Leg, cfg *settings, dialled string) {
 		s.pickUp(leg, cfg, whose)
 		return
 	}
+	if whose, ok := strings.CutPrefix(dialled, cfg.FeatureCodes.Supervise); ok {
+		s.supervise(leg, cfg, whose)
+		return
+	}
 	to, ok := cfg.resolve(dialled)
 	if !ok {
 		s.log.Warn("agent dialled what leads nowhere", "agent", leg.Incoming().Agent, "sip_call_id", leg.CallID())

@@ -240,7 +240,8 @@ func recordMedia(st media.LegStats) records.Media {
 		return records.Media{}
 	}
 	return records.Media{Codec: st.Codec.String(), Sent: st.PacketsSent, Received: st.PacketsReceived,
-		Lost: st.Lost, JitterMS: float64(st.Jitter) / float64(time.Millisecond)}
+		Lost: st.Lost, JitterMS: float64(st.Jitter) / float64(time.Millisecond), RTTMS: float64(st.RTT) / float64(time.Millisecond),
+		MOS: st.MOS, PeerMOS: st.PeerMOS, Fault: st.Fault()}
 }
 
 // incoming takes each INVITE that was let in.

@@ -31,9 +31,13 @@ type talk struct {
 	// handing is under way while the trunk is asked to take the caller back.
 	handing *handing
 	// failed is when a transfer last came to nothing.
-	failed time.Time
-	refers chan asked
-	swaps  chan *swap
+	failed  time.Time
+	refers  chan asked
+	swaps   chan *swap
+	visits  chan func()   // run by the talk's goroutine
+	over    chan struct{} // closed when it is
+	company company
+	confers codeReader
 }
 
 // giveBackWithin is how soon after a failed transfer a phone hangs up by itself, as some
@@ -44,7 +48,8 @@ const giveBackWithin = time.Second
 // the offer was withdrawn as the agent picked up or the agent was gone before the
 // bridge.
 func (c *call) talk(b *party) after {
-	t := &talk{call: c, held: make(chan bool, 8), refers: make(chan asked, 1), swaps: make(chan *swap)}
+	t := &talk{call: c, held: make(chan bool, 8), refers: make(chan asked, 1), swaps: make(chan *swap), visits: make(chan func()), over: make(chan struct{}),
+		company: company{s: c.s, a: c.audio}}
 	if isDone(c.a.Done()) {
 		c.cause = routing.CauseCallerHungUp
 		c.end(b)
@@ -78,8 +83,10 @@ func (t *talk) run() after {
 	c.log.Info("talk started", "seat", t.b.seat, "agent_sip_call_id", t.b.leg.CallID())
 	c.s.talks.enter(t, t.b.leg)
 	defer func() {
+		close(t.over)
 		t.giveUp()
 		t.leave(nil)
+		t.company.close()
 	}()
 	for {
 		gone, silent, digits := t.far()
@@ -140,6 +147,8 @@ func (t *talk) run() after {
 			}
 		case s := <-t.swaps:
 			t.swap(s)
+		case f := <-t.visits:
+			f()
 		}
 	}
 }
@@ -207,12 +216,12 @@ func (t *talk) connect(b *party) bool {
 			}
 		})
 	}
-	if err := media.Bridge(t.audio, b.audio); err != nil {
+	if err := t.company.meet(b.audio); err != nil {
 		t.log.Error("legs can't be bridged", "error", err)
 		t.cause = routing.CauseFailed
 		return false
 	}
-	t.b, t.onHold, t.keys = b, false, keyReader{}
+	t.b, t.onHold, t.keys, t.confers = b, false, keyReader{}, codeReader{}
 	return true
 }
 
@@ -230,7 +239,7 @@ func (t *talk) hold() {
 	switch {
 	case t.moving != nil || t.handing != nil: // the caller hears how that goes
 	case t.onHold:
-		media.Unbridge(t.audio, t.b.audio)
+		t.company.part()
 		t.playMusic()
 	default:
 		t.together()
@@ -244,7 +253,7 @@ func (t *talk) together() {
 		t.playMusic()
 		return
 	}
-	if err := media.Bridge(t.audio, t.b.audio); err != nil {
+	if err := t.company.meet(t.b.audio); err != nil {
 		t.log.Error("legs can't be bridged again", "error", err)
 	}
 }
@@ -258,7 +267,7 @@ func (t *talk) leave(told <-chan struct{}) {
 	t.b = nil
 	b.leg.OnRefer(nil) // it may ask for nothing any more
 	t.s.talks.forget(b.leg)
-	media.Unbridge(t.audio, b.audio)
+	t.company.lose()
 	t.s.leave(b, told)
 	t.heard.Agent = b.audio.Stats()
 }

@@ -192,9 +192,7 @@ func (t *talk) dialFor(agent string, to destination, r asked) refused {
 
 // part lets the caller hear music while the call moves.
 func (t *talk) part() {
-	if t.b != nil {
-		media.Unbridge(t.audio, t.b.audio)
-	}
+	t.company.part()
 	t.playMusic()
 }
 
@@ -328,9 +326,30 @@ func (k *keyReader) add(code string, d media.Digit) (extension string, ok bool) 
 	return extension, extension != ""
 }
 
+// codeReader tells when a code of keys has been pressed.
+type codeReader struct {
+	got  string
+	last time.Time
+}
+
+// add takes a key and tells whether it is the code's last.
+func (c *codeReader) add(code string, d media.Digit) bool {
+	if d.At.Sub(c.last) > keysWithin {
+		c.got = ""
+	}
+	c.last = d.At
+	c.got += string(d.Key)
+	c.got = c.got[max(len(c.got)-len(code), 0):]
+	return c.got == code
+}
+
 // pressed follows the keys of an agent's phone.
 func (t *talk) pressed(d media.Digit) after {
 	if t.b.seat == "" || t.moving != nil || t.handing != nil {
+		return talkAfter
+	}
+	if t.confers.add(t.cfg.FeatureCodes.Conference, d) {
+		t.confer()
 		return talkAfter
 	}
 	extension, ok := t.keys.add(t.cfg.FeatureCodes.Transfer, d)

@@ -1,0 +1,102 @@
+package media
+
+import (
+	"time"
+
+	"hotline/sound"
+)
+
+// quality is what the E-model and the search for one-way sound need of a leg's incoming stream. Guarded by
+// the leg's lock.
+type quality struct {
+	runs    sound.LossRuns
+	soundAt time.Duration // when something louder than noise came last
+	loud    bool          // it ever did
+}
+
+const (
+	// listenEvery is how many packets pass between two that are looked into for sound.
+	listenEvery = 8
+
+	// noisePeak is what quiet lines stay below, of 32768; speech is tenfold.
+	noisePeak = 256
+
+	// deafAfter is how long a phone that is sent sound may send nothing: then it isn't heard.
+	deafAfter = 5 * time.Second
+)
+
+// lost counts packets that are missing before one that came in order.
+func (q *quality) lost(gap uint32) {
+	if gap > 0 {
+		q.runs.Add(int(gap), true)
+	}
+	q.runs.Add(1, false)
+}
+
+// listen looks into a packet of G.711; what G.722 holds isn't decoded for this.
+func (q *quality) listen(codec Codec, payload []byte, now time.Duration) {
+	table := &decodeALaw
+	switch codec {
+	case PCMA:
+	case PCMU:
+		table = &decodeULaw
+	default:
+		return
+	}
+	for _, b := range payload {
+		if v := table[b]; v > noisePeak || v < -noisePeak {
+			q.soundAt, q.loud = now, true
+			return
+		}
+	}
+}
+
+// The way from mouth to ear beside the network: a packet's length, and what a phone's jitter buffer holds
+// at least.
+const phoneDelay = 20*time.Millisecond + 20*time.Millisecond
+
+// rate scores one direction by the E-model (ITU-T G.107), 0 for one that nothing came by.
+func rate(codec Codec, loss, burst float64, jitter, rtt time.Duration) float64 {
+	model := sound.G711
+	if codec == G722 {
+		model = sound.G722
+	}
+	return sound.Path{Delay: rtt/2 + phoneDelay + 2*jitter, Loss: loss, Burst: burst, Codec: model}.MOS()
+}
+
+// rated fills in the scores. The leg's lock is held.
+func (s *LegStats) rated(r *receiver) {
+	if r.stream.started {
+		s.Burst = r.quality.runs.Burst()
+		loss := 0.0
+		if all := float64(s.PacketsReceived) + float64(s.Lost); all > 0 {
+			loss = max(float64(s.Lost), 0) / all
+		}
+		s.MOS = rate(s.Codec, loss, s.Burst, s.Jitter, s.RTT)
+	}
+	if s.RTT > 0 && s.PacketsSent > 0 {
+		s.PeerMOS = rate(s.Codec, min(max(float64(s.PeerLost), 0)/float64(s.PacketsSent), 1), 1, s.PeerJitter, s.RTT)
+	}
+}
+
+// Fault is what is wrong with a leg's sound, "" if nothing is known of it: "one_way" when the phone was
+// sent sound for five seconds and nothing ever came from it, "silent" when ten seconds of packets came and
+// nothing in them was louder than noise.
+func (s *LegStats) Fault() string {
+	const perSecond = int(time.Second / ptime)
+	switch {
+	case s.PacketsReceived == 0 && s.PacketsSent >= uint64(int(deafAfter/time.Second)*perSecond):
+		return "one_way"
+	case s.PacketsReceived >= uint64(10*perSecond) && s.Codec != G722 && s.SoundAt.IsZero():
+		return "silent"
+	}
+	return ""
+}
+
+// deaf tells whether a phone that is sent sound is not heard just now. The leg's lock is held.
+func (l *Leg) deaf(now time.Duration) bool {
+	heard := time.Duration(l.alive.heardAt.Load())
+	l.sender.mu.Lock()
+	defer l.sender.mu.Unlock()
+	return l.sender.wanted && l.sender.packets > 0 && now-l.sender.sentAt < deafAfter && now-heard >= deafAfter
+}

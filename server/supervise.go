@@ -1,0 +1,181 @@
+package server
+
+import (
+	"log/slog"
+	"slices"
+
+	"hotline/routing"
+	"hotline/sip"
+)
+
+// supervise serves an agent who listens to the talk at a seat. The keys 1, 2 and 3 of the supervisor's
+// phone are: listen, whisper to the agent, join the talk.
+func (s *Server) supervise(leg *sip.Leg, cfg *settings, whose string) {
+	supervisor := leg.Incoming().Agent
+	log := s.log.With("agent", supervisor, "sip_call_id", leg.CallID())
+	to, _ := cfg.resolve(whose)
+	if to.agent == "" || to.agent == supervisor {
+		_ = leg.Reject(404, "Not Found")
+		return
+	}
+	t := s.talks.at(seatOf(to.agent))
+	if t == nil {
+		log.Info("nobody to supervise talks there", "seat", to.agent)
+		_ = leg.Reject(480, "Nobody Talks There")
+		return
+	}
+	allowed := false
+	if a, ok := cfg.Agent(supervisor); !ok || !t.visit(leg, func() { allowed = slices.Contains(a.Supervises, string(t.queue)) }) || !allowed {
+		log.Warn("agent may not supervise the talk", "seat", to.agent)
+		_ = leg.Reject(403, "Forbidden")
+		return
+	}
+	vacate, _ := s.occupy(seatOf(supervisor), false)
+	if vacate != nil {
+		defer vacate()
+	}
+	audio, err := s.media.NewLeg(leg.CallID())
+	if err != nil {
+		_ = leg.Reject(503, "Service Unavailable")
+		return
+	}
+	g := &guest{supervisor: true, party: &party{seat: seatOf(supervisor), where: "agent " + supervisor, leg: leg, audio: audio}}
+	defer s.leave(g.party, nil)
+	sdp, err := firstSDP(audio, leg.Incoming().Offer)
+	if err != nil {
+		_ = leg.Reject(488, "Not Acceptable Here")
+		return
+	}
+	if err := leg.Answer(sdp); err != nil {
+		log.Warn("supervisor's call can't be answered", "error", err)
+		return
+	}
+	s.join(log, leg, audio, nil)
+	t.attend(g, log)
+}
+
+// supervisorKeys are what a supervisor presses.
+var supervisorKeys = map[byte]mode{'1': listens, '2': whispers, '3': joins}
+
+// attend lets a guest take part until it hangs up or the talk is over.
+func (t *talk) attend(g *guest, log *slog.Logger) {
+	log = log.With("call", t.id)
+	if !t.visit(g.leg, func() { t.welcome(g) }) {
+		return
+	}
+	defer t.visit(nil, func() { t.seeOff(g) })
+	digits := g.audio.Digits()
+	for {
+		select {
+		case <-t.over:
+			return
+		case <-g.leg.Done():
+			return
+		case <-g.audio.Timeout():
+			log.Warn("no sound from the guest any more")
+			return
+		case k := <-digits:
+			m, ok := supervisorKeys[k.Key]
+			if !ok || !g.supervisor {
+				continue
+			}
+			if !t.visit(g.leg, func() { t.turn(g, m) }) {
+				return
+			}
+		}
+	}
+}
+
+// visit has f run by the talk's goroutine and waits for it; false when the talk is over, or the leg
+// (if not nil).
+func (t *talk) visit(leg *sip.Leg, f func()) bool {
+	var gone <-chan struct{}
+	if leg != nil {
+		gone = leg.Done()
+	}
+	ran := make(chan struct{})
+	select {
+	case t.visits <- func() { defer close(ran); f() }:
+		<-ran
+		return true
+	case <-t.over:
+	case <-gone:
+	}
+	return false
+}
+
+func (t *talk) welcome(g *guest) {
+	t.log.Info("guest in the talk", "who", g.where, "mode", g.mode)
+	if err := t.company.admit(g); err != nil {
+		t.log.Error("guest can't be let in", "error", err)
+		g.leg.Hangup()
+	}
+}
+
+func (t *talk) turn(g *guest, m mode) {
+	t.log.Info("guest in the talk", "who", g.where, "mode", m)
+	if err := t.company.let(g, m); err != nil {
+		t.log.Error("guest can't take part otherwise", "error", err)
+	}
+}
+
+func (t *talk) seeOff(g *guest) {
+	t.log.Info("guest left the talk", "who", g.where)
+	if err := t.company.dismiss(g); err != nil {
+		t.log.Error("legs can't be bridged again", "error", err)
+	}
+}
+
+// at is the talk at a seat, nil when there is none.
+func (s *talks) at(seat routing.SeatID) *talk {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.by {
+		if t.at == seat {
+			return t.talk
+		}
+	}
+	return nil
+}
+
+// ofAgent is the call of an agent's own, nil when there is none.
+func (t *directs) ofAgent(agent string) *direct {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, d := range t.by {
+		if d.agent == agent {
+			return d
+		}
+	}
+	return nil
+}
+
+// confer brings the other side of the agent's own call, which has answered, into the talk: a conference
+// of three. It ends with the talk; the third may leave before.
+func (t *talk) confer() {
+	d := t.s.directs.ofAgent(string(t.b.seat))
+	if d == nil {
+		t.log.Info("agent has nobody to bring into the talk", "seat", t.b.seat)
+		return
+	}
+	h := d.handOver()
+	if h.own != nil {
+		t.s.leave(h.own, nil)
+	}
+	if h.b == nil {
+		if h.far != nil {
+			h.far.drop()
+		}
+		t.log.Info("third party has not answered yet", "seat", t.b.seat)
+		return
+	}
+	third := h.b
+	third.leg.JoinTrace(string(t.id))
+	t.s.calls.Go(func() {
+		t.attend(&guest{party: third, mode: joins}, t.log)
+		t.s.leave(third, nil)
+		if third.vacate != nil {
+			third.vacate()
+		}
+	})
+}
