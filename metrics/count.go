@@ -125,6 +125,12 @@ func (m *Metrics) MediaLeg(s media.LegStats) {
 	if s.PacketsReceived > 0 {
 		m.jitter.Observe(s.Jitter.Seconds())
 	}
+	if s.MOS > 0 {
+		m.mos.Observe(s.MOS)
+	}
+	if fault := s.Fault(); fault != "" {
+		m.faults.WithLabelValues(fault).Inc()
+	}
 }
 
 // JournalError counts a failure to write the journal.

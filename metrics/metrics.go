@@ -83,6 +83,8 @@ type Metrics struct {
 	packets        *prometheus.CounterVec // direction
 	lost           prometheus.Counter
 	jitter         prometheus.Histogram
+	mos            prometheus.Histogram
+	faults         *prometheus.CounterVec // fault
 
 	journalErrors  prometheus.Counter
 	recordsFailed  prometheus.Counter
@@ -104,7 +106,7 @@ func New(opt Options) *Metrics {
 	m.newPartMetrics()
 	m.registry.MustRegister(
 		m, promises(opt.Targets), build(opt),
-		m.offers, m.lookups, m.lookupFailures, m.requests, m.messages, m.refused, m.queueDelay, m.outside, m.packets, m.lost, m.jitter,
+		m.offers, m.lookups, m.lookupFailures, m.requests, m.messages, m.refused, m.queueDelay, m.outside, m.packets, m.lost, m.jitter, m.mos, m.faults,
 		m.journalErrors, m.recordsFailed, m.recordsDropped, m.reloadsFailed,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -145,6 +147,12 @@ func (m *Metrics) newPartMetrics() {
 	m.lost = prometheus.NewCounter(prometheus.CounterOpts{Name: "hotline_rtp_lost_packets_total", Help: "RTP packets lost on the way to us, of legs that have ended."})
 	m.jitter = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "hotline_rtp_jitter_seconds", Help: "Interarrival jitter (RFC 3550) of each leg at its end.",
 		Buckets: []float64{.001, .002, .005, .01, .02, .03, .05, .1}})
+	m.mos = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "hotline_media_mos", Help: "Score of each leg's incoming sound at its end, by the E-model (ITU-T G.107).",
+		Buckets: []float64{2, 2.6, 3.1, 3.6, 4, 4.2, 4.3, 4.5}})
+	m.faults = counter("hotline_media_faults_total", "Legs that ended with sound one way only: nothing came, or only silence.", "fault")
+	for _, fault := range []string{"one_way", "silent"} {
+		m.faults.WithLabelValues(fault)
+	}
 	single := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}

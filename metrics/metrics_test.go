@@ -352,10 +352,12 @@ func TestPartsThatFail(t *testing.T) {
 	m.ReloadFailed()
 	m.MediaLeg(media.LegStats{PacketsSent: 50, PacketsReceived: 40, Lost: 3, Jitter: 4 * time.Millisecond})
 	m.MediaLeg(media.LegStats{PacketsSent: 5, Lost: -2})
+	m.MediaLeg(media.LegStats{PacketsSent: 250})
 	text := scrape(t, m)
 	for _, want := range []string{"hotline_journal_errors_total 1", "hotline_records_failed_total 1", "hotline_records_dropped_total 1",
-		"hotline_reload_failures_total 1", `hotline_rtp_packets_total{direction="sent"} 55`, `hotline_rtp_packets_total{direction="received"} 40`,
-		"hotline_rtp_lost_packets_total 3", "hotline_rtp_jitter_seconds_count 1", "hotline_rtp_jitter_seconds_sum 0.004"} {
+		"hotline_reload_failures_total 1", `hotline_rtp_packets_total{direction="sent"} 305`, `hotline_rtp_packets_total{direction="received"} 40`,
+		"hotline_rtp_lost_packets_total 3", "hotline_rtp_jitter_seconds_count 1", "hotline_rtp_jitter_seconds_sum 0.004",
+		`hotline_media_faults_total{fault="one_way"} 1`, `hotline_media_faults_total{fault="silent"} 0`} {
 		if !strings.Contains(text, "\n"+want+"\n") {
 			t.Errorf("not in the scrape: %s", want)
 		}

@@ -8,14 +8,14 @@ import (
 
 // moment describes what is read from a Snapshot at each scrape.
 type moment struct {
-	seats, readySeats                 *prometheus.Desc
-	waiting, longest, onOffer         *prometheus.Desc
-	talking, entered, left, expected  *prometheus.Desc
-	calls, ignored, invariants        *prometheus.Desc
-	legs, ports, lateFrames, sendFail *prometheus.Desc
-	certificate, certificateFailures  *prometheus.Desc
-	hep                               *prometheus.Desc
-	trunks                            trunkMoment
+	seats, readySeats                         *prometheus.Desc
+	waiting, longest, onOffer                 *prometheus.Desc
+	talking, entered, left, expected          *prometheus.Desc
+	calls, ignored, invariants                *prometheus.Desc
+	legs, oneWay, ports, lateFrames, sendFail *prometheus.Desc
+	certificate, certificateFailures          *prometheus.Desc
+	hep                                       *prometheus.Desc
+	trunks                                    trunkMoment
 }
 
 func newMoment() moment {
@@ -37,6 +37,7 @@ func newMoment() moment {
 		ignored:             desc("hotline_ignored_events_total", "Events that did not fit the state of routing."),
 		invariants:          desc("hotline_invariant_violations", "Broken invariants of routing found since the start; must be 0."),
 		legs:                desc("hotline_media_legs", "Open RTP legs."),
+		oneWay:              desc("hotline_media_one_way_legs", "Legs whose phone is sent sound and has sent nothing for five seconds."),
 		ports:               desc("hotline_media_ports", "Pairs of RTP ports by state; free and resting are 0 when the kernel chooses.", "state"),
 		lateFrames:          desc("hotline_media_late_frames_total", "Frames sent 20 ms or more after their instant, or given up."),
 		certificate:         desc("hotline_sip_certificate_expiry_timestamp_seconds", "When a certificate that SIP shows ends, as a Unix time.", "file"),
@@ -48,7 +49,7 @@ func newMoment() moment {
 
 func (d *moment) all() []*prometheus.Desc {
 	return append(d.trunks.all(), d.seats, d.readySeats, d.waiting, d.longest, d.onOffer, d.talking, d.entered, d.left, d.expected,
-		d.calls, d.ignored, d.invariants, d.legs, d.ports, d.lateFrames, d.sendFail, d.certificate, d.certificateFailures, d.hep)
+		d.calls, d.ignored, d.invariants, d.legs, d.oneWay, d.ports, d.lateFrames, d.sendFail, d.certificate, d.certificateFailures, d.hep)
 }
 
 // byCall are the metrics with a queue's name as label.
@@ -167,6 +168,7 @@ func (m *Metrics) collectServer(ch chan<- prometheus.Metric, s *Snapshot) {
 	count(ch, m.moment.ignored, s.Ignored)
 	gauge(ch, m.moment.invariants, float64(s.Invariants))
 	gauge(ch, m.moment.legs, float64(s.Media.Legs))
+	gauge(ch, m.moment.oneWay, float64(s.Media.OneWay))
 	gauge(ch, m.moment.ports, float64(s.Media.PortsInUse), "in_use")
 	gauge(ch, m.moment.ports, float64(s.Media.PortsFree), "free")
 	gauge(ch, m.moment.ports, float64(s.Media.PortsResting), "resting")

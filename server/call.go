@@ -371,7 +371,7 @@ func (c *call) close() {
 	if c.audio != nil {
 		_ = c.audio.Close()
 		c.heard.Caller = c.audio.Stats()
-		c.s.metrics.MediaLeg(c.heard.Caller)
+		c.s.mediaOver(c.log.With("with", "caller"), c.heard.Caller)
 	}
 	if c.cause == "" {
 		c.cause = routing.CauseFailed

@@ -26,7 +26,7 @@ func (s *Server) leave(p *party, told <-chan struct{}) {
 		p.leg.Hangup()
 		if p.audio != nil {
 			_ = p.audio.Close()
-			s.metrics.MediaLeg(p.audio.Stats())
+			s.mediaOver(s.log.With("with", p.where), p.audio.Stats())
 		}
 	}
 	if told == nil {

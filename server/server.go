@@ -235,6 +235,14 @@ func (s *Server) writeLate() {
 	clear(s.late)
 }
 
+// mediaOver counts a leg that has ended, and tells of sound that went one way only.
+func (s *Server) mediaOver(log *slog.Logger, st media.LegStats) {
+	s.metrics.MediaLeg(st)
+	if fault := st.Fault(); fault != "" {
+		log.Warn("sound went one way only", "fault", fault, "sent", st.PacketsSent, "received", st.PacketsReceived, "remote", st.RemoteAddr)
+	}
+}
+
 func recordMedia(st media.LegStats) records.Media {
 	if st.Codec == 0 {
 		return records.Media{}
