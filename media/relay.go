@@ -60,8 +60,17 @@ func (s *sender) relayWhole(out format, in incoming, now time.Duration) {
 	}
 	if int16(seq-s.seq) >= 0 {
 		s.seq = seq + 1
+		r.raise(s.seq)
 	}
 	s.nextTS = max32(s.nextTS, ts+length)
+}
+
+// raise keeps the floor near: half a turn of the numbers later it would seem to lie ahead. What is so
+// late that it matters was judged a duplicate before.
+func (r *relay) raise(next uint16) {
+	if next-r.floor > 2*maxMisorder {
+		r.floor = next - maxMisorder
+	}
 }
 
 // outgoing is the format in which we pass on what came in codec.
