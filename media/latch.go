@@ -5,24 +5,64 @@ import (
 	"time"
 )
 
-// relatch is how long the source that a leg is locked on must be silent before another
-// source may take its place.
-const relatch = time.Second
+const (
+	// relatch is how long the source that a leg is locked on must be silent before one that is
+	// as likely may take its place.
+	relatch = time.Second
 
-// latch decides which source of RTP is the phone (symmetric RTP, RFC 4961). SDP's address is
-// only a first guess behind NAT; the first valid packet tells.
+	// relatchFar is the same for an address that neither SDP nor signalling knows, in place of one that
+	// they do: a phone that pauses must not lose its leg to whoever sends to all ports.
+	relatchFar = 5 * time.Second
+
+	// learnPackets in a row must come from an unknown address before it is believed.
+	learnPackets = 5
+)
+
+// latch decides which source of RTP is the phone (symmetric RTP, RFC 4961). SDP's address is only a first
+// guess behind NAT; packets tell, and the more SDP and signalling know of their source, the sooner they
+// are believed.
 type latch struct {
 	signalled netip.AddrPort // what SDP says
+	hint      netip.Addr     // where signalling comes from; often the phone's address outside its NAT
 	strict    bool           // only the address in SDP, whatever its port
 	locked    netip.AddrPort // where valid RTP comes from; zero: nowhere yet
 	heard     time.Duration  // the last packet from locked
 	leaving   netip.AddrPort // locked before SDP named another address; may still be on its way
 	until     time.Duration  // when leaving stops being treated as a leftover
+
+	learning [4]candidate
+	next     int // of learning, to be replaced
+}
+
+// candidate is an unknown source that may turn out to be the phone.
+type candidate struct {
+	src   netip.AddrPort
+	seq   uint16 // of its last packet
+	count int    // packets in a row
+}
+
+// rank is how much speaks for a source.
+type rank int
+
+const (
+	unknownSource rank = iota + 1
+	knownAddress       // SDP's or signalling's
+	asSignalled        // SDP's, the port too
+)
+
+func (l *latch) rank(src netip.AddrPort) rank {
+	switch {
+	case src == l.signalled:
+		return asSignalled
+	case src.Addr() == l.signalled.Addr() || src.Addr() == l.hint:
+		return knownAddress
+	}
+	return unknownSource
 }
 
 // accept tells whether a valid packet from src belongs to the leg, and whether the leg shall
 // send to src from now on.
-func (l *latch) accept(src netip.AddrPort, now time.Duration) (ok, changed bool) {
+func (l *latch) accept(src netip.AddrPort, seq uint16, now time.Duration) (ok, changed bool) {
 	if l.strict && src.Addr() != l.signalled.Addr() {
 		return false, false
 	}
@@ -30,14 +70,52 @@ func (l *latch) accept(src netip.AddrPort, now time.Duration) (ok, changed bool)
 		l.heard = now
 		return true, false
 	}
-	if l.locked.IsValid() && now-l.heard < relatch {
+	rank := l.rank(src)
+	if l.holds(rank, now) {
 		return false, false
 	}
 	if src == l.leaving && now < l.until {
 		return true, false
 	}
+	if rank == unknownSource && !l.learn(src, seq) {
+		return false, false
+	}
 	l.locked, l.heard, l.leaving = src, now, netip.AddrPort{}
+	l.learning = [4]candidate{}
 	return true, true
+}
+
+// holds tells whether the source that the leg is locked on keeps its place against one of that rank.
+func (l *latch) holds(against rank, now time.Duration) bool {
+	if !l.locked.IsValid() {
+		return false
+	}
+	own := l.rank(l.locked)
+	switch {
+	case against > own:
+		return false
+	case against == unknownSource && own > unknownSource:
+		return now-l.heard < relatchFar
+	}
+	return now-l.heard < relatch
+}
+
+// learn tells whether so many packets in a row have come from an unknown source.
+func (l *latch) learn(src netip.AddrPort, seq uint16) bool {
+	for i := range l.learning {
+		c := &l.learning[i]
+		if c.src != src {
+			continue
+		}
+		if c.count++; seq != c.seq+1 {
+			c.count = 1
+		}
+		c.seq = seq
+		return c.count >= learnPackets
+	}
+	l.learning[l.next] = candidate{src, seq, 1}
+	l.next = (l.next + 1) % len(l.learning)
+	return false
 }
 
 // signal notes the address in a new SDP and tells whether it is another one: then the leg

@@ -105,11 +105,20 @@ func (l *Leg) Favour(other *Leg) {
 }
 
 // SetStrict makes the leg take RTP only from the IP address in the peer's SDP, from any port. It
-// is for peers that are known not to be behind a NAT. Without it the first valid packet tells
-// where the phone is.
+// is for peers that are known not to be behind a NAT. Without it packets tell where the
+// phone is, see [Leg.Expect].
 func (l *Leg) SetStrict(on bool) {
 	l.mu.Lock()
 	l.rx.latch.strict = on
+	l.mu.Unlock()
+}
+
+// Expect says where signalling comes from: RTP from that IP address is believed at once, as that from SDP's
+// is; any other must come in a row first. It matters for phones behind a NAT, whose SDP has an address that
+// nothing comes from.
+func (l *Leg) Expect(addr netip.Addr) {
+	l.mu.Lock()
+	l.rx.latch.hint = addr.Unmap()
 	l.mu.Unlock()
 }
 

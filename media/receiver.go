@@ -72,7 +72,7 @@ func (l *Leg) accept(data []byte, src netip.AddrPort, now time.Duration) (in inc
 			return in, v, false // proves nothing about where the phone is
 		}
 	}
-	belongs, moved := r.latch.accept(src, now)
+	belongs, moved := r.latch.accept(src, p.SequenceNumber, now)
 	if !belongs {
 		r.stray++
 		return in, v, false

@@ -114,6 +114,8 @@ func TestLatch(t *testing.T) {
 	phone := netip.MustParseAddrPort("192.0.2.1:4000")
 	nat := netip.MustParseAddrPort("203.0.113.9:61234")
 	other := netip.MustParseAddrPort("198.51.100.7:5004")
+	far := netip.MustParseAddrPort("198.51.100.8:5004")
+	moved := netip.MustParseAddrPort("192.0.2.1:4002")
 	type step struct {
 		at          time.Duration
 		src         netip.AddrPort
@@ -125,16 +127,26 @@ func TestLatch(t *testing.T) {
 		strict bool
 		steps  []step
 	}{
-		{"the phone behind a NAT is found", false, []step{{0, nat, true, true}, {1, nat, true, false}}},
+		{"the phone behind a NAT is found by its signalling", false, []step{{0, nat, true, true}, {1, nat, true, false}}},
+		{"a phone that nobody knows is found by five packets in a row", false, []step{{0, far, false, false}, {1, far, false, false}, {2, far, false, false},
+			{3, far, false, false}, {4, far, true, true}, {5, far, true, false}}},
+		{"who sprays ports doesn't keep the phone away", false, []step{{0, far, false, false}, {1, other, false, false}, {2, far, false, false}, {3, other, false, false}, {4, phone, true, true},
+			{5, other, false, false}, {6, other, false, false}, {7, other, false, false}, {8, other, false, false}}},
+		{"the phone takes its place back from whoever was first", false, []step{{0, far, false, false}, {1, far, false, false}, {2, far, false, false},
+			{3, far, false, false}, {4, far, true, true}, {5, nat, true, true}, {6, phone, true, true}, {7, nat, false, false}}},
 		{"a stray source is ignored while the phone speaks", false, []step{{0, phone, true, true}, {s - 1, other, false, false}, {s, phone, true, false}, {2*s - 1, other, false, false}}},
-		{"another source takes over after a second of silence", false, []step{{0, phone, true, true}, {s, other, true, true}, {s + 1, phone, false, false}}},
+		{"another port takes over after a second of silence", false, []step{{0, phone, true, true}, {s - 1, moved, false, false}, {s, moved, true, true}, {s + 1, phone, true, true}}},
+		{"an unknown source takes over only after five seconds of silence", false, []step{{0, phone, true, true}, {s, other, false, false}, {5*s - 1, other, false, false},
+			{5 * s, other, false, false}, {5 * s, other, false, false}, {5 * s, other, false, false}, {5 * s, other, false, false}, {5 * s, other, true, true}, {5*s + 1, phone, true, true}}},
 		{"strict: only the signalled address", true, []step{{0, nat, false, false}, {5 * s, nat, false, false}, {6 * s, phone, true, true}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			l := latch{strict: c.strict}
+			l := latch{strict: c.strict, hint: nat.Addr()}
 			l.signal(phone, 0)
+			seq := map[netip.AddrPort]uint16{}
 			for i, st := range c.steps {
-				if ok, changed := l.accept(st.src, st.at); ok != st.ok || changed != st.changed {
+				seq[st.src]++
+				if ok, changed := l.accept(st.src, seq[st.src], st.at); ok != st.ok || changed != st.changed {
 					t.Errorf("step %d: got %v, %v; want %v, %v", i, ok, changed, st.ok, st.changed)
 				}
 			}
@@ -147,28 +159,28 @@ func TestLatchWhenSDPMoves(t *testing.T) {
 	after := netip.MustParseAddrPort("192.0.2.2:4000")
 	var l latch
 	l.signal(before, 0)
-	l.accept(before, 0)
+	l.accept(before, 1, 0)
 	if l.signal(before, 1) {
 		t.Error("the same address is no change")
 	}
 	if !l.signal(after, 2) {
 		t.Error("another address is a change")
 	}
-	if ok, changed := l.accept(before, 3); !ok || changed {
+	if ok, changed := l.accept(before, 2, 3); !ok || changed {
 		t.Error("what is on its way from the old place counts, but must not draw the leg back")
 	}
-	if ok, changed := l.accept(after, 4); !ok || !changed {
+	if ok, changed := l.accept(after, 1, 4); !ok || !changed {
 		t.Error("the new place is taken at once")
 	}
-	if ok, _ := l.accept(before, 5); ok {
+	if ok, _ := l.accept(before, 3, 5); ok {
 		t.Error("the old place is a stray now")
 	}
 }
 
 func TestLatchOfEarlyMediaOutlivesTheAnswer(t *testing.T) {
 	nat := netip.MustParseAddrPort("203.0.113.9:61234")
-	var l latch
-	l.accept(nat, 0)
+	l := latch{hint: nat.Addr()}
+	l.accept(nat, 1, 0)
 	if l.signal(netip.MustParseAddrPort("10.0.0.5:4000"), 1) {
 		t.Error("the answer's private address displaced the source that was heard")
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 
 	"hotline/ivr"
 	"hotline/media"
@@ -86,7 +87,7 @@ func (c *call) accept() bool {
 	}
 	leg.Prefer(c.cfg.TrunkCodecs(in.Trunk.Name))
 	c.audio = leg
-	sdp, err := firstSDP(leg, in.Offer)
+	sdp, err := firstSDP(leg, in)
 	if err != nil {
 		return c.refuse(488, "Not Acceptable Here", err.Error())
 	}
@@ -118,11 +119,25 @@ func (c *call) awaitAck() bool {
 
 // firstSDP answers the caller's offer, or makes ours when the INVITE had none:
 // then the answer comes in the ACK.
-func firstSDP(audio *media.Leg, offer []byte) ([]byte, error) {
-	if len(offer) == 0 {
+func firstSDP(audio *media.Leg, in sip.Incoming) ([]byte, error) {
+	expectFrom(audio, in.Source)
+	if len(in.Offer) == 0 {
 		return audio.Offer()
 	}
-	return audio.Answer(offer)
+	return audio.Answer(in.Offer)
+}
+
+// expectFrom tells the leg where the phone's signalling comes from; with several phones it isn't known.
+func expectFrom(audio *media.Leg, sources ...string) {
+	var from netip.Addr
+	for i, source := range sources {
+		at, err := netip.ParseAddrPort(source)
+		if err != nil || i > 0 && at.Addr() != from {
+			return
+		}
+		from = at.Addr()
+	}
+	audio.Expect(from)
 }
 
 // join lets a leg's signalling steer its media: re-INVITEs, SDP in the ACK,

@@ -44,8 +44,17 @@ func (s *Server) dialTo(to destination, by dialer) (*dialled, refused) {
 		s.log.Error("phone can't be dialled", "seat", to.agent, "error", err)
 		return nil, refused{503, "Service Unavailable"}
 	}
+	expectFrom(d.audio, sourcesOf(contacts)...)
 	d.vacate = vacate
 	return d, refused{}
+}
+
+// sourcesOf are the addresses that phones registered from.
+func sourcesOf(contacts []sip.Contact) (from []string) {
+	for _, c := range contacts {
+		from = append(from, c.Source)
+	}
+	return from
 }
 
 // dialOutside dials a number by a trunk, if the agent has the right to it.

@@ -125,7 +125,7 @@ func (d *direct) open() ([]byte, error) {
 		d.audio = audio
 		d.s.join(d.log, d.a, audio, nil)
 	}
-	return firstSDP(d.audio, d.a.Incoming().Offer)
+	return firstSDP(d.audio, d.a.Incoming())
 }
 
 // sounds lets the agent hear what comes before the answer.

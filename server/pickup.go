@@ -89,7 +89,7 @@ func (c *call) answerPick(p *pick) (*party, error) {
 	if err != nil {
 		return nil, err
 	}
-	sdp, err := firstSDP(audio, p.leg.Incoming().Offer)
+	sdp, err := firstSDP(audio, p.leg.Incoming())
 	if err != nil {
 		_ = audio.Close()
 		return nil, err
@@ -210,7 +210,7 @@ func (t *talk) swapped(w *swap) (*party, error) {
 	if err != nil {
 		return nil, err
 	}
-	sdp, err := firstSDP(audio, w.leg.Incoming().Offer)
+	sdp, err := firstSDP(audio, w.leg.Incoming())
 	if err == nil {
 		err = w.leg.Answer(sdp)
 	}

@@ -56,6 +56,7 @@ func (c *call) ring(o routing.Offer) {
 		fail(routing.OfferFault, err)
 		return
 	}
+	expectFrom(d.audio, sourcesOf(contacts)...)
 	r.dialled = d
 	c.ringings[o.Offer] = r
 	go r.watch()
