@@ -29,11 +29,11 @@ func hotlineConfig(dir string, agents int) string {
 	fmt.Fprintf(&b, `node: bench
 sip: {listen: [{network: udp, address: "127.0.0.1:0"}], max_calls: 100000, max_pending: 100000, register: {file: %s}}
 directory: {file: %s}
-media: {address: 127.0.0.1}
+media: {address: 127.0.0.1, rtp_timeout: 0s}
 trunks:
   - name: load
     addresses: [127.0.0.1]
-    dids: [{number: "1", flow: bye}, {number: "2", flow: listen}, {number: "3", flow: agent}]
+    dids: [{number: "1", flow: bye}, {number: "2", flow: listen}, {number: "3", flow: agent}, {number: "4", flow: prompts}]
   - name: vip
     vip: true
     addresses: [127.0.0.2]
@@ -42,6 +42,15 @@ queues: [{name: q, wrap_up: 0s}]
 flows:
   bye: {start: bye, steps: {bye: {hang_up: }}}
   listen: {start: a, time_limit: 1h, steps: {a: {menu: {prompts: [welcome, choose-language, choose-service], keys: {"1": b}, tries: 10, too_many: b}}, b: {hang_up: }}}
+  prompts:
+    start: a
+    time_limit: 1h
+    too_long: end
+    steps:
+      a: {menu: {prompts: [welcome, choose-language, choose-service], wait: 1s, keys: {"1": end}, tries: 10, too_many: b}}
+      b: {menu: {prompts: [welcome, choose-language, choose-service], wait: 1s, keys: {"1": end}, tries: 10, too_many: c}}
+      c: {menu: {prompts: [welcome, choose-language, choose-service], wait: 1s, keys: {"1": end}, tries: 10, too_many: end}}
+      end: {hang_up: }
   agent: {start: q, steps: {q: {queue: q}}}
 records: {dir: %s}
 journal: {dir: %s}

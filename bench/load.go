@@ -28,6 +28,11 @@ type load struct {
 	// came to them.
 	invited map[int]time.Time
 	reg     chan string // answers to REGISTER
+
+	// sdp is what callers offer and agents answer. answer and offer are told the port that the server
+	// names to the caller of call i, and to the agent it is put through to. Set before the first call.
+	sdp           string
+	answer, offer func(i int, port uint16)
 }
 
 // loadCall is one call: when it began and how far it has come.
@@ -47,12 +52,20 @@ func openLoad(server netip.AddrPort, name string) (*load, error) {
 	}
 	_ = c.SetReadBuffer(8 << 20)
 	_ = c.SetWriteBuffer(8 << 20)
-	l := &load{conn: c, server: server, name: name, self: c.LocalAddr().String(), invited: map[int]time.Time{}, reg: make(chan string, 16)}
+	l := &load{conn: c, server: server, name: name, self: c.LocalAddr().String(), invited: map[int]time.Time{}, reg: make(chan string, 16), sdp: loadSDP}
 	go l.read()
 	return l, nil
 }
 
 func (l *load) close() error { return l.conn.Close() }
+
+// audioPort is the port of the m line in a message, 0 if there is none.
+func audioPort(msg []byte) uint16 {
+	_, rest, _ := bytes.Cut(msg, []byte("m=audio "))
+	digits, _, _ := bytes.Cut(rest, []byte(" "))
+	port, _ := strconv.ParseUint(string(digits), 10, 16)
+	return uint16(port)
+}
 
 func (l *load) send(b []byte) { _, _ = l.conn.WriteToUDPAddrPort(b, l.server) }
 
@@ -97,7 +110,7 @@ func (l *load) invite(number string) {
 	l.calls = append(l.calls, loadCall{sent: time.Now()})
 	l.mu.Unlock()
 	l.send(fmt.Appendf(nil, "INVITE sip:%s@%s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK%s%d;rport\r\nMax-Forwards: 70\r\nFrom: <sip:%s@%s>;tag=%d\r\nTo: <sip:%s@%s>\r\nCall-ID: %d@%s\r\nCSeq: 1 INVITE\r\nContact: <sip:load@%s>\r\nContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s",
-		number, l.server, l.self, l.name, i, numberOf(i), l.self, i, number, l.server, i, l.name, l.self, len(loadSDP), loadSDP))
+		number, l.server, l.self, l.name, i, numberOf(i), l.self, i, number, l.server, i, l.name, l.self, len(l.sdp), l.sdp))
 }
 
 // inDialog is an ACK or BYE of call i; to is the To field of the answer.
@@ -163,6 +176,9 @@ func (l *load) response(msg []byte) {
 		c.to = bytes.Clone(fieldOf(msg, "To"))
 	}
 	l.mu.Unlock()
+	if !again && code < 300 && l.answer != nil {
+		l.answer(i, audioPort(msg))
+	}
 	to := fieldOf(msg, "To")
 	number, _, _ := bytes.Cut(bytes.TrimPrefix(to, []byte("<sip:")), []byte("@"))
 	l.inDialog("ACK", i, 1, number, to)
@@ -194,9 +210,12 @@ func (l *load) request(msg []byte) {
 				l.mu.Lock()
 				l.invited[i] = time.Now()
 				l.mu.Unlock()
+				if l.offer != nil {
+					l.offer(i, audioPort(msg))
+				}
 			}
 		}
-		fmt.Fprintf(&out, "Contact: <sip:agent@%s>\r\nContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s", l.self, len(loadSDP), loadSDP)
+		fmt.Fprintf(&out, "Contact: <sip:agent@%s>\r\nContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s", l.self, len(l.sdp), l.sdp)
 	default:
 		out.WriteString("Content-Length: 0\r\n\r\n")
 	}

@@ -22,6 +22,13 @@ func main() {
 	isBare := flag.Bool("bare", false, "internal: be the bare sipgo server")
 	sip := flag.Bool("sip", false, "measure signalling only, on a core of its own, beside a bare sipgo server; -sip queued: only queued calls")
 	over := flag.Bool("overload", false, "measure what gets done when more calls come than can be answered")
+	isRelay := flag.String("relay", "", "internal: be a bare relay, between the two addresses that follow: epoll, goroutines or batch")
+	med := flag.Bool("media", false, "measure media only, on a core of its own, beside bare relays and rtpengine")
+	opt := mediaOptions{}
+	flag.IntVar(&opt.repeat, "repeat", 3, "with -media: measurements of each figure, of which the median counts")
+	flag.IntVar(&opt.large, "large", 1000, "with -media: the highest number of calls at once; half of it is measured too")
+	flag.BoolVar(&opt.clean, "clean", false, "with -media: add calls until packets are lost or late")
+	flag.StringVar(&opt.only, "only", "", "with -media: only the cases whose name holds this")
 	agents := flag.Int("agents", 1000, "registered agents in the measurement of queued calls")
 	calls := flag.Int("calls", 100, "calls at once in the IVR and bridged")
 	span := flag.Duration("span", 10*time.Second, "how long each measurement lasts")
@@ -32,6 +39,11 @@ func main() {
 	switch {
 	case *isBare:
 		err = bare()
+	case *isRelay != "":
+		err = bareRelay(*isRelay, *calls, flag.Arg(0), flag.Arg(1))
+	case *med:
+		opt.small, opt.span = *calls, *span
+		err = mediaCost(opt)
 	case *child != "":
 		err = serve(*child, *calls)
 	case *over:

@@ -161,7 +161,7 @@ func openLoadFrom(server netip.AddrPort, name string, from netip.AddrPort) (*loa
 	}
 	_ = c.SetReadBuffer(8 << 20)
 	_ = c.SetWriteBuffer(8 << 20)
-	l := &load{conn: c, server: server, name: name, self: c.LocalAddr().String(), invited: map[int]time.Time{}, reg: make(chan string, 16)}
+	l := &load{conn: c, server: server, name: name, self: c.LocalAddr().String(), invited: map[int]time.Time{}, reg: make(chan string, 16), sdp: loadSDP}
 	go l.read()
 	return l, nil
 }

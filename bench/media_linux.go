@@ -1,0 +1,350 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxCalls bounds the search for the highest number of calls.
+	maxCalls = 6000
+	// lateAt is when a stream is no longer clean: p99 of the lateness, or of the delay by the relay.
+	lateAt = 5 * time.Millisecond
+)
+
+// mediaCase is one program doing one kind of work.
+type mediaCase struct {
+	name  string
+	kind  streamKind
+	start func(rtp *rtpLoad, calls int, kind streamKind) (peer, error)
+}
+
+var mediaCases = []mediaCase{
+	{"ivr, callers listen", streamKind{playback: true}, startIVR},
+	{"ivr, callers send", streamKind{playback: true, sends: true}, startIVR},
+	{"bridged", streamKind{sends: true}, startBridged},
+	{"bridged, keys pressed", streamKind{sends: true, keys: true}, startBridged},
+	{"bare relay, epoll", streamKind{sends: true}, startBare("epoll")},
+	{"bare relay, goroutines", streamKind{sends: true}, startBare("goroutines")},
+	{"bare relay, batch", streamKind{sends: true}, startBare("batch")},
+	{"rtpengine", streamKind{sends: true}, func(rtp *rtpLoad, _ int, kind streamKind) (peer, error) { return startEnginePeer(rtp, kind) }},
+	{"load alone", streamKind{sends: true, shared: true}, func(rtp *rtpLoad, _ int, kind streamKind) (peer, error) {
+		return &nobody{rtp: rtp, kind: kind}, nil
+	}},
+}
+
+func startIVR(rtp *rtpLoad, _ int, kind streamKind) (peer, error) {
+	return startHotlinePeer(rtp, 0, kind)
+}
+
+func startBridged(rtp *rtpLoad, calls int, kind streamKind) (peer, error) {
+	return startHotlinePeer(rtp, calls, kind)
+}
+
+func startBare(what string) func(*rtpLoad, int, streamKind) (peer, error) {
+	return func(rtp *rtpLoad, calls int, kind streamKind) (peer, error) {
+		return startBarePeer(rtp, what, calls, kind)
+	}
+}
+
+// mediaCost measures what sound costs: prompts, and bridged calls beside bare relays and rtpengine;
+// the server on one core and the load on the other.
+func mediaCost(o mediaOptions) error {
+	if err := runOn(loadCore); err != nil {
+		return err
+	}
+	runtime.GOMAXPROCS(2) // the packets' thread needn't wait for the calls'
+	debug.SetGCPercent(400)
+	fmt.Printf("%s, %s, server on core %s, load on core %s; load average %s; %d measurements of %s, their median\n",
+		time.Now().Format(time.DateOnly), runtime.Version(), serverCore, loadCore, loadAverage(), o.repeat, o.span)
+	var rows []mediaFigures
+	for _, c := range mediaCases {
+		if !strings.Contains(c.name, o.only) {
+			continue
+		}
+		got, err := c.measure(o)
+		if errors.Is(err, errNoRTPEngine) {
+			fmt.Println(err)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		rows = append(rows, got...)
+	}
+	printTable(rows)
+	return nil
+}
+
+// runOn begins the program anew on a core, so that children and threads are there too.
+func runOn(core string) error {
+	const mark = "HOTLINE_BENCH_CORE"
+	if os.Getenv(mark) == core {
+		return nil
+	}
+	taskset, err := exec.LookPath("taskset")
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return unix.Exec(taskset, append([]string{"taskset", "-c", core, self}, os.Args[1:]...), append(os.Environ(), mark+"="+core))
+}
+
+func loadAverage() string {
+	b, _ := os.ReadFile("/proc/loadavg")
+	f := strings.Fields(string(b))
+	if len(f) < 3 {
+		return "unknown"
+	}
+	return strings.Join(f[:3], " ")
+}
+
+// measure makes the small number of calls, half the large one and that, and more if asked to.
+func (c mediaCase) measure(o mediaOptions) (rows []mediaFigures, err error) {
+	rtp, err := openRTPLoad()
+	if err != nil {
+		return nil, err
+	}
+	defer rtp.close()
+	most := o.large
+	if o.clean {
+		most = maxCalls
+	}
+	p, err := c.start(rtp, most, c.kind)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err := p.close(); err != nil { // calls whose BYE was lost, when there were too many
+			fmt.Println(c.name, "when it stopped:", err)
+		}
+	}()
+	for _, calls := range []int{o.small, max(o.small, o.large/2), o.large} {
+		f, err := c.at(rtp, p, calls, o.span, o.repeat)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, f)
+		if !f.clean() {
+			break
+		}
+	}
+	if last := rows[len(rows)-1]; o.clean && p.pid() != 0 {
+		if err := c.search(rtp, p, last); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// search adds a tenth at a time to what one core should bear by the cost so far.
+func (c mediaCase) search(rtp *rtpLoad, p peer, last mediaFigures) error {
+	best := 0
+	if last.clean() {
+		best = last.calls
+	}
+	for n := max(best*11/10, int(0.6*100*100/last.cpu)); best > 0 && n <= maxCalls; n = n * 11 / 10 {
+		f, err := c.at(rtp, p, n, 3*time.Second, 1)
+		if err != nil {
+			fmt.Printf("%s: at %d calls: %v\n", c.name, n, err)
+			break
+		}
+		if !f.clean() {
+			break
+		}
+		best = n
+	}
+	fmt.Printf("%s: highest number of calls that was clean: %d\n", c.name, best)
+	return nil
+}
+
+// at measures with so many calls.
+func (c mediaCase) at(rtp *rtpLoad, p peer, calls int, span time.Duration, repeat int) (mediaFigures, error) {
+	if err := p.connect(calls); err != nil {
+		return mediaFigures{}, err
+	}
+	time.Sleep(2 * time.Second)
+	var all []mediaFigures
+	for range repeat {
+		f, err := measureOnce(rtp, p.pid(), calls, span)
+		if err != nil {
+			return f, err
+		}
+		f.name, f.playback = c.name, c.kind.playback
+		all = append(all, f)
+	}
+	f := medians(all)
+	fmt.Println(f)
+	return f, nil
+}
+
+// mediaFigures are those of one measurement.
+type mediaFigures struct {
+	name         string
+	playback     bool
+	calls        int
+	cpu, machine float64       // percent of a core per 100 calls: the program; all that isn't the load
+	p50, p99     time.Duration // of the relay's delay, or of the lateness of what is played
+	most, drift  time.Duration
+	own          time.Duration // p99 of the load's own lateness
+	pps          float64
+	rss          int64
+	keys, heard  uint64
+	faults       string
+}
+
+func (f mediaFigures) clean() bool { return f.faults == "" && f.p99 <= lateAt }
+
+func (f mediaFigures) String() string {
+	what, faults := "relayed in", f.faults
+	if f.playback {
+		what = fmt.Sprintf("drift %s, late by", f.drift.Round(10*time.Microsecond))
+	}
+	if faults == "" {
+		faults = "nothing lost"
+	}
+	s := fmt.Sprintf("%-22s %5d calls: %6.2f %% of a core per 100, machine less load %6.2f %%, %6.0f packets/s, %s p50 %s p99 %s max %s (load late by p99 %s), RSS %d KiB, %s",
+		f.name, f.calls, f.cpu, f.machine, f.pps, what, f.p50, f.p99, f.most.Round(10*time.Microsecond), f.own, f.rss>>10, faults)
+	if f.keys > 0 {
+		s += fmt.Sprintf(", %d of %d keys arrived", f.heard, f.keys)
+	}
+	return s
+}
+
+func measureOnce(rtp *rtpLoad, pid, calls int, span time.Duration) (f mediaFigures, err error) {
+	rtp.reset()
+	before, err := machineNow(pid)
+	if err != nil {
+		return f, err
+	}
+	time.Sleep(span)
+	r := rtp.result()
+	after, err := machineNow(pid)
+	if err != nil {
+		return f, err
+	}
+	took := after.at.Sub(before.at)
+	per := func(d time.Duration) float64 { return 100 * d.Seconds() / took.Seconds() * 100 / float64(calls) }
+	h := &r.delay
+	if r.lateness.n > 0 {
+		h = &r.lateness
+	}
+	return mediaFigures{calls: calls, cpu: per(after.program - before.program),
+		machine: per(after.busy - before.busy - (after.load - before.load)),
+		p50:     h.quantile(0.5), p99: h.quantile(0.99), most: h.most, drift: r.drift, own: r.own.quantile(0.99),
+		pps: float64(r.received) / took.Seconds(), rss: after.rss, keys: r.pressed, heard: r.heard, faults: r.faults()}, nil
+}
+
+// machineTimes is CPU time used so far.
+type machineTimes struct {
+	at                  time.Time
+	program, load, busy time.Duration
+	rss                 int64
+}
+
+func machineNow(pid int) (m machineTimes, err error) {
+	m.at = time.Now()
+	if pid != 0 {
+		if m.program, err = cpuOf(pid); err != nil {
+			return m, err
+		}
+		u, err := (&process{cmd: &exec.Cmd{Process: &os.Process{Pid: pid}}}).usage()
+		if err != nil {
+			return m, err
+		}
+		m.rss = u.rss
+	}
+	if m.load, err = cpuOf(os.Getpid()); err != nil {
+		return m, err
+	}
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return m, err
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	for i, s := range strings.Fields(line)[1:] {
+		if ticks, _ := strconv.ParseInt(s, 10, 64); i < 8 && i != 3 && i != 4 { // not idle, not waiting for a disk, not guests again
+			m.busy += time.Duration(ticks) * clockTick
+		}
+	}
+	return m, nil
+}
+
+// cpuOf is the process's user and system time to the nanosecond; /proc has its sum in steps of 10 ms.
+func cpuOf(pid int) (time.Duration, error) {
+	var ts unix.Timespec
+	const cpuclockSched = 2 // clock_getcpuclockid(3)
+	err := unix.ClockGettime(int32(^pid<<3|cpuclockSched), &ts)
+	return time.Duration(ts.Nano()), err
+}
+
+// medians takes the median of each figure; faults are those of all.
+func medians(all []mediaFigures) mediaFigures {
+	f := all[0]
+	f.cpu = median(all, func(f mediaFigures) float64 { return f.cpu })
+	f.machine = median(all, func(f mediaFigures) float64 { return f.machine })
+	f.pps = median(all, func(f mediaFigures) float64 { return f.pps })
+	f.p50 = median(all, func(f mediaFigures) time.Duration { return f.p50 })
+	f.p99 = median(all, func(f mediaFigures) time.Duration { return f.p99 })
+	f.most = median(all, func(f mediaFigures) time.Duration { return f.most })
+	f.own = median(all, func(f mediaFigures) time.Duration { return f.own })
+	f.rss = median(all, func(f mediaFigures) int64 { return f.rss })
+	f.drift = all[len(all)-1].drift
+	var faults []string
+	for _, one := range all {
+		if one.faults != "" {
+			faults = append(faults, one.faults)
+		}
+	}
+	f.faults = strings.Join(faults, "; ")
+	return f
+}
+
+func median[T float64 | int64 | time.Duration](all []mediaFigures, of func(mediaFigures) T) T {
+	var values []T
+	for _, f := range all {
+		values = append(values, of(f))
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// printTable prints the rows for the documentation, with ratios to the bare relay at the same number of
+// calls and the memory that a call takes.
+func printTable(rows []mediaFigures) {
+	fmt.Println("\n| work | calls | CPU % of a core per 100 | CPU ms per call-second | machine less load | × epoll relay | p50 | p99 | max | KiB per further call | faults |")
+	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+	bare := map[int]float64{}
+	first := map[string]mediaFigures{}
+	for _, f := range rows {
+		if f.name == "bare relay, epoll" {
+			bare[f.calls] = f.cpu
+		}
+	}
+	for _, f := range rows {
+		ratio, memory := "", ""
+		if b := bare[f.calls]; b > 0 && !f.playback && f.cpu > 0 {
+			ratio = fmt.Sprintf("%.2f", f.cpu/b)
+		}
+		if o, ok := first[f.name]; ok && f.rss > 0 && f.calls > o.calls {
+			memory = fmt.Sprintf("%.0f", float64(f.rss-o.rss)/1024/float64(f.calls-o.calls))
+		} else {
+			first[f.name] = f
+		}
+		fmt.Printf("| %s | %d | %.2f | %.3f | %.2f | %s | %s | %s | %s | %s | %s |\n", f.name, f.calls, f.cpu, f.cpu/10, f.machine, ratio,
+			f.p50, f.p99, f.most.Round(10*time.Microsecond), memory, f.faults)
+	}
+}

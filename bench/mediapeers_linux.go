@@ -1,0 +1,242 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"time"
+)
+
+const (
+	serverCore = "0"
+	loadCore   = "1"
+
+	// callRate is how many calls a second are set up before a measurement.
+	callRate = 250
+)
+
+// peer is a program under load that calls are made through.
+type peer interface {
+	pid() int // 0: none
+	// connect brings the number of calls up to n.
+	connect(n int) error
+	close() error
+}
+
+// startChild runs ourselves as a server on its core from the first thread on, so that the runtime
+// counts one processor, and returns the line that it begins with.
+func startChild(args ...string) (p *process, line []byte, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	p = &process{cmd: exec.Command("taskset", append([]string{"-c", serverCore, self}, args...)...)}
+	p.cmd.Stderr = os.Stderr
+	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
+		return nil, nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, nil, err
+	}
+	p.out = bufio.NewReader(out)
+	if line, err = p.out.ReadBytes('\n'); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("%v did not start: %w", args, err), p.stop())
+	}
+	return p, line, nil
+}
+
+// hotlinePeer makes real calls: into a flow that plays prompts, or through the queue to agents.
+type hotlinePeer struct {
+	p       *process
+	l, desk *load
+	number  string
+	up      int
+	heard   chan struct{} // one for each leg that is up
+	legs    int           // a call
+}
+
+func startHotlinePeer(rtp *rtpLoad, agents int, kind streamKind) (h *hotlinePeer, err error) {
+	dir, err := os.MkdirTemp("", "hotline-bench-")
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"-serve", dir, "-calls", strconv.Itoa(max(agents, 1))}
+	if profile != "" {
+		profiles++
+		args = append(args, "-profile", fmt.Sprintf("%s.%d", profile, profiles))
+	}
+	p, line, err := startChild(args...)
+	if err != nil {
+		return nil, err
+	}
+	p.dir = dir
+	h = &hotlinePeer{p: p, number: "4", legs: 1, heard: make(chan struct{}, 1<<17)}
+	if err := json.Unmarshal(line, &p.addr); err != nil {
+		return nil, errors.Join(err, p.stop())
+	}
+	if h.l, err = openLoad(p.addr, "media"); err != nil {
+		return nil, errors.Join(err, p.stop())
+	}
+	h.l.sdp = sdpWithPort(rtp.sides[0].addr.Port())
+	h.l.answer = h.leg(rtp, 0, kind)
+	if agents == 0 {
+		return h, nil
+	}
+	h.number, h.legs = "3", 2
+	if h.desk, err = openLoad(p.addr, "agents"); err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	h.desk.sdp = sdpWithPort(rtp.sides[1].addr.Port())
+	h.desk.offer = h.leg(rtp, 1, kind)
+	if err := h.desk.register(agents); err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	return h, nil
+}
+
+// leg begins the RTP of a leg when its port is known.
+func (h *hotlinePeer) leg(rtp *rtpLoad, side int, kind streamKind) func(int, uint16) {
+	return func(i int, port uint16) {
+		if rtp.add(side, i, port, kind) {
+			h.heard <- struct{}{}
+		}
+	}
+}
+
+func (h *hotlinePeer) pid() int { return h.p.cmd.Process.Pid }
+
+func (h *hotlinePeer) connect(n int) error {
+	begin, first := time.Now(), h.up
+	for ; h.up < n; h.up++ {
+		time.Sleep(time.Until(begin.Add(time.Duration(h.up-first) * time.Second / callRate)))
+		h.l.invite(h.number)
+	}
+	limit := time.After(10 * time.Second)
+	for k := range (n - first) * h.legs {
+		select {
+		case <-h.heard:
+		case <-limit:
+			return fmt.Errorf("%d of %d legs came up", k, (n-first)*h.legs)
+		}
+	}
+	return nil
+}
+
+func (h *hotlinePeer) close() error {
+	h.l.mu.Lock()
+	calls := append([]loadCall(nil), h.l.calls...)
+	h.l.mu.Unlock()
+	for i, c := range calls {
+		if c.code == 200 && !c.over {
+			h.l.inDialog("BYE", i, 2, []byte(h.number), c.to)
+			time.Sleep(time.Millisecond)
+		}
+	}
+	h.l.settle(0, 3*time.Second, 0)
+	errs := []error{h.p.stop(), h.l.close()}
+	if h.desk != nil {
+		errs = append(errs, h.desk.close())
+	}
+	return errors.Join(errs...)
+}
+
+// barePeer is one of the bare relays, which has its ports from the start.
+type barePeer struct {
+	p     *process
+	rtp   *rtpLoad
+	kind  streamKind
+	ports [][2]uint16
+	up    int
+}
+
+func startBarePeer(rtp *rtpLoad, what string, calls int, kind streamKind) (*barePeer, error) {
+	p, line, err := startChild("-relay", what, "-calls", strconv.Itoa(calls), rtp.sides[0].addr.String(), rtp.sides[1].addr.String())
+	if err != nil {
+		return nil, err
+	}
+	kind.shared = what == "batch"
+	b := &barePeer{p: p, rtp: rtp, kind: kind}
+	if err := json.Unmarshal(line, &b.ports); err != nil {
+		return nil, errors.Join(err, b.close())
+	}
+	return b, nil
+}
+
+func (b *barePeer) pid() int { return b.p.cmd.Process.Pid }
+
+func (b *barePeer) connect(n int) error {
+	if n > len(b.ports) {
+		return fmt.Errorf("the relay has ports for %d calls", len(b.ports))
+	}
+	for ; b.up < n; b.up++ {
+		for side, port := range b.ports[b.up] {
+			b.rtp.add(side, b.up, port, b.kind)
+		}
+	}
+	return nil
+}
+
+func (b *barePeer) close() error {
+	_ = b.p.stdin.Close()
+	return b.p.cmd.Wait()
+}
+
+// enginePeer is rtpengine.
+type enginePeer struct {
+	e    *rtpengine
+	rtp  *rtpLoad
+	kind streamKind
+	up   int
+}
+
+func startEnginePeer(rtp *rtpLoad, kind streamKind) (*enginePeer, error) {
+	e, err := startRTPEngine(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	return &enginePeer{e: e, rtp: rtp, kind: kind}, nil
+}
+
+func (e *enginePeer) pid() int     { return e.e.cmd.Process.Pid }
+func (e *enginePeer) close() error { return e.e.close() }
+
+func (e *enginePeer) connect(n int) error {
+	for ; e.up < n; e.up++ {
+		ports, err := e.e.connect(e.up, e.rtp.sides[0].addr, e.rtp.sides[1].addr)
+		if err != nil {
+			return err
+		}
+		for side, port := range ports {
+			e.rtp.add(side, e.up, port, e.kind)
+		}
+	}
+	return nil
+}
+
+// nobody lets the two sides of the load send to each other: what the machine does for the load alone.
+type nobody struct {
+	rtp  *rtpLoad
+	kind streamKind
+	up   int
+}
+
+func (*nobody) pid() int     { return 0 }
+func (*nobody) close() error { return nil }
+
+func (d *nobody) connect(n int) error {
+	for ; d.up < n; d.up++ {
+		for side := range d.rtp.sides {
+			d.rtp.add(side, d.up, d.rtp.sides[1-side].addr.Port(), d.kind)
+		}
+	}
+	return nil
+}
