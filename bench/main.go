@@ -28,7 +28,7 @@ func main() {
 	flag.IntVar(&opt.repeat, "repeat", 3, "with -media: measurements of each figure, of which the median counts")
 	flag.IntVar(&opt.large, "large", 1000, "with -media: the highest number of calls at once; half of it is measured too")
 	flag.BoolVar(&opt.clean, "clean", false, "with -media: add calls until packets are lost or late")
-	flag.StringVar(&opt.only, "only", "", "with -media: only the cases whose name holds this")
+	flag.StringVar(&opt.only, "only", "", "with -media: only the cases whose names match this regular expression")
 	agents := flag.Int("agents", 1000, "registered agents in the measurement of queued calls")
 	calls := flag.Int("calls", 100, "calls at once in the IVR and bridged")
 	span := flag.Duration("span", 10*time.Second, "how long each measurement lasts")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -17,7 +18,7 @@ import (
 
 const (
 	// maxCalls bounds the search for the highest number of calls.
-	maxCalls = 6000
+	maxCalls = 5000
 	// lateAt is when a stream is no longer clean: p99 of the lateness, or of the delay by the relay.
 	lateAt = 5 * time.Millisecond
 )
@@ -67,9 +68,13 @@ func mediaCost(o mediaOptions) error {
 	debug.SetGCPercent(400)
 	fmt.Printf("%s, %s, server on core %s, load on core %s; load average %s; %d measurements of %s, their median\n",
 		time.Now().Format(time.DateOnly), runtime.Version(), serverCore, loadCore, loadAverage(), o.repeat, o.span)
+	only, err := regexp.Compile(o.only)
+	if err != nil {
+		return err
+	}
 	var rows []mediaFigures
 	for _, c := range mediaCases {
-		if !strings.Contains(c.name, o.only) {
+		if !only.MatchString(c.name) {
 			continue
 		}
 		got, err := c.measure(o)
@@ -138,37 +143,25 @@ func (c mediaCase) measure(o mediaOptions) (rows []mediaFigures, err error) {
 			return nil, err
 		}
 		rows = append(rows, f)
-		if !f.clean() {
-			break
-		}
 	}
-	if last := rows[len(rows)-1]; o.clean && p.pid() != 0 {
-		if err := c.search(rtp, p, last); err != nil {
-			return nil, err
-		}
+	if o.clean && p.pid() != 0 {
+		c.search(rtp, p, rows[len(rows)-1])
 	}
 	return rows, nil
 }
 
-// search adds a tenth at a time to what one core should bear by the cost so far.
-func (c mediaCase) search(rtp *rtpLoad, p peer, last mediaFigures) error {
+// search adds a quarter at a time until it isn't clean any more, beginning with what was measured last.
+func (c mediaCase) search(rtp *rtpLoad, p peer, last mediaFigures) {
 	best := 0
-	if last.clean() {
-		best = last.calls
-	}
-	for n := max(best*11/10, int(0.6*100*100/last.cpu)); best > 0 && n <= maxCalls; n = n * 11 / 10 {
-		f, err := c.at(rtp, p, n, 3*time.Second, 1)
-		if err != nil {
-			fmt.Printf("%s: at %d calls: %v\n", c.name, n, err)
+	for f := last; f.clean() && f.calls <= maxCalls*4/5; {
+		best = f.calls
+		var err error
+		if f, err = c.at(rtp, p, best*5/4, 2*time.Second, 3); err != nil {
+			fmt.Printf("%s: at %d calls: %v\n", c.name, best*5/4, err)
 			break
 		}
-		if !f.clean() {
-			break
-		}
-		best = n
 	}
 	fmt.Printf("%s: highest number of calls that was clean: %d\n", c.name, best)
-	return nil
 }
 
 // at measures with so many calls.
@@ -204,9 +197,11 @@ type mediaFigures struct {
 	rss          int64
 	keys, heard  uint64
 	faults       string
+	spans, bad   int // how often was measured, and with faults
 }
 
-func (f mediaFigures) clean() bool { return f.faults == "" && f.p99 <= lateAt }
+// clean forgives a minority of the measurements: other programs use the machine too.
+func (f mediaFigures) clean() bool { return 2*f.bad < f.spans && f.p99 <= lateAt }
 
 func (f mediaFigures) String() string {
 	what, faults := "relayed in", f.faults
@@ -309,7 +304,7 @@ func medians(all []mediaFigures) mediaFigures {
 			faults = append(faults, one.faults)
 		}
 	}
-	f.faults = strings.Join(faults, "; ")
+	f.faults, f.spans, f.bad = strings.Join(faults, "; "), len(all), len(faults)
 	return f
 }
 

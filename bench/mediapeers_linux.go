@@ -125,10 +125,21 @@ func (h *hotlinePeer) connect(n int) error {
 		select {
 		case <-h.heard:
 		case <-limit:
-			return fmt.Errorf("%d of %d legs came up", k, (n-first)*h.legs)
+			return fmt.Errorf("%d of %d legs came up; callers got %s", k, (n-first)*h.legs, h.answers(first))
 		}
 	}
 	return nil
+}
+
+// answers counts the final answers that callers from first on got.
+func (h *hotlinePeer) answers(first int) string {
+	h.l.mu.Lock()
+	defer h.l.mu.Unlock()
+	codes := map[int]int{}
+	for _, c := range h.l.calls[first:] {
+		codes[c.code]++
+	}
+	return fmt.Sprint(codes)
 }
 
 func (h *hotlinePeer) close() error {

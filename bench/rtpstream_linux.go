@@ -55,6 +55,7 @@ type rtpStream struct {
 	anyEnd   bool
 	recent   [2]int64 // the least in this second and the one before
 	recentAt int64
+	early    int64 // what the recent ones were at the last reset
 
 	received uint64
 }
@@ -207,13 +208,16 @@ func (s *rtpStream) pace(ts uint32, at, step int64, f *rtpFigures) {
 	s.recent[0] = min(s.recent[0], off)
 }
 
-// drift is how far the stream has moved against its grid.
-func (s *rtpStream) drift() time.Duration {
+// floor is the least of arrival less timestamp in the last second or two.
+func (s *rtpStream) floor() int64 {
 	if s.recent[1] == 0 {
-		return 0
+		return s.recent[0]
 	}
-	return time.Duration(min(s.recent[0], s.recent[1]) - s.base)
+	return min(s.recent[0], s.recent[1])
 }
+
+// drift is how far the stream has moved against its grid since the last reset.
+func (s *rtpStream) drift() time.Duration { return time.Duration(s.floor() - s.early) }
 
 func (s *rtpStream) hearKey(b []byte, ts uint32, f *rtpFigures) {
 	if len(b) != 16 || b[12] != keyPress {
@@ -253,6 +257,7 @@ func (l *rtpLoad) reset() {
 		for _, st := range s.streams {
 			if st != nil {
 				st.received = 0
+				st.early = st.floor()
 			}
 		}
 	}
