@@ -17,7 +17,9 @@ test-only: ## all tests, nothing installed
 	$(GO) test -race -timeout 12m ./...
 
 bench: ## measure this machine: calls per second, CPU and memory per call
+	@scripts/bench-deps.sh
 	$(GO) run ./bench
+	$(GO) run ./bench -media -calls 100 -large 400 -span 1s
 	$(GO) test -run '^$$' -bench . -benchmem ./routing ./routing/journal ./media ./playout ./sound
 
 lint: ## gofmt, go vet, staticcheck

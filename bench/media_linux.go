@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// maxCalls bounds the search for the highest number of calls.
-	maxCalls = 5000
+	// searchUpTo times the large number of calls bounds the search for the highest one.
+	searchUpTo = 3
 	// lateAt is when a stream is no longer clean: p99 of the lateness, or of the delay by the relay.
 	lateAt = 5 * time.Millisecond
 )
@@ -125,8 +125,8 @@ func (c mediaCase) measure(o mediaOptions) (rows []mediaFigures, err error) {
 	}
 	defer rtp.close()
 	most := o.large
-	if o.clean {
-		most = maxCalls
+	if o.clean { // no more agents than needed: those who wait cost something too
+		most = searchUpTo * o.large
 	}
 	p, err := c.start(rtp, most, c.kind)
 	if err != nil {
@@ -139,21 +139,22 @@ func (c mediaCase) measure(o mediaOptions) (rows []mediaFigures, err error) {
 	}()
 	for _, calls := range []int{o.small, max(o.small, o.large/2), o.large} {
 		f, err := c.at(rtp, p, calls, o.span, o.repeat)
-		if err != nil {
-			return nil, err
+		if err != nil { // more calls than it bears
+			fmt.Printf("%s: at %d calls: %v\n", c.name, calls, err)
+			return rows, nil
 		}
 		rows = append(rows, f)
 	}
 	if o.clean && p.pid() != 0 {
-		c.search(rtp, p, rows[len(rows)-1])
+		c.search(rtp, p, rows[len(rows)-1], most)
 	}
 	return rows, nil
 }
 
 // search adds a quarter at a time until it isn't clean any more, beginning with what was measured last.
-func (c mediaCase) search(rtp *rtpLoad, p peer, last mediaFigures) {
+func (c mediaCase) search(rtp *rtpLoad, p peer, last mediaFigures, most int) {
 	best := 0
-	for f := last; f.clean() && f.calls <= maxCalls*4/5; {
+	for f := last; f.clean() && f.calls*5/4 <= most; {
 		best = f.calls
 		var err error
 		if f, err = c.at(rtp, p, best*5/4, 2*time.Second, 3); err != nil {
