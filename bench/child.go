@@ -24,7 +24,7 @@ import (
 
 // hotlineConfig has a flow that hangs up at once, one that keeps the caller
 // listening, and one that leads to an agent; and as many agents as calls.
-func hotlineConfig(dir string, agents int) string {
+func hotlineConfig(dir string, agents int, estimate time.Duration) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `node: bench
 sip: {listen: [{network: udp, address: "127.0.0.1:0"}], max_calls: 100000, max_pending: 100000, register: {file: %s}}
@@ -55,8 +55,9 @@ flows:
 records: {dir: %s}
 journal: {dir: %s}
 http: {listen: "127.0.0.1:0"}
+routing: {estimate_every: %s}
 agents:
-`, filepath.Join(dir, "registrations.json"), filepath.Join(dir, "customers.csv"), filepath.Join(dir, "records"), filepath.Join(dir, "journal"))
+`, filepath.Join(dir, "registrations.json"), filepath.Join(dir, "customers.csv"), filepath.Join(dir, "records"), filepath.Join(dir, "journal"), estimate)
 	for i := range agents {
 		fmt.Fprintf(&b, "  - {user: agent%d, password: bench-secret, queues: [q]}\n", i)
 	}
@@ -65,11 +66,11 @@ agents:
 
 // serve is the hotline's process: it prints its address and runs until its
 // standard input closes.
-func serve(dir string, agents int) error {
+func serve(dir string, agents int, estimate time.Duration) error {
 	if err := writeCustomers(filepath.Join(dir, "customers.csv")); err != nil {
 		return err
 	}
-	cfg, err := config.Parse("bench", []byte(hotlineConfig(dir, agents)))
+	cfg, err := config.Parse("bench", []byte(hotlineConfig(dir, agents, estimate)))
 	if err != nil {
 		return err
 	}

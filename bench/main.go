@@ -22,6 +22,7 @@ func main() {
 	isBare := flag.Bool("bare", false, "internal: be the bare sipgo server")
 	sip := flag.Bool("sip", false, "measure signalling only, on a core of its own, beside a bare sipgo server; -sip queued: only queued calls")
 	over := flag.Bool("overload", false, "measure what gets done when more calls come than can be answered")
+	estimate := flag.Duration("estimate", 10*time.Second, "internal: how often the hotline estimates waits; 0 never")
 	isRelay := flag.String("relay", "", "internal: be a bare relay, between the two addresses that follow: epoll, goroutines or batch")
 	med := flag.Bool("media", false, "measure media only, on a core of its own, beside bare relays and rtpengine")
 	opt := mediaOptions{}
@@ -45,7 +46,7 @@ func main() {
 		opt.small, opt.span = *calls, *span
 		err = mediaCost(opt)
 	case *child != "":
-		err = serve(*child, *calls)
+		err = serve(*child, *calls, *estimate)
 	case *over:
 		err = overload(*span)
 	case *sip:
