@@ -156,14 +156,23 @@ func (c mediaCase) measure(o mediaOptions) (rows []mediaFigures, err error) {
 	return rows, nil
 }
 
-// search adds a quarter at a time until it isn't clean any more, beginning with what was measured last.
-func (c mediaCase) search(rtp *rtpLoad, p peer, last mediaFigures, most int) {
-	best := 0
-	for f := last; f.clean() && f.calls*5/4 <= most; {
-		best = f.calls
+// search adds a quarter at a time, beginning with what was measured last, until it wasn't clean twice: once may
+// be another program's doing.
+func (c mediaCase) search(rtp *rtpLoad, p peer, f mediaFigures, most int) {
+	best, failed := 0, 0
+	for {
+		if f.clean() {
+			best, failed = f.calls, 0
+		} else if failed++; failed == 2 {
+			break
+		}
+		n := f.calls * 5 / 4
+		if n > most {
+			break
+		}
 		var err error
-		if f, err = c.at(rtp, p, best*5/4, 2*time.Second, 3); err != nil {
-			fmt.Printf("%s: at %d calls: %v\n", c.name, best*5/4, err)
+		if f, err = c.at(rtp, p, n, 2*time.Second, 3); err != nil {
+			fmt.Printf("%s: at %d calls: %v\n", c.name, n, err)
 			break
 		}
 	}
