@@ -22,6 +22,9 @@ type Forecast struct {
 	Seed    uint64
 	// At is the present, when that is later than the state's last entry.
 	At routing.Time
+	// Breathe, if not nil, is called every few steps, so that who looks ahead beside other work may
+	// let that go first.
+	Breathe func()
 }
 
 // fewest is how many callers of a tier must have been asked for an estimate.
@@ -112,7 +115,12 @@ func (x *expectation) replicate(ctx context.Context, state *routing.State, m *mo
 		}
 	}
 	end := begin.Add(routing.Duration(o.Horizon / time.Microsecond))
-	if err := r.play(ctx, end, func() bool { return asked == 0 }); err != nil {
+	if err := r.play(ctx, end, func() bool {
+		if o.Breathe != nil {
+			o.Breathe()
+		}
+		return asked == 0
+	}); err != nil {
 		return err
 	}
 	for i := range r.calls {
