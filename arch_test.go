@@ -31,6 +31,7 @@ var mayImport = map[string]struct {
 	"media":                       {[]string{"sound", "playout"}, "sound doesn't depend on who talks to whom"},
 	"sip":                         {nil, "signalling is told what to do and knows no flows, queues or sound"},
 	"ivr":                         {[]string{"media", "routing"}, "a flow plays on a leg and ends in a queue"},
+	"recording":                   {[]string{"media", "sound"}, "sound is kept without knowing who talks to whom"},
 	"records":                     {[]string{"routing"}, "a record is what routing says of a call"},
 	"metrics":                     {[]string{"routing", "media", "sip", "sound"}, "figures come from routing's decisions and the rooms' counters"},
 	"metrics/metricstest":         {[]string{"metrics"}, "it tests metrics"},
