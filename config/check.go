@@ -36,6 +36,7 @@ func (c *checker) all() {
 	c.extensions()
 	c.emergencies()
 	c.storage()
+	c.recordings()
 	c.http()
 	c.classes()
 }

@@ -27,6 +27,9 @@ type FeatureCodes struct {
 	// PickUp takes the call that rings longest at a seat of the agent's queues; with
 	// an agent's extension or name behind it, the one that rings there. Default "*8".
 	PickUp string `yaml:"pick_up" default:"*8" code:"yes"`
+	// PauseRecording, pressed during a talk, pauses its recording, and goes on with it when it
+	// is pressed again. Default "*6".
+	PauseRecording string `yaml:"pause_recording" default:"*6" code:"yes"`
 }
 
 // BreakCode is a break with a reason.
@@ -57,6 +60,7 @@ func (f *FeatureCodes) codes() []namedCode {
 	list := []namedCode{
 		{"ready", f.Ready}, {"break", f.Break}, {"log_out", f.LogOut}, {"end_wrap_up", f.EndWrapUp},
 		{"extend_wrap_up", f.ExtendWrapUp}, {"supervise", f.Supervise}, {"conference", f.Conference}, {"transfer", f.Transfer}, {"pick_up", f.PickUp},
+		{"pause_recording", f.PauseRecording},
 	}
 	for i, b := range f.Breaks {
 		list = append(list, namedCode{index("breaks", i, "code"), b.Code})

@@ -57,6 +57,8 @@ type Config struct {
 	Flows map[string]*ivr.Flow `yaml:"flows" required:"yes"`
 	// Records are the call records.
 	Records Records `yaml:"records"`
+	// Recording is what is recorded of calls' sound.
+	Recording Recording `yaml:"recording"`
 	// Journal is the journal of routing.
 	Journal Journal `yaml:"journal"`
 	// HTTP is the server of metrics, health and operations.

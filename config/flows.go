@@ -24,6 +24,7 @@ func (c *checker) sounds() {
 	prompts := c.prompts()
 	if prompts != nil {
 		c.announcements(prompts)
+		c.recordingPrompts(prompts)
 		for i, q := range c.cfg.Queues {
 			if at := index("queues", i, "music"); q.Music != "" && !c.bad[at] && !prompts.Has(q.Music) {
 				c.wrong(at, didYouMean(q.Music, prompts.Names()), "prompt %s doesn't exist", quote(q.Music))

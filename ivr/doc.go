@@ -45,5 +45,6 @@
 // A key stops the prompts of menu, collect and play at once (play: unless barge_in is false) and
 // is used by the next step that wants keys. After a wrong key what else was typed ahead is
 // forgotten. Prompts sound in the caller's language; before one is chosen or known, in Chinese
-// and then in English.
+// and then in English. A menu or collect step with pause_recording: true pauses the recording
+// of the call while it asks.
 package ivr

@@ -51,6 +51,7 @@ type menuStep struct {
 	keys     map[byte]choice
 	wrongKey retry
 	noKey    retry
+	private  bool
 }
 
 // choice is what a key of a menu leads to.
@@ -76,6 +77,7 @@ type collectStep struct {
 	next     target
 	wrong    retry
 	none     retry
+	private  bool
 }
 
 // branchStep chooses by what is known of the caller.

@@ -31,11 +31,12 @@ func (p *flowReader) play(f field) action {
 
 func (p *flowReader) menu(f field) action {
 	get := p.record(f.value, f.at, "prompts and keys",
-		"prompts", "wait", "tries", "keys", "wrong_key", "no_key", "too_many")
+		"prompts", "wait", "tries", "keys", "wrong_key", "no_key", "too_many", "pause_recording")
 	m := &menuStep{
 		prompts: p.neededPrompts(get["prompts"], f),
 		wait:    p.duration(get["wait"], minWait, maxWait, 5*time.Second),
 		keys:    map[byte]choice{},
+		private: p.yesNo(get["pause_recording"], false),
 	}
 	if keys, ok := get["keys"]; ok {
 		p.keys(keys, m.keys)
@@ -113,12 +114,13 @@ func (p *flowReader) retries(get map[string]field, owner field, names ...string)
 
 func (p *flowReader) collect(f field) action {
 	get := p.record(f.value, f.at, "prompts, digits, store and next",
-		"prompts", "digits", "end_key", "wait", "tries", "store", "next", "wrong_input", "no_input", "too_many")
+		"prompts", "digits", "end_key", "wait", "tries", "store", "next", "wrong_input", "no_input", "too_many", "pause_recording")
 	c := &collectStep{
 		prompts: p.neededPrompts(get["prompts"], f),
 		wait:    p.duration(get["wait"], minWait, maxWait, 8*time.Second),
 		next:    p.target(get["next"], f.at, "next", "name the step that follows"),
 		endKey:  p.endKey(get["end_key"]),
+		private: p.yesNo(get["pause_recording"], false),
 	}
 	c.min, c.max = p.digits(get["digits"], f.at)
 	if s, ok := get["store"]; ok {

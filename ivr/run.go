@@ -17,6 +17,10 @@ type Port interface {
 	Digits() <-chan media.Digit
 }
 
+// Private is implemented by a [Port] whose sound is recorded: it is told when a step with
+// pause_recording begins (on) and ends.
+type Private interface{ Private(on bool) }
+
 // Facts are what is known of the caller before the flow begins.
 type Facts struct {
 	Tier routing.Tier
@@ -78,9 +82,16 @@ type line interface {
 	play(media.Audio) (done <-chan struct{})
 	silence()
 	digits() <-chan media.Digit
+	private(on bool)
 }
 
 type leg struct{ Port }
+
+func (l leg) private(on bool) {
+	if p, ok := l.Port.(Private); ok {
+		p.Private(on)
+	}
+}
 
 func (l leg) play(a media.Audio) <-chan struct{} { return l.Play(a, media.PlayOptions{}).Done() }
 func (l leg) silence()                           { l.Silence() }
@@ -144,6 +155,16 @@ func (s *session) walk(f *Flow) error {
 		name = next
 	}
 	return nil
+}
+
+// hush pauses the recording of the call for a step that wants it, until what is returned
+// is called.
+func (s *session) hush(wanted bool) (end func()) {
+	if !wanted {
+		return func() {}
+	}
+	s.line.private(true)
+	return func() { s.line.private(false) }
 }
 
 // giveUp sends a caller who took too long where the flow says, without another prompt.

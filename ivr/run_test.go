@@ -69,6 +69,8 @@ func (l *fakeLine) silence() {
 	}
 }
 
+func (l *fakeLine) private(on bool) { l.note(fmt.Sprint("private ", on)) }
+
 func (l *fakeLine) digits() <-chan media.Digit { return l.keys }
 
 // press sends keys at a time after the start, all at once.
@@ -371,5 +373,29 @@ func TestTheCallerHangsUp(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// The recording is paused while digits are asked for, and goes on behind.
+func TestPausesRecordingWhileDigitsAreAsked(t *testing.T) {
+	flows := mustParse(t, `
+flows:
+  main:
+    start: card
+    steps:
+      card: {collect: {prompts: [a], digits: 2, end_key: none, store: card, next: next, too_many: next, pause_recording: true}}
+      next: {menu: {prompts: [b], keys: {"1": q}, too_many: q}}
+      q: {queue: operator}
+`)
+	got, _ := heard(t, flows["main"], Facts{Language: "zh"}, presses{500 * ms: "12", 900 * ms: "1"})
+	want := `0s private true
+0s say a.zh
+500ms stop
+500ms private false
+500ms say b.zh
+900ms stop
+900ms queue operator`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

@@ -61,6 +61,7 @@ func (f *failures) again(s *session) (more bool, err error) {
 }
 
 func (a *menuStep) run(s *session) (string, error) {
+	defer s.hush(a.private)()
 	wrong, none := failures{retry: a.wrongKey}, failures{retry: a.noKey}
 	for {
 		if err := s.say(a.prompts, true); err != nil {
@@ -90,6 +91,7 @@ func (a *menuStep) run(s *session) (string, error) {
 }
 
 func (a *collectStep) run(s *session) (string, error) {
+	defer s.hush(a.private)()
 	wrong, none := failures{retry: a.wrong}, failures{retry: a.none}
 	for {
 		if err := s.say(a.prompts, true); err != nil {

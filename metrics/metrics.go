@@ -49,7 +49,8 @@ type Snapshot struct {
 	Certificates []sip.Certificate
 	Trunks       []sip.TrunkStatus
 	// HEP are the copies of SIP messages for a capture server.
-	HEP sip.HEPStats
+	HEP       sip.HEPStats
+	Recording RecordingStats
 	// Calls is the number of calls in progress, from INVITE to hang-up.
 	Calls int
 	// Ignored is the number of events that did not fit routing's state, since the start.
@@ -72,6 +73,7 @@ type Metrics struct {
 	handle        *prometheus.HistogramVec // tier, queue, part
 	offers        *prometheus.CounterVec   // outcome
 	expected      expected
+	recording     recordingCounts
 
 	lookups        *prometheus.HistogramVec // source
 	lookupFailures *prometheus.CounterVec   // reason
@@ -104,8 +106,9 @@ func New(opt Options) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), snapshot: opt.Snapshot, moment: newMoment()}
 	m.newCallMetrics(opt.Targets)
 	m.newPartMetrics()
+	m.recording = newRecordingCounts()
 	m.registry.MustRegister(
-		m, promises(opt.Targets), build(opt),
+		m, promises(opt.Targets), build(opt), m.recording.counters(),
 		m.offers, m.lookups, m.lookupFailures, m.requests, m.messages, m.refused, m.queueDelay, m.outside, m.packets, m.lost, m.jitter, m.mos, m.faults,
 		m.journalErrors, m.recordsFailed, m.recordsDropped, m.reloadsFailed,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

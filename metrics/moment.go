@@ -59,7 +59,7 @@ func (m *Metrics) byCall() group {
 
 // Describe implements [prometheus.Collector] for the registry.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range m.moment.all() {
+	for _, d := range append(m.moment.all(), m.recording.descs()...) {
 		ch <- d
 	}
 	m.byCall().Describe(ch)
@@ -74,6 +74,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		m.collectQueues(ch, &s)
 		m.collectServer(ch, &s)
 		m.collectTrunks(ch, &s)
+		m.collectRecording(ch, &s)
 	}
 	m.byCall().Collect(ch)
 }

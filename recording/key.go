@@ -28,7 +28,7 @@ func (k *Key) GoString() string { return k.String() }
 func ParseKey(text string) (*Key, error) {
 	secret, err := hex.DecodeString(strings.TrimSpace(text))
 	if err != nil || len(secret) != 32 {
-		return nil, errors.New("a key is 64 hexadecimal digits; make one with: openssl rand -hex 32")
+		return nil, errors.New("no key: it must be 64 hexadecimal digits")
 	}
 	sum := sha256.Sum256(append([]byte("hotline recording key "), secret...))
 	return &Key{secret, hex.EncodeToString(sum[:8])}, nil

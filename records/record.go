@@ -92,10 +92,28 @@ type Record struct {
 	Rings  int     `json:"rings"`
 	Offers []Offer `json:"offers,omitempty"`
 
+	// Recordings are those of the call's sound, in order; see the package recording.
+	Recordings []Recording `json:"recordings,omitempty"`
+
 	// CallerMedia and AgentMedia are the sound of the two legs; left out for a
 	// leg that never was, and for a call that was cut by the end of its node.
 	CallerMedia Media `json:"caller_media,omitzero"`
 	AgentMedia  Media `json:"agent_media,omitzero"`
+}
+
+// Recording is a recording of the call's sound.
+type Recording struct {
+	// ID names it in the directory of recordings; left out when it could not begin.
+	ID string `json:"id,omitempty"`
+	// Leg is whose sound is on the left: "caller" or "agent". Agent is who talked when it began.
+	Leg   string `json:"leg"`
+	Agent string `json:"agent,omitempty"`
+	// Start is when it began, Length what it was when it ended, pauses included.
+	Start  Time    `json:"start,omitzero"`
+	Length Seconds `json:"length_s"`
+	// Ended is why: "call_ended", "talk_ended", "stopped", "too_long", "interrupted" by the end of
+	// the process; or how it was lost: "disk_slow", "disk_full", "disk_error", "disk_low", "too_many".
+	Ended string `json:"ended"`
 }
 
 // Talk is a talk that ended with a transfer.

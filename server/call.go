@@ -9,6 +9,7 @@ import (
 
 	"hotline/ivr"
 	"hotline/media"
+	"hotline/records"
 	"hotline/routing"
 	"hotline/routing/customers"
 	"hotline/sip"
@@ -39,20 +40,24 @@ type call struct {
 	queue    routing.QueueID
 	cause    string
 	heard    figures
+	rec      recorded
 }
 
 // figures are the media figures of a call for its record.
 type figures struct {
 	Caller, Agent media.LegStats
+	Recordings    []records.Recording
 }
 
 // run is the way of one call.
 func (c *call) run() {
 	defer c.close()
-	if !c.accept() || !c.bear() {
+	c.s.recs.Store(c.id, c)
+	defer c.s.recs.Delete(c.id)
+	if !c.accept() || !c.recordCall() || !c.bear() {
 		return
 	}
-	for c.askIVR() {
+	for c.askIVR() && c.beforeQueue() {
 		c.s.core.post(routing.CallQueued{Call: c.id, Queue: c.queue, Language: c.language})
 		c.log.Info("call queued", "queue", c.queue, "tier", c.customer.Tier)
 		if c.wait() != ivrAfter {
@@ -211,7 +216,7 @@ func (c *call) askIVR() bool {
 		}
 		cancel()
 	}()
-	res, err := ivr.Run(ctx, c.flow, c.audio, c.cfg.prompts,
+	res, err := ivr.Run(ctx, c.flow, recordedPort{c.audio, c}, c.cfg.prompts,
 		ivr.Facts{Tier: c.customer.Tier, Language: c.language, Identified: c.known, Attestation: attested(c.a.Incoming().Attestation)})
 	if res.Language != "" {
 		c.language = res.Language
@@ -383,6 +388,7 @@ func (c *call) turnAway(d *routing.Overflow) {
 // close ends what is left of the call and reports its end.
 func (c *call) close() {
 	c.a.Hangup()
+	c.heard.Recordings = c.recordings()
 	if c.audio != nil {
 		_ = c.audio.Close()
 		c.heard.Caller = c.audio.Stats()

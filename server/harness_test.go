@@ -58,6 +58,7 @@ func parse(t *testing.T, dir string, change func(*config.Config)) *config.Config
 		t.Fatal(err)
 	}
 	cfg.Records.Dir, cfg.Journal.Dir = filepath.Join(dir, "records"), filepath.Join(dir, "journal")
+	cfg.Recording.Dir, cfg.Recording.MinFree = filepath.Join(dir, "recordings"), 0
 	cfg.SIP.Register.File = filepath.Join(dir, "registrations.json")
 	if change != nil {
 		change(cfg)

@@ -32,6 +32,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /api/calls", s.authorised(s.getCalls))
 	mux.HandleFunc("GET /api/calls/{call}/trace", s.authorised(s.getTrace))
 	mux.HandleFunc("POST /api/captures", s.authorised(s.postCapture))
+	mux.HandleFunc("POST /api/calls/{call}/recording", s.authorised(s.postRecording))
 	mux.HandleFunc("POST /api/calls/{call}/tier", s.authorised(s.postTier))
 	mux.HandleFunc("GET /api/trunks", s.authorised(func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, s.trunks()) }))
 	mux.HandleFunc("GET /api/seats", s.authorised(s.getSeats))
@@ -185,5 +186,9 @@ func (s *Server) snapshot() metrics.Snapshot {
 	default:
 	}
 	sn.Trunks = s.trunks()
+	if r := s.recorder.Load(); r != nil {
+		st := r.Stats()
+		sn.Recording = metrics.RecordingStats{Active: st.Active, Free: st.Free, Low: st.Low, Waiting: st.Waiting}
+	}
 	return sn
 }

@@ -198,6 +198,7 @@ func (t *talk) swap(w *swap) {
 	t.leave(nil)
 	if t.connect(b) {
 		t.s.talks.enter(t, b.leg)
+		t.recordTalk()
 		t.log.Info("talk goes on at another phone", "seat", old.seat, "agent_sip_call_id", b.leg.CallID())
 	}
 }

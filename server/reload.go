@@ -28,6 +28,9 @@ func (s *Server) Reload(cfg *config.Config) (restart []string, err error) {
 		return nil, fmt.Errorf("reload: %w", err)
 	}
 	s.who.replace(who)
+	if err := s.openRecorder(cfg); err != nil {
+		s.log.Error("nothing is recorded until this is put right and the config reloaded", "error", err)
+	}
 	// Routing first: a seat must exist before its agent can register.
 	if _, still := cfg.Emergency(s.Emergency()); !still {
 		s.emergency.Store("")

@@ -21,6 +21,7 @@ import (
 	"hotline/config"
 	"hotline/media"
 	"hotline/metrics"
+	"hotline/recording"
 	"hotline/records"
 	"hotline/routing"
 	"hotline/routing/journal"
@@ -53,9 +54,12 @@ type Server struct {
 	who     *directory
 	records *records.Writer
 	metrics *metrics.Metrics
-	recent  simulate.Recent // what to look ahead from
-	http    *http.Server
-	httpAt  netip.AddrPort
+	// recorder is nil while there is nothing to record; recs are the calls by id (*call).
+	recorder atomic.Pointer[recording.Recorder]
+	recs     sync.Map
+	recent   simulate.Recent // what to look ahead from
+	http     *http.Server
+	httpAt   netip.AddrPort
 
 	// up is closed when all rooms are open: a call may come before sip.Open has
 	// returned.
@@ -123,6 +127,9 @@ func (s *Server) open(cfg *config.Config) error {
 	s.metrics = metrics.New(metrics.Options{Targets: targets(cfg), Node: cfg.Node, Version: s.version, Snapshot: s.snapshot})
 	if s.records, err = records.Open(records.Options{Dir: cfg.Records.Dir, Logger: s.log, Observer: s.metrics}); err != nil {
 		return fmt.Errorf("open call records: %w", err)
+	}
+	if err := s.openRecorder(cfg); err != nil {
+		return err
 	}
 	if err := s.openCore(cfg); err != nil {
 		return err
@@ -194,7 +201,9 @@ func (s *Server) recordMissing(closed []routing.CallView) error {
 	}
 	for _, v := range closed {
 		if want[string(v.ID)] {
-			s.records.Write(records.New(v, records.Media{}, records.Media{}))
+			r := records.New(v, records.Media{}, records.Media{})
+			r.Recordings = s.repaired(string(v.ID))
+			s.records.Write(r)
 		}
 	}
 	return nil
@@ -217,7 +226,10 @@ func (s *Server) decided(d routing.Decision, seq uint64) {
 		f, ended := s.figures[d.Call.ID]
 		delete(s.figures, d.Call.ID)
 		r := records.New(d.Call, recordMedia(f.Caller), recordMedia(f.Agent))
-		r.Seq = seq
+		r.Seq, r.Recordings = seq, f.Recordings
+		if !ended {
+			r.Recordings = s.repaired(r.Call)
+		}
 		if !ended && s.core.owned(d.Call.ID) { // it hears why it is over
 			s.late[d.Call.ID] = r
 			return
@@ -310,6 +322,7 @@ func (s *Server) endCall(c *call) {
 		if r, ok := s.late[c.id]; ok {
 			delete(s.late, c.id)
 			r.SetMedia(recordMedia(c.heard.Caller), recordMedia(c.heard.Agent))
+			r.Recordings = c.heard.Recordings
 			s.records.Write(r)
 		}
 	})
@@ -409,6 +422,9 @@ func (s *Server) shut() error {
 	s.cancel()
 	s.calls.Wait()
 	s.background.Wait()
+	if r := s.recorder.Load(); r != nil {
+		err = errors.Join(err, r.Close())
+	}
 	if s.sip != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		s.sip.Settle(ctx)

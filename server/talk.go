@@ -26,6 +26,7 @@ type talk struct {
 	held   chan bool
 	onHold bool
 	keys   keyReader
+	pause  codeReader
 	// moving is where the call is being transferred to, nil when nowhere.
 	moving *transfer
 	// handing is under way while the trunk is asked to take the caller back.
@@ -82,6 +83,9 @@ func (t *talk) run() after {
 	c := t.call
 	c.log.Info("talk started", "seat", t.b.seat, "agent_sip_call_id", t.b.leg.CallID())
 	c.s.talks.enter(t, t.b.leg)
+	t.recordTalk()
+	tone, stop := t.beeper()
+	defer stop()
 	defer func() {
 		close(t.over)
 		t.giveUp()
@@ -149,6 +153,8 @@ func (t *talk) run() after {
 			t.swap(s)
 		case f := <-t.visits:
 			f()
+		case <-tone:
+			t.beep()
 		}
 	}
 }
@@ -268,6 +274,7 @@ func (t *talk) leave(told <-chan struct{}) {
 	b.leg.OnRefer(nil) // it may ask for nothing any more
 	t.s.talks.forget(b.leg)
 	t.company.lose()
+	t.afterTalk(b)
 	t.s.leave(b, told)
 	t.heard.Agent = b.audio.Stats()
 }

@@ -281,6 +281,7 @@ func (t *talk) moveTo(p *party, r asked) after {
 		return overAfter
 	}
 	t.s.talks.enter(t, p.leg)
+	t.recordTalk()
 	t.log.Info("call transferred", "to", p.where, "agent_sip_call_id", p.leg.CallID())
 	return talkAfter
 }
@@ -351,6 +352,9 @@ func (t *talk) pressed(d media.Digit) after {
 	if t.confers.add(t.cfg.FeatureCodes.Conference, d) {
 		t.confer()
 		return talkAfter
+	}
+	if t.pause.add(t.cfg.FeatureCodes.PauseRecording, d) && !strings.HasPrefix(t.keys.got, t.cfg.FeatureCodes.Transfer) {
+		t.togglePause()
 	}
 	extension, ok := t.keys.add(t.cfg.FeatureCodes.Transfer, d)
 	if !ok {

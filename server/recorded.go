@@ -1,0 +1,288 @@
+package server
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"hotline/config"
+	"hotline/media"
+	"hotline/recording"
+	"hotline/records"
+	"hotline/routing"
+)
+
+// recorded is what is recorded of a call. The call's goroutine begins and ends recordings;
+// pausing and stopping may come from anywhere.
+type recorded struct {
+	mu      sync.Mutex
+	rule    bool // the call is to be recorded
+	told    bool // the caller knows
+	stopped bool // by hand: nothing of this call is recorded any more
+	byStep  bool // paused by a step of the flow
+	byHand  bool // paused by the agent or the API
+	count   int
+	live    []liveRecording
+	all     []records.Recording
+}
+
+// liveRecording is one under way; leg is "caller" or "agent".
+type liveRecording struct {
+	*recording.Recording
+	leg   string
+	agent string
+	audio *media.Leg
+}
+
+// openRecorder starts recording if there is anything to do for it: rules, or recordings that
+// are kept from before.
+func (s *Server) openRecorder(cfg *config.Config) error {
+	if s.recorder.Load() != nil {
+		return nil
+	}
+	if _, err := os.Stat(cfg.Recording.Dir); err != nil && len(cfg.Recording.Rules) == 0 {
+		return nil
+	}
+	opt, err := cfg.RecordingOptions()
+	if err != nil {
+		return fmt.Errorf("open recordings: %w", err)
+	}
+	opt.Observer, opt.Logger = s.metrics, s.log
+	opt.Keep = func(queue string) time.Duration { return s.settings.Load().Recording.KeepFor(queue) }
+	r, err := recording.Open(opt)
+	if err != nil {
+		return fmt.Errorf("open recordings: %w", err)
+	}
+	s.recorder.Store(r)
+	return nil
+}
+
+// lot is the call's number from 0 to 99, the same whenever it is asked.
+func lot(id routing.CallID) int {
+	sum := sha256.Sum256([]byte(id))
+	return int(binary.BigEndian.Uint64(sum[:]) % 100)
+}
+
+// toRecord decides whether the call is recorded from here on.
+func (c *call) toRecord() bool {
+	if c.s.recorder.Load() == nil {
+		return false
+	}
+	_, ok := c.cfg.Recording.Rule(string(c.queue), c.customer.Tier, lot(c.id))
+	c.rec.mu.Lock()
+	defer c.rec.mu.Unlock()
+	c.rec.rule = c.rec.rule || ok
+	return ok
+}
+
+// recordCall begins to record a call that is recorded from its beginning, and tells the caller;
+// false when the call is over.
+func (c *call) recordCall() bool {
+	if !c.toRecord() {
+		return true
+	}
+	c.recordLeg("caller", "", c.audio)
+	return c.tellRecorded()
+}
+
+// tellRecorded tells a caller who is or may be recorded, once; false when the call is over.
+func (c *call) tellRecorded() bool {
+	if !c.mustTell() {
+		return true
+	}
+	return c.hear(c.cfg.Recording.Announce)
+}
+
+// mustTell says that the caller has to be told now, once.
+func (c *call) mustTell() bool {
+	c.rec.mu.Lock()
+	defer c.rec.mu.Unlock()
+	if !c.rec.rule || c.rec.told || c.rec.stopped {
+		return false
+	}
+	c.rec.told = true
+	return c.cfg.Recording.Announce != ""
+}
+
+// beforeQueue tells callers who will be recorded when they talk; false when the call is over.
+func (c *call) beforeQueue() bool {
+	c.toRecord()
+	return c.tellRecorded()
+}
+
+// recordTalk begins what is recorded of a talk. Who came by a way on which nobody told, hears
+// it now, and so does the agent.
+func (t *talk) recordTalk() {
+	if !t.toRecord() { // what is under way goes on
+		return
+	}
+	if t.mustTell() {
+		clip := t.cfg.prompts.Get(t.cfg.Recording.Announce, t.spoken())
+		t.play(clip, media.PlayOptions{})
+		if clip != nil {
+			t.b.audio.Play(clip, media.PlayOptions{})
+		}
+	}
+	t.recordLeg("caller", string(t.b.seat), t.audio)
+	if t.cfg.Recording.Per == "leg" && t.b.seat != "" {
+		t.recordLeg("agent", string(t.b.seat), t.b.audio)
+	}
+}
+
+// recordLeg begins a recording of a leg, unless there is one. When it can't begin, the call
+// goes on without.
+func (c *call) recordLeg(leg, agent string, audio *media.Leg) {
+	c.rec.mu.Lock()
+	defer c.rec.mu.Unlock()
+	for _, l := range c.rec.live {
+		if l.audio == audio && l.Ended() == "" {
+			return
+		}
+	}
+	if c.rec.stopped {
+		return
+	}
+	c.rec.count++
+	g, err := c.s.recorder.Load().Start(recording.Info{
+		Call: string(c.id), Leg: leg, Number: c.a.Incoming().Caller.Number, Queue: string(c.queue), Agent: agent, Tier: c.customer.Tier.String(),
+	}, c.rec.count)
+	if err != nil {
+		c.log.Warn("call not recorded", "leg", leg, "reason", err)
+		c.rec.all = append(c.rec.all, records.Recording{Leg: leg, Agent: agent, Ended: err.Error()})
+		return
+	}
+	if c.rec.byStep || c.rec.byHand {
+		g.Pause()
+	}
+	c.rec.live = append(c.rec.live, liveRecording{g, leg, agent, audio})
+	audio.Tap(g.Voice)
+	c.log.Info("recording", "recording", g.ID(), "leg", leg)
+}
+
+// endRecordings ends those that match, for a reason.
+func (c *call) endRecordings(reason string, match func(liveRecording) bool) {
+	c.rec.mu.Lock()
+	defer c.rec.mu.Unlock()
+	rest := c.rec.live[:0]
+	for _, l := range c.rec.live {
+		if !match(l) {
+			rest = append(rest, l)
+			continue
+		}
+		l.audio.Tap(nil)
+		l.Stop(reason)
+		c.rec.all = append(c.rec.all, records.Recording{
+			ID: l.ID(), Leg: l.leg, Agent: l.agent, Start: records.Time{Time: l.Start()},
+			Length: records.Seconds(l.Length().Microseconds()), Ended: l.Ended(),
+		})
+	}
+	c.rec.live = rest
+}
+
+func allOf(liveRecording) bool { return true }
+
+// afterTalk ends what is recorded of a talk only, and a pause that the agent has left.
+func (t *talk) afterTalk(b *party) {
+	t.pauseRecording(false)
+	t.endRecordings(recording.EndedTalk, func(l liveRecording) bool {
+		return t.cfg.Recording.Per == "talk" || l.audio == b.audio
+	})
+}
+
+// recordings are those of the call, for its record, once all have ended.
+func (c *call) recordings() []records.Recording {
+	c.endRecordings(recording.EndedCall, allOf)
+	c.rec.mu.Lock()
+	defer c.rec.mu.Unlock()
+	return c.rec.all
+}
+
+// pauseRecording pauses what is recorded, or goes on with it; false when nothing is.
+func (c *call) pauseRecording(on bool) bool {
+	c.rec.mu.Lock()
+	defer c.rec.mu.Unlock()
+	c.rec.byHand = on
+	return c.rec.follow()
+}
+
+// Private pauses what is recorded while a step of a flow asks for what must not be.
+func (p recordedPort) Private(on bool) {
+	p.c.rec.mu.Lock()
+	defer p.c.rec.mu.Unlock()
+	p.c.rec.byStep = on
+	p.c.rec.follow()
+}
+
+// follow pauses or resumes what is under way; false when nothing is.
+func (r *recorded) follow() bool {
+	for _, l := range r.live {
+		if r.byStep || r.byHand {
+			l.Pause()
+		} else {
+			l.Resume()
+		}
+	}
+	return len(r.live) > 0
+}
+
+// recordedPort is the caller's line as flows see it.
+type recordedPort struct {
+	*media.Leg
+	c *call
+}
+
+// stopRecording ends what is recorded of the call for good; false when nothing is.
+func (c *call) stopRecording() bool {
+	c.rec.mu.Lock()
+	some := len(c.rec.live) > 0
+	c.rec.stopped = true
+	c.rec.mu.Unlock()
+	c.endRecordings(recording.EndedStopped, allOf)
+	return some
+}
+
+// beepTone is the tone that tells of a recording: 1400 Hz, 200 ms.
+var beepTone = sync.OnceValue(func() *media.Clip { return media.Tone(1400, 200*time.Millisecond, 0.1) })
+
+// confirmTones tell an agent that the recording is paused, or goes on.
+var confirmTones = map[bool]func() *media.Clip{
+	true:  sync.OnceValue(func() *media.Clip { return media.Tone(400, 200*time.Millisecond, 0.1) }),
+	false: sync.OnceValue(func() *media.Clip { return media.Tone(800, 200*time.Millisecond, 0.1) }),
+}
+
+// beeper is when the next tone is due; nil for never.
+func (t *talk) beeper() (due <-chan time.Time, stop func()) {
+	every := t.cfg.Recording.BeepEvery
+	if every == 0 {
+		return nil, func() {}
+	}
+	k := time.NewTicker(every)
+	return k.C, k.Stop
+}
+
+// beep lets both sides hear that they are recorded.
+func (t *talk) beep() {
+	t.rec.mu.Lock()
+	on := len(t.rec.live) > 0 && !t.rec.byHand && !t.rec.byStep
+	t.rec.mu.Unlock()
+	if !on || t.b == nil || t.onHold || t.moving != nil || t.handing != nil {
+		return
+	}
+	t.audio.Play(beepTone(), media.PlayOptions{})
+	t.b.audio.Play(beepTone(), media.PlayOptions{})
+}
+
+// togglePause follows the key code of an agent.
+func (t *talk) togglePause() {
+	t.rec.mu.Lock()
+	on := !t.rec.byHand
+	t.rec.mu.Unlock()
+	if !t.pauseRecording(on) {
+		return
+	}
+	t.log.Info("recording paused or resumed by the agent", "paused", on, "seat", t.b.seat)
+	t.b.audio.Play(confirmTones[on](), media.PlayOptions{})
+}

@@ -1,0 +1,404 @@
+package server
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"hotline/config"
+	"hotline/media"
+	"hotline/recording"
+	"hotline/routing"
+	"hotline/softphone"
+)
+
+// recordAll is a rule for every call.
+func recordAll(c *config.Config) {
+	c.Recording.Rules = []config.RecordingRule{{Percent: 100, From: "talk"}}
+}
+
+// tone lets a phone send a sine for ever.
+func tone(c *softphone.Call, freq float64) {
+	c.Media.Play(media.Tone(freq, 10*time.Second, 0.25), media.PlayOptions{Loop: true})
+}
+
+// listens waits until a phone has heard freq for a while.
+func (h *hotline) listens(c *softphone.Call, freq float64, frames int) {
+	h.t.Helper()
+	done, n := make(chan struct{}), 0
+	c.Media.OnAudio(func(pcm []int16) {
+		if n < frames && media.Goertzel(pcm, freq, 8000) > 0.2 {
+			if n++; n == frames {
+				close(done)
+			}
+		}
+	})
+	h.await(fmt.Sprintf("%.0f Hz is heard", freq), done)
+	c.Media.OnAudio(nil)
+}
+
+// kept are the recordings on the disk, once they are whole.
+func (h *hotline) kept(want int) (all []recording.Info) {
+	h.t.Helper()
+	dir := h.settings.Load().Recording.Dir
+	limit := time.After(patience)
+	for {
+		all = nil
+		err := recording.Each(dir, func(in recording.Info) error {
+			if _, err := os.Stat(in.Path(dir)); in.Ended != "" && err == nil {
+				all = append(all, in)
+			}
+			return nil
+		})
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if len(all) == want {
+			return all
+		}
+		select {
+		case <-limit:
+			h.t.Fatalf("%d recordings, want %d: %+v", len(all), want, all)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// sides reads a recording's two channels, A-law.
+func (h *hotline) sides(in recording.Info, keys ...*recording.Key) (left, right []int16) {
+	h.t.Helper()
+	r, c, err := recording.OpenSound(in.Path(h.settings.Load().Recording.Dir), keys...)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer c.Close()
+	data, err := io.ReadAll(r)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	_, data, ok := bytes.Cut(data, []byte("data"))
+	if !ok {
+		h.t.Fatal("no data chunk")
+	}
+	if size := binary.LittleEndian.Uint32(data); size != math.MaxUint32 && int(size) != len(data)-4 {
+		h.t.Errorf("%d bytes of sound, the header says %d", len(data)-4, size)
+	}
+	for i := 4; i+1 < len(data); i += 2 {
+		left, right = append(left, media.DecodeALaw(data[i])), append(right, media.DecodeALaw(data[i+1]))
+	}
+	return left, right
+}
+
+// steady wants a sine of a quarter of full scale and nothing of another, without a gap.
+func (h *hotline) steady(what string, pcm []int16, freq, other float64) {
+	h.t.Helper()
+	for i := 0; i+400 <= len(pcm); i += 400 {
+		if off := 20 * math.Log10(media.Goertzel(pcm[i:i+400], freq, 8000)/0.25); math.Abs(off) > 0.5 {
+			h.t.Fatalf("%s: %.0f Hz is %.2f dB off at %d of %d", what, freq, off, i, len(pcm))
+		}
+		if cross := media.Goertzel(pcm[i:i+400], other, 8000); cross > 0.002 {
+			h.t.Fatalf("%s: %.0f Hz comes through, %.4f", what, other, cross)
+		}
+	}
+}
+
+// from cuts what comes before freq is there.
+func from(pcm []int16, freq float64) []int16 {
+	for i := 0; i+400 <= len(pcm); i += 80 {
+		if media.Goertzel(pcm[i:i+400], freq, 8000) > 0.24 {
+			return pcm[i:]
+		}
+	}
+	return nil
+}
+
+// Both sides of a real call, measured: each on its channel, at its level, without a gap and
+// of the right length.
+func TestRecordsATalk(t *testing.T) {
+	h := start(t, recordAll)
+	_, rings := h.desk("alice")
+	caller, agent := h.talking("alice", rings)
+	tone(caller, 500)
+	tone(agent, 1200)
+	h.listens(caller, 1200, 50)
+	h.listens(agent, 500, 50)
+	caller.Hangup()
+	in := h.kept(1)[0]
+	left, right := h.sides(in)
+	l, r := from(left, 500), from(right, 1200)
+	if len(l) < 7200 || len(r) < 7200 {
+		t.Fatalf("%d and %d samples of tones, of %d", len(l), len(r), len(left))
+	}
+	h.steady("the caller's channel", l[:len(l)-400], 500, 1200)
+	h.steady("the agent's channel", r[:len(r)-400], 1200, 500)
+	if in.Number != "+8613800000001" || in.Queue != "sales" || in.Agent != "alice" || in.Tier != "C" || in.Leg != "caller" {
+		t.Errorf("%+v", in)
+	}
+	rec := h.one()
+	list, _ := rec["recordings"].([]any)
+	if len(list) != 1 {
+		t.Fatalf("recordings %v", rec["recordings"])
+	}
+	got := list[0].(map[string]any)
+	if got["id"] != in.ID || got["ended"] != recording.EndedCall || got["agent"] != "alice" {
+		t.Errorf("%v", got)
+	}
+	if took, talk := got["length_s"].(float64), rec["talk_s"].(float64); math.Abs(took-in.Seconds) > 0.02 || math.Abs(took-talk) > 0.1 {
+		t.Errorf("%v s in the record, %v s on the disk, a talk of %v s", took, in.Seconds, talk)
+	}
+}
+
+func TestRules(t *testing.T) {
+	cfg := config.Recording{Rules: []config.RecordingRule{
+		{Queues: []string{"vip"}, Tiers: []routing.Tier{routing.TierA1}, Percent: 100, From: "talk"},
+		{Tiers: []routing.Tier{routing.TierC}, Percent: 30, From: "talk"},
+		{Tiers: []routing.Tier{routing.TierB1}, Percent: 100, From: "call"},
+	}}
+	for _, c := range []struct {
+		queue string
+		tier  routing.Tier
+		lot   int
+		want  bool
+	}{
+		{"vip", routing.TierA1, 99, true}, {"sales", routing.TierA1, 0, false}, {"", routing.TierA1, 0, false},
+		{"sales", routing.TierC, 29, true}, {"sales", routing.TierC, 30, false}, {"", routing.TierC, 0, false},
+		{"", routing.TierB1, 99, true}, {"sales", routing.TierB1, 99, true}, {"sales", routing.TierB2, 0, false},
+	} {
+		if _, ok := cfg.Rule(c.queue, c.tier, c.lot); ok != c.want {
+			t.Errorf("%+v: %v", c, ok)
+		}
+	}
+	n := 0
+	for i := range 10000 {
+		if lot(routing.CallID(fmt.Sprint("n-1-", i))) < 30 {
+			n++
+		}
+	}
+	if n < 2800 || n > 3200 {
+		t.Errorf("%d of 10000 drawn for 30 per cent", n)
+	}
+}
+
+func TestRecordsNobodyElse(t *testing.T) {
+	h := start(t, func(c *config.Config) {
+		recordAll(c)
+		c.Recording.Rules[0].Tiers = []routing.Tier{routing.TierA1}
+	})
+	_, rings := h.desk("alice")
+	caller, _ := h.talking("alice", rings)
+	caller.Hangup()
+	h.kept(0)
+	if r := h.one(); r["recordings"] != nil {
+		t.Errorf("%v", r["recordings"])
+	}
+}
+
+// The agent's keys and the API pause a recording, which leaves silence; stop ends it for good.
+func TestPausesARecording(t *testing.T) {
+	h := start(t, recordAll)
+	_, rings := h.desk("alice")
+	caller, agent := h.talking("alice", rings)
+	id := ""
+	for _, c := range h.list("/api/calls") {
+		id = c["id"].(string)
+	}
+	ask := func(action string, want int) {
+		t.Helper()
+		if code, body := h.get("POST", "/api/calls/"+id+"/recording?action="+action, ""); code != want {
+			t.Fatalf("%s: %d %v", action, code, body)
+		}
+	}
+	paused := func(want bool) {
+		t.Helper()
+		v, _ := h.recs.Load(routing.CallID(id))
+		h.until("paused", func() bool { return v.(*call).recordingViews()[0].Paused == want })
+	}
+	tone(caller, 500)
+	h.listens(agent, 500, 25)
+	for _, k := range []byte("*6") {
+		if err := agent.Media.SendDigit(k, 60*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	paused(true)
+	h.listens(agent, 500, 25) // half a second, of which nothing is kept
+	ask("resume", 200)
+	paused(false)
+	h.listens(agent, 500, 25)
+	ask("pause", 200)
+	paused(true)
+	ask("nonsense", 400)
+	ask("stop", 200)
+	ask("stop", 409)
+	ask("resume", 409)
+	in := h.kept(1)[0]
+	if in.Pauses != 2 || in.Ended != recording.EndedStopped {
+		t.Errorf("%+v", in)
+	}
+	left, _ := h.sides(in)
+	quiet, loud := 0, 0
+	for i := 0; i+400 <= len(left); i += 400 {
+		if media.Goertzel(left[i:i+400], 500, 8000) > 0.2 {
+			loud++
+		} else {
+			quiet++
+		}
+	}
+	if quiet < 8 || loud < 15 {
+		t.Errorf("%d parts of 50 ms are quiet, %d loud", quiet, loud)
+	}
+	caller.Hangup()
+	h.kept(1) // nothing else was begun
+	if code, _ := h.get("POST", "/api/calls/none/recording?action=stop", ""); code != 404 {
+		t.Errorf("a call that isn't there: %d", code)
+	}
+}
+
+// until polls what has no signal.
+func (h *hotline) until(what string, ok func() bool) {
+	h.t.Helper()
+	limit := time.After(patience)
+	for !ok() {
+		select {
+		case <-limit:
+			h.t.Fatalf("not within %v: %s", patience, what)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// A call that is transferred goes on in its recording, or has one for each talk, or one of
+// each agent's leg beside it.
+func TestRecordsATransferredCall(t *testing.T) {
+	for _, c := range []struct {
+		per  string
+		want []string
+	}{
+		{"call", []string{"caller alice call_ended"}},
+		{"talk", []string{"caller alice talk_ended", "caller bob talk_ended"}},
+		{"leg", []string{"agent alice talk_ended", "agent bob talk_ended", "caller alice call_ended"}},
+	} {
+		t.Run(c.per, func(t *testing.T) {
+			h := start(t, func(cfg *config.Config) {
+				recordAll(cfg)
+				cfg.Recording.Per = c.per
+			})
+			_, alice := h.desk("alice")
+			caller, agent := h.talking("alice", alice)
+			_, bob := h.desk("bob")
+			tone(caller, 500)
+			h.listens(agent, 500, 10)
+			if code, body := h.get("POST", "/api/seats/alice/transfer?queue=sales", ""); code != 200 {
+				t.Fatalf("%d %v", code, body)
+			}
+			second := h.pickUp(bob)
+			h.listens(second, 500, 10)
+			caller.Hangup()
+			h.kept(len(c.want))
+			rec := h.one()
+			got := map[string]bool{}
+			for _, r := range rec["recordings"].([]any) {
+				m := r.(map[string]any)
+				got[fmt.Sprint(m["leg"], " ", m["agent"], " ", m["ended"])] = true
+			}
+			for _, w := range c.want {
+				if !got[w] || len(got) != len(c.want) {
+					t.Fatalf("%v, want %v", got, c.want)
+				}
+			}
+		})
+	}
+}
+
+// From the beginning of the call: the announcement itself is there.
+func TestRecordsFromTheBeginning(t *testing.T) {
+	h := start(t, func(c *config.Config) {
+		recordAll(c)
+		c.Recording.Rules[0].From = "call"
+		c.Recording.Announce = "recorded"
+	})
+	c := h.call()
+	h.when("the call waits", func(s *routing.State) bool { return len(s.Queues()[0].Waiting) > 0 && waiting1(s) })
+	c.Hangup()
+	in := h.kept(1)[0]
+	_, right := h.sides(in)
+	loud := 0
+	for _, v := range right[:min(len(right), 16000)] {
+		if v > 2000 {
+			loud++
+		}
+	}
+	if in.Seconds < 1 || loud < 500 || in.Agent != "" {
+		t.Errorf("%d loud samples in %+v", loud, in)
+	}
+}
+
+func waiting1(s *routing.State) bool {
+	n := 0
+	for _, w := range s.Queues()[0].Waiting {
+		n += w.Count
+	}
+	return n == 1
+}
+
+// Who is recorded hears it: caller and agent, every now and then.
+func TestBeeps(t *testing.T) {
+	h := start(t, func(c *config.Config) {
+		recordAll(c)
+		c.Recording.BeepEvery = 300 * time.Millisecond
+	})
+	_, rings := h.desk("alice")
+	caller, agent := h.talking("alice", rings)
+	for _, c := range []*softphone.Call{caller, agent} {
+		done, n := make(chan struct{}), 0
+		c.Media.OnAudio(func(pcm []int16) {
+			if media.Goertzel(pcm, 1400, 8000) > 0.08 {
+				if n++; n == 15 { // two tones at least
+					close(done)
+				}
+			}
+		})
+		h.await("the tone", done)
+		c.Media.OnAudio(nil)
+	}
+	caller.Hangup()
+	h.kept(1)
+}
+
+// A disk that can't be written costs the recording, not the call.
+func TestCallGoesOnWithoutItsRecording(t *testing.T) {
+	h := start(t, recordAll)
+	dir := h.settings.Load().Recording.Dir
+	if err := os.WriteFile(filepath.Join(dir, time.Now().Format(time.DateOnly)), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, rings := h.desk("alice")
+	caller, agent := h.talking("alice", rings)
+	tone(caller, 500)
+	tone(agent, 1200)
+	h.listens(caller, 1200, 50)
+	h.listens(agent, 500, 50)
+	h.until("it is counted", func() bool {
+		return bytes.Contains(scraped(h), []byte(`hotline_recordings_dropped_total{reason="disk_error"} 1`))
+	})
+	caller.Hangup()
+	h.when("the call is over", func(s *routing.State) bool { return len(s.Calls()) == 0 })
+	rec := h.one()
+	if got := rec["recordings"].([]any)[0].(map[string]any); got["ended"] != recording.EndedError || rec["outcome"] != "answered" {
+		t.Errorf("%v", rec)
+	}
+}
+
+// scraped is what Prometheus would get.
+func scraped(h *hotline) []byte {
+	w := httptest.NewRecorder()
+	h.metrics.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	return w.Body.Bytes()
+}
