@@ -82,7 +82,6 @@ type timeline struct {
 	t0     time.Duration // the engine's clock at sample 0
 	win    []byte        // moments base to base+window, each at its number modulo window
 	base   int64
-	end    int64 // behind the last sample of any channel
 	ch     [2]channel
 	late   int // samples that came when their moment had been written
 	pcm    [maxPayload]int16
@@ -141,9 +140,6 @@ func (t *timeline) add(out []byte, side int, p *packet) []byte {
 			t.format.put(to, pcm[i])
 		}
 	}
-	if n > skip {
-		t.end = max(t.end, pos+int64(n))
-	}
 	return out
 }
 
@@ -196,13 +192,13 @@ func (t *timeline) giveOut(out []byte, limit int64) []byte {
 	return out
 }
 
-// finish appends all that is left, with silence up to the moment at, if that is later.
+// finish appends all that is left up to the moment at. A stream whose packets came faster than they
+// play may reach beyond it: that was never heard.
 func (t *timeline) finish(out []byte, at time.Duration) []byte {
-	end := t.end
-	if t.begun {
-		end = max(end, t.samplesAt(at))
+	if !t.begun {
+		return out
 	}
-	return t.giveOut(out, end)
+	return t.giveOut(out, t.samplesAt(at))
 }
 
 func (t *timeline) silence(from, n int) {

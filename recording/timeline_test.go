@@ -53,7 +53,7 @@ func TestPlaces(t *testing.T) {
 		for _, p := range c.packets {
 			out = tl.add(out, 0, p)
 		}
-		left, right := split(Linear, tl.finish(out, 0))
+		left, right := split(Linear, tl.finish(out, time.Duration(c.length)*time.Second/rate))
 		if got := where(left, loud); !slices.Equal(got, c.want) || len(left) != c.length {
 			t.Errorf("%s: at %v of %d, want %v of %d", c.name, got, len(left), c.want, c.length)
 		}
@@ -72,7 +72,7 @@ func TestTooLateToPlace(t *testing.T) {
 		out = tl.add(out, 1, place(time.Duration(i)*20*time.Millisecond, uint32(i*160), 100, 160))
 	}
 	out = tl.add(out, 0, place(1990*time.Millisecond, 160, 10000, 160))
-	left, _ := split(Linear, tl.finish(out, 0))
+	left, _ := split(Linear, tl.finish(out, 2*time.Second))
 	if got := where(left, 10000); !slices.Equal(got, []int{15920}) {
 		t.Errorf("at %v", got)
 	}
