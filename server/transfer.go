@@ -341,7 +341,11 @@ func (c *codeReader) add(code string, d media.Digit) bool {
 	c.last = d.At
 	c.got += string(d.Key)
 	c.got = c.got[max(len(c.got)-len(code), 0):]
-	return c.got == code
+	if c.got != code {
+		return false
+	}
+	c.got = ""
+	return true
 }
 
 // pressed follows the keys of an agent's phone.
