@@ -75,6 +75,9 @@ func repairPart(dir, day, part string, keys []*Key) (Info, error) {
 	if err := repairSound(f, &in, keys); err != nil {
 		return in, err
 	}
+	if err := f.Sync(); err != nil {
+		return in, err
+	}
 	if st, err = f.Stat(); err != nil {
 		return in, err
 	}

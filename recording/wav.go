@@ -92,5 +92,5 @@ func repairWAV(f *os.File) (format Format, sound int64, err error) {
 	if _, err := f.WriteAt(wavHeader(format, uint32(sound)), 0); err != nil {
 		return 0, 0, err
 	}
-	return format, sound, f.Sync()
+	return format, sound, nil
 }
