@@ -53,6 +53,7 @@ var onlyIn = map[string][]string{
 	"github.com/miekg/dns":                {"sip"},
 	"github.com/pion/":                    {"media"},
 	"github.com/redis/go-redis":           {"routing/customers"},
+	"github.com/minio/":                   {"recording"},
 	"github.com/prometheus/client_golang": {"metrics", "metrics/metricstest"},
 	"github.com/goccy/go-yaml":            {"config", "ivr"},
 	"github.com/spf13/cobra":              {"cmd/hotline"},

@@ -137,7 +137,11 @@ func (c *Config) RecordingOptions() (recording.Options, error) {
 	if opt.Key, opt.OldKeys, err = r.keys(); err != nil {
 		return opt, err
 	}
-	return opt, nil
+	if u := r.Upload; u.Endpoint != "" {
+		opt.Remote, err = recording.NewS3(recording.S3Options{Endpoint: u.Endpoint, Bucket: u.Bucket, Prefix: u.Prefix,
+			Region: u.Region, AccessKey: u.AccessKey, SecretKey: string(u.SecretKey), TLS: u.TLS})
+	}
+	return opt, err
 }
 
 func (r *Recording) keys() (key *recording.Key, old []*recording.Key, err error) {

@@ -150,6 +150,7 @@ type store struct {
 }
 
 func (s *store) Bucket() string { return "calls" }
+func (s *store) Close() error   { return nil }
 
 func (s *store) Put(_ context.Context, key, path string) error {
 	if _, err := os.Stat(path); err != nil {

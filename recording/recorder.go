@@ -255,6 +255,9 @@ func (r *Recorder) Close() error {
 		}
 		r.cancel()
 		r.others.Wait()
+		if r.opt.Remote != nil {
+			r.err = errors.Join(r.err, r.opt.Remote.Close())
+		}
 		r.lost.tell(r.opt.Logger)
 	})
 	return r.err

@@ -18,6 +18,8 @@ type Remote interface {
 	Delete(ctx context.Context, key string) error
 	// Bucket is where it is stored.
 	Bucket() string
+	// Close ends its connections, when nothing is under way any more.
+	Close() error
 }
 
 const (
