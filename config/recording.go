@@ -71,8 +71,8 @@ type RecordingRule struct {
 type KeepRecordings struct {
 	// Queue of the calls.
 	Queue string `yaml:"queue" required:"yes"`
-	// Days after which they are erased; 0 keeps them. 0 to 36500.
-	Days int `yaml:"days" required:"yes" min:"0" max:"36500"`
+	// Days after which they are erased; 0 keeps them. 0 to 36500, default 0.
+	Days int `yaml:"days" default:"0" min:"0" max:"36500"`
 }
 
 // Upload is an S3 store. An empty endpoint means none.

@@ -100,6 +100,9 @@ func checkErased(t *testing.T, p *program, id, key string) {
 		}
 		return out
 	}
+	if out, _, code := runProgram(t, "recordings", "show", id, "--config", p.file); code != 0 || !strings.Contains(out, `"number": "+8613900000001"`) {
+		t.Errorf("shown: %s", out)
+	}
 	if out := list(); !strings.Contains(out, id) || !strings.Contains(out, "interrupted") {
 		t.Errorf("listed:\n%s", out)
 	}

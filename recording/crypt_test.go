@@ -162,7 +162,12 @@ func record(t *testing.T, dir string, k *Key) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Write([]byte{0, 0, 9}); err != nil {
+	half := []byte{0, 0, 9}
+	if k != nil {
+		half = make([]byte, 41)
+		half[2] = 9
+	}
+	if _, err := f.Write(half); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Close(); err != nil {
