@@ -28,8 +28,8 @@ type FeatureCodes struct {
 	// an agent's extension or name behind it, the one that rings there. Default "*8".
 	PickUp string `yaml:"pick_up" default:"*8" code:"yes"`
 	// PauseRecording, pressed during a talk, pauses its recording, and goes on with it when it
-	// is pressed again. Default "*6".
-	PauseRecording string `yaml:"pause_recording" default:"*6" code:"yes"`
+	// is pressed again. Default "*99".
+	PauseRecording string `yaml:"pause_recording" default:"*99" code:"yes"`
 }
 
 // BreakCode is a break with a reason.

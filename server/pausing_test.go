@@ -33,7 +33,7 @@ func TestPausesARecording(t *testing.T) {
 	}
 	tone(caller, 500)
 	h.listens(agent, 500, 25)
-	for _, k := range []byte("*6") {
+	for _, k := range []byte("*99") {
 		if err := agent.Media.SendDigit(k, 60*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
