@@ -85,6 +85,11 @@ func (s *Stack) handleInvite(req *gosip.Request, tx gosip.ServerTransaction) {
 // tryingSoon sends 100 if nothing else is said soon, before the caller's Timer A
 // repeats the INVITE: RFC 3261 17.2.1 asks for it where no answer comes within 200 ms.
 func (l *Leg) tryingSoon() {
+	l.mu.Lock() // the stack may be closing, and end the leg
+	defer l.mu.Unlock()
+	if l.state == legEnded {
+		return
+	}
 	l.trying = time.AfterFunc(tryingAfter, func() {
 		l.stack.spawn(func() {
 			l.mu.Lock()
