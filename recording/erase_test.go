@@ -60,10 +60,15 @@ func TestErasesWhatWasKeptLongEnough(t *testing.T) {
 			return 30 * day
 		}
 	}, nil)
-	eventually(t, "the old one is gone", func() bool { return len(ids(t, dir)) == 2 })
+	erased := func() int {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.erased
+	}
+	eventually(t, "the old one is gone, and counted", func() bool { return erased() == 1 })
 	r.sweep(time.Now()) // nothing more
-	if got := ids(t, dir); len(got) != 2 || got[0] != "c-1" || got[1] != "b-1" || c.erased != 1 {
-		t.Errorf("%v are left, %d counted", got, c.erased)
+	if got := ids(t, dir); len(got) != 2 || got[0] != "c-1" || got[1] != "b-1" || erased() != 1 {
+		t.Errorf("%v are left, %d counted", got, erased())
 	}
 	if _, err := os.Stat(old.Path(dir)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("its sound: %v", err)
