@@ -35,6 +35,7 @@ type Leg struct {
 	alive    liveness
 	timedOut chan struct{}
 	expired  atomic.Bool
+	muxed    atomic.Bool // reports come by the RTP port
 	pressing atomic.Bool // a key press is being received: beats look after its end
 
 	digits chan Digit // sent to and closed with mu held

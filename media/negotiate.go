@@ -82,6 +82,7 @@ func (l *Leg) Answer(offer []byte) ([]byte, error) {
 		return nil, ErrClosed
 	}
 	ours := l.local(chosen, remote.dir.mirror())
+	ours.mux = remote.mux
 	text, err := ours.description(ours.answerStreams(session, remote.index))
 	if err != nil {
 		return nil, fmt.Errorf("making SDP answer: %w", err)
@@ -169,6 +170,7 @@ func (l *Leg) settle(remote *remoteMedia, chosen []format) {
 		l.sender.redirect(remote.rtp)
 		l.reports.redirect(remote.rtcp)
 	}
+	l.mux(remote)
 	l.sender.agree(agreement{!n.held, chosen[0], n.event, n.noise, remote.packing})
 	limit := l.engine.cfg.RTPTimeout
 	if remote.dir != sendRecv {

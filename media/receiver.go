@@ -36,6 +36,10 @@ func (r *receiver) expect(formats []format) {
 
 // receive takes one datagram from the RTP port.
 func (l *Leg) receive(data []byte, src netip.AddrPort, now time.Duration) {
+	data, ok := l.sort(data, src, now)
+	if !ok {
+		return
+	}
 	in, v, ok := l.accept(data, src, now)
 	if !ok {
 		return

@@ -18,6 +18,7 @@ type reports struct {
 
 	mu     sync.Mutex
 	closed bool
+	muxed  bool // by the RTP port
 	remote netip.AddrPort
 
 	lastSR   uint32        // middle 32 bits of the NTP time in the peer's last sender report
@@ -64,7 +65,9 @@ func (r *reports) redirect(to netip.AddrPort) {
 func (r *reports) follow(rtp netip.AddrPort) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.remote.Addr() != rtp.Addr() {
+	if r.muxed {
+		r.remote = rtp
+	} else if r.remote.Addr() != rtp.Addr() {
 		r.remote = netip.AddrPortFrom(rtp.Addr(), rtp.Port()+1)
 	}
 }
@@ -107,8 +110,11 @@ func (l *Leg) sendReport(now time.Duration, bye bool) {
 		return
 	}
 	// A report that is lost is like one lost on the way: the next one says the same.
-	to := newTarget(r.remote)
-	_ = l.pair.rtcp.send(text, &to)
+	to, socket := newTarget(r.remote), l.pair.rtcp
+	if r.muxed {
+		socket = l.pair.rtp
+	}
+	_ = socket.send(text, &to)
 }
 
 // receptionReport tells what we hear of the peer; none before it was heard.

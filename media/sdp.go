@@ -55,6 +55,7 @@ type remoteMedia struct {
 	dir       direction      // the peer's; 0.0.0.0 takes its recvonly away (RFC 3264 section 8.4)
 	rtp, rtcp netip.AddrPort // rtp.Addr() may be unspecified: hold
 	packing   packing
+	mux       bool // reports go by the RTP port
 }
 
 // held tells whether the peer has put us on hold: it doesn't want to hear us.
@@ -151,6 +152,10 @@ func describe(session *sdp.SessionDescription, m *sdp.MediaDescription, index in
 		r.dir &^= recvOnly
 	}
 	r.packing = packingOf(m)
+	if _, r.mux = m.Attribute("rtcp-mux"); r.mux {
+		r.rtcp = r.rtp
+		return r, nil
+	}
 	r.rtcp, err = reportAddr(m, r.rtp)
 	return r, err
 }
@@ -255,6 +260,7 @@ type localMedia struct {
 	rtp              netip.AddrPort
 	formats          []format
 	dir              direction
+	mux              bool
 }
 
 // description renders the session; streams are its m-lines.
@@ -293,6 +299,9 @@ func (l *localMedia) stream() *sdp.MediaDescription {
 		}
 	}
 	m.WithValueAttribute("ptime", strconv.Itoa(int(ptime.Milliseconds())))
+	if l.mux {
+		m.WithPropertyAttribute("rtcp-mux")
+	}
 	return m.WithPropertyAttribute(l.dir.String())
 }
 

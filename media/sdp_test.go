@@ -74,8 +74,6 @@ func TestAnswers(t *testing.T) {
 			"m=audio 0 RTP/AVP 8\nm=audio PORT RTP/AVP 8\na=sendrecv\nm=audio 0 RTP/AVP 0", PCMA, false},
 		{"encrypted beside plain: plain is taken", sdpText("127.0.0.1", "m=audio 4000 RTP/SAVP 8", "m=audio 4002 RTP/AVP 8"),
 			"m=audio 0 RTP/SAVP 8\nm=audio PORT RTP/AVP 8\na=sendrecv", PCMA, false},
-		{"rtcp-mux is not taken up", sdpText("127.0.0.1", "m=audio 4000 RTP/AVP 8", "a=rtcp-mux"),
-			"m=audio PORT RTP/AVP 8\na=sendrecv", PCMA, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := openLeg(t, e)
