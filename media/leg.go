@@ -44,8 +44,11 @@ type Leg struct {
 	closed bool
 	codecs []Codec // those spoken, in order of preference; never written to
 	nego   negotiation
-	rx     receiver
 
+	secrets secrets
+	rx      receiver
+
+	opener  atomic.Pointer[opener] // nil: what comes isn't encrypted
 	sender  sender
 	reports reports
 

@@ -16,6 +16,9 @@ func (l *Leg) sort(data []byte, src netip.AddrPort, now time.Duration) (rest []b
 		l.receiveReport(data, src, now)
 		return nil, false
 	}
+	if o := l.opener.Load(); o != nil {
+		return o.open(data)
+	}
 	return data, true
 }
 

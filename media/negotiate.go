@@ -32,7 +32,7 @@ func newNegotiation() negotiation {
 
 // Offer makes our SDP offer: the codecs in the leg's order, telephone-event, sendrecv. The leg
 // receives in any of them from now on. It may be called again for a re-INVITE without SDP: the
-// session's version increments, port and SSRC stay.
+// session's version increments, port and SSRC stay. It fails with ErrKeysInClear, see [Protection].
 func (l *Leg) Offer() ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -48,6 +48,9 @@ func (l *Leg) Offer() ([]byte, error) {
 		formats = append(formats, format{c.PayloadType(), c})
 	}
 	ours := l.local(append(formats, telephone), sendRecv)
+	if err := l.secrets.offer(ours); err != nil {
+		return nil, fmt.Errorf("making SDP offer: %w", err)
+	}
 	text, err := ours.description([]*sdp.MediaDescription{ours.stream()})
 	if err != nil {
 		return nil, fmt.Errorf("making SDP offer: %w", err)
@@ -62,13 +65,14 @@ func (l *Leg) Offer() ([]byte, error) {
 // audio stream is taken, all others are refused with port 0. The leg starts to send. It may be
 // called again for a re-INVITE: the session's version increments, port and SSRC stay.
 //
-// ErrNoCommonCodec means 488, ErrBadSDP 400 or 488; then nothing changes.
+// ErrNoCommonCodec, ErrNotEncrypted, ErrEncrypted, ErrKeysInClear and ErrBadKeys mean 488, ErrBadSDP 400
+// or 488; then nothing changes.
 func (l *Leg) Answer(offer []byte) ([]byte, error) {
 	session, err := parseSDP(offer)
 	if err != nil {
 		return nil, fmt.Errorf("reading SDP offer: %w", err)
 	}
-	remote, err := activeAudio(session)
+	remote, err := activeAudio(session, l.judge((*secrets).judge))
 	if err != nil {
 		return nil, fmt.Errorf("reading SDP offer: %w", err)
 	}
@@ -83,9 +87,13 @@ func (l *Leg) Answer(offer []byte) ([]byte, error) {
 	}
 	ours := l.local(chosen, remote.dir.mirror())
 	ours.mux = remote.mux
+	l.secrets.answer(ours, remote)
 	text, err := ours.description(ours.answerStreams(session, remote.index))
 	if err != nil {
 		return nil, fmt.Errorf("making SDP answer: %w", err)
+	}
+	if err := l.secure(remote); err != nil {
+		return nil, fmt.Errorf("reading SDP offer: %w", err)
 	}
 	l.nego.version, l.nego.offered = ours.version, false
 	l.settle(remote, chosen)
@@ -99,7 +107,7 @@ func (l *Leg) SetAnswer(answer []byte) error {
 	if err != nil {
 		return fmt.Errorf("reading SDP answer: %w", err)
 	}
-	remote, err := activeAudio(session)
+	remote, err := activeAudio(session, l.judge((*secrets).judgeAnswer))
 	if err != nil {
 		return fmt.Errorf("reading SDP answer: %w", err)
 	}
@@ -120,6 +128,9 @@ func (l *Leg) SetAnswer(answer []byte) error {
 		return ErrClosed
 	case !l.nego.offered:
 		return ErrNoOffer
+	}
+	if err := l.secure(remote); err != nil {
+		return fmt.Errorf("reading SDP answer: %w", err)
 	}
 	l.settle(remote, chosen)
 	return nil
@@ -185,7 +196,7 @@ func (l *Leg) local(formats []format, dir direction) *localMedia {
 	return &localMedia{
 		session: l.nego.session, version: l.nego.version + 1,
 		rtp:     netip.AddrPortFrom(l.engine.cfg.Advertise, l.port),
-		formats: formats, dir: dir,
+		formats: formats, dir: dir, protos: []string{"RTP", "AVP"},
 	}
 }
 

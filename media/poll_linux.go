@@ -139,10 +139,22 @@ func (p *poller) turn() error {
 // maxRounds bounds the sockets read in a turn, so that a flood doesn't keep beats waiting.
 const maxRounds = 8
 
-// take reads a datagram and has it handled.
+// maxJunk bounds the datagrams of no use that are read from a socket in a turn, beside one of use.
+const maxJunk = 32
+
+// take reads a datagram and has it handled; those that are of no use don't count.
 func (p *poller) take(s *socket, now time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for range maxJunk {
+		s.junk.Store(false)
+		if p.takeOne(s, now); !s.junk.Load() {
+			break
+		}
+	}
+}
+
+func (p *poller) takeOne(s *socket, now time.Duration) {
 	n, errno := s.receive(p.buf[:], &p.from)
 	switch errno {
 	case 0:

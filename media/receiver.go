@@ -38,10 +38,12 @@ func (r *receiver) expect(formats []format) {
 func (l *Leg) receive(data []byte, src netip.AddrPort, now time.Duration) {
 	data, ok := l.sort(data, src, now)
 	if !ok {
+		l.pair.rtp.again()
 		return
 	}
 	in, v, ok := l.accept(data, src, now)
 	if !ok {
+		l.pair.rtp.again()
 		return
 	}
 	l.heard(in, now)

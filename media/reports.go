@@ -104,6 +104,10 @@ func (l *Leg) sendReport(now time.Duration, bye bool) {
 		l.log.Error("making RTCP report", "error", err)
 		return
 	}
+	if text, err = l.sender.sealReport(text); err != nil {
+		l.log.Error("encrypting RTCP report", "error", err)
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed || !r.remote.IsValid() || r.remote.Port() == 0 {
@@ -142,6 +146,10 @@ func (l *Leg) receptionReport(now time.Duration) []rtcp.ReceptionReport {
 
 // receiveReport takes one datagram from the RTCP port.
 func (l *Leg) receiveReport(data []byte, src netip.AddrPort, now time.Duration) {
+	data, ok := l.unseal(data)
+	if !ok {
+		return
+	}
 	l.mu.Lock()
 	locked := l.rx.latch.locked
 	l.mu.Unlock()

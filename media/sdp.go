@@ -14,7 +14,7 @@ import (
 
 var (
 	// ErrNoCommonCodec says that the peer offers or answers no active audio stream over
-	// plain RTP with a codec of ours. The call should be refused with 488.
+	// RTP with a codec of ours. The call should be refused with 488.
 	ErrNoCommonCodec = errors.New("no audio stream in a common codec")
 
 	// ErrBadSDP says that the peer's SDP can't be understood. The request should be refused
@@ -56,6 +56,14 @@ type remoteMedia struct {
 	rtp, rtcp netip.AddrPort // rtp.Addr() may be unspecified: hold
 	packing   packing
 	mux       bool // reports go by the RTP port
+
+	protos  []string // of the m= line
+	savp    bool     // the m= line wants SRTP
+	cryptos []crypto // the peer's keys that we can use
+
+	// What was decided: how the stream is carried, with which keys.
+	kind        Security
+	crypto, own crypto
 }
 
 // held tells whether the peer has put us on hold: it doesn't want to hear us.
@@ -116,21 +124,42 @@ func parseSDP(raw []byte) (*sdp.SessionDescription, error) {
 	return session, nil
 }
 
-// activeAudio finds the first audio stream over plain RTP that is not refused and that shares a
-// codec with us.
-func activeAudio(session *sdp.SessionDescription) (*remoteMedia, error) {
+// activeAudio finds the audio stream to use: one that is not refused, shares a codec with us and
+// passes judge; the first encrypted one, else the first.
+func activeAudio(session *sdp.SessionDescription, judge func(*remoteMedia) error) (best *remoteMedia, err error) {
+	err = ErrNoCommonCodec
 	for i, m := range session.MediaDescriptions {
-		if m.MediaName.Media != "audio" || m.MediaName.Port.Value == 0 ||
-			strings.Join(m.MediaName.Protos, "/") != "RTP/AVP" {
+		if m.MediaName.Media != "audio" || m.MediaName.Port.Value == 0 || !carries(m.MediaName.Protos) {
 			continue
 		}
 		formats := knownFormats(m)
 		if !slices.ContainsFunc(formats, func(f format) bool { return f.codec.voice() }) {
 			continue
 		}
-		return describe(session, m, i, formats)
+		r, wrong := describe(session, m, i, formats)
+		if wrong == nil {
+			wrong = judge(r)
+		}
+		switch {
+		case wrong != nil && err == ErrNoCommonCodec:
+			err = wrong
+		case wrong == nil && (best == nil || best.kind == Plain && r.kind != Plain):
+			best = r
+		}
 	}
-	return nil, ErrNoCommonCodec
+	if best != nil {
+		return best, nil
+	}
+	return nil, err
+}
+
+// carries tells whether we know a transport of m= lines.
+func carries(protos []string) bool {
+	switch strings.Join(protos, "/") {
+	case "RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF":
+		return true
+	}
+	return false
 }
 
 func describe(session *sdp.SessionDescription, m *sdp.MediaDescription, index int, formats []format) (*remoteMedia, error) {
@@ -152,6 +181,8 @@ func describe(session *sdp.SessionDescription, m *sdp.MediaDescription, index in
 		r.dir &^= recvOnly
 	}
 	r.packing = packingOf(m)
+	r.protos, r.cryptos = m.MediaName.Protos, cryptos(m)
+	r.savp = strings.HasPrefix(r.protos[len(r.protos)-1], "SAVP")
 	if _, r.mux = m.Attribute("rtcp-mux"); r.mux {
 		r.rtcp = r.rtp
 		return r, nil
@@ -261,6 +292,8 @@ type localMedia struct {
 	formats          []format
 	dir              direction
 	mux              bool
+	protos           []string
+	cryptos          []crypto
 }
 
 // description renders the session; streams are its m-lines.
@@ -288,7 +321,7 @@ func (l *localMedia) description(streams []*sdp.MediaDescription) ([]byte, error
 // stream renders our audio stream.
 func (l *localMedia) stream() *sdp.MediaDescription {
 	m := &sdp.MediaDescription{MediaName: sdp.MediaName{
-		Media: "audio", Port: sdp.RangedPort{Value: int(l.rtp.Port())}, Protos: []string{"RTP", "AVP"},
+		Media: "audio", Port: sdp.RangedPort{Value: int(l.rtp.Port())}, Protos: l.protos,
 	}}
 	for _, f := range l.formats {
 		pt := strconv.Itoa(int(f.payload))
@@ -299,6 +332,9 @@ func (l *localMedia) stream() *sdp.MediaDescription {
 		}
 	}
 	m.WithValueAttribute("ptime", strconv.Itoa(int(ptime.Milliseconds())))
+	for _, c := range l.cryptos {
+		m.WithValueAttribute("crypto", c.attribute())
+	}
 	if l.mux {
 		m.WithPropertyAttribute("rtcp-mux")
 	}

@@ -105,7 +105,7 @@ func TestRefusedOffers(t *testing.T) {
 		{"a codec we lack", sdpText("127.0.0.1", "m=audio 4000 RTP/AVP 18"), ErrNoCommonCodec},
 		{"digits without voice", sdpText("127.0.0.1", "m=audio 4000 RTP/AVP 96", "a=rtpmap:96 telephone-event/8000"), ErrNoCommonCodec},
 		{"number 8 renamed to something else", sdpText("127.0.0.1", "m=audio 4000 RTP/AVP 8", "a=rtpmap:8 G729/8000"), ErrNoCommonCodec},
-		{"only encrypted", sdpText("127.0.0.1", "m=audio 4000 RTP/SAVP 8"), ErrNoCommonCodec},
+		{"only encrypted, without a key", sdpText("127.0.0.1", "m=audio 4000 RTP/SAVP 8"), ErrBadKeys},
 		{"no stream", sdpText("127.0.0.1"), ErrNoCommonCodec},
 		{"only a refused stream", sdpText("127.0.0.1", "m=audio 0 RTP/AVP 8"), ErrNoCommonCodec},
 		{"only video", sdpText("127.0.0.1", "m=video 4000 RTP/AVP 8"), ErrNoCommonCodec},
@@ -276,7 +276,7 @@ func TestReportAddress(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := activeAudio(session)
+		m, err := activeAudio(session, new(secrets).judge)
 		if err != nil || m.rtcp.String() != c.want {
 			t.Errorf("%s: got %v, %v; want %s", c.name, m, err, c.want)
 		}
@@ -368,7 +368,7 @@ func TestWantedPacketLength(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := activeAudio(session)
+		m, err := activeAudio(session, new(secrets).judge)
 		if err != nil || m.packing != c.want {
 			t.Errorf("%q: %+v, %v; want %+v", c.lines, m.packing, err, c.want)
 		}

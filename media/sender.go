@@ -64,6 +64,9 @@ type sender struct {
 	seq    uint16 // of the next packet
 	last   source
 
+	seal *sealer  // nil: packets leave as they are
+	worn []crypto // keys of ours that packets have left with
+
 	tap     atomic.Pointer[func(Voice)]
 	tapped  []byte      // what the tap is shown; nil until there is one
 	pack    packer      // what waits to fill a packet
@@ -208,7 +211,15 @@ func (s *sender) write(buf *packetBuf, payload uint8, marker bool, seq uint16, t
 		s.failed++
 		return
 	}
-	if err := s.socket.send(buf[:rtpHeader+size], &s.to); err != nil {
+	packet := buf[:rtpHeader+size]
+	if s.seal != nil {
+		var err error
+		if packet, err = s.seal.seal(packet); err != nil {
+			s.failed++
+			return
+		}
+	}
+	if err := s.socket.send(packet, &s.to); err != nil {
 		s.failed++
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -17,9 +18,18 @@ type socket struct {
 	fd   int
 	port uint16
 
-	mu       sync.Mutex // held while a datagram is handled, so that silence waits for it
-	handle   handler    // nil: what comes is thrown away
-	failures int        // to read, in a row
+	mu       sync.Mutex  // held while a datagram is handled, so that silence waits for it
+	handle   handler     // nil: what comes is thrown away
+	failures int         // to read, in a row
+	junk     atomic.Bool // the datagram being handled was of no use
+}
+
+// again has the next datagram read at once, in place of the one being handled, which was of no use: junk
+// is not to keep the peer's packets waiting until the socket's buffer is full.
+func (s *socket) again() {
+	if s != nil {
+		s.junk.Store(true)
+	}
 }
 
 // handler takes a datagram; it must not keep data.

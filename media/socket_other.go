@@ -47,6 +47,9 @@ func (s *socket) close() error {
 	return err
 }
 
+// again does nothing: all is read at once anyway.
+func (s *socket) again() {}
+
 // target is an address to send to.
 type target struct{ addr netip.AddrPort }
 

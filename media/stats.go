@@ -8,6 +8,7 @@ import (
 // LegStats are the figures of a leg.
 type LegStats struct {
 	Codec      Codec
+	Secure     Security       // how what is sent and received is encrypted
 	RemoteAddr netip.AddrPort // where the leg sends; invalid before it is known
 
 	PacketsSent, BytesSent         uint64 // bytes of payload
@@ -28,6 +29,7 @@ type LegStats struct {
 	MOS, PeerMOS float64
 	Burst        float64   // how losses cluster: 1 at random, more in bursts (G.107 BurstR)
 	SoundAt      time.Time // when something louder than noise came last, of G.711; zero: never
+	Unauthentic uint64 // no SRTP or SRTCP of the peer's: another key, changed on the way, or come twice
 
 	SSRCChanges   uint64
 	DigitsDropped uint64 // nobody took them from Digits
@@ -45,7 +47,10 @@ func (l *Leg) Stats() LegStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := &l.rx
-	s.Codec = l.nego.codec
+	s.Codec, s.Secure = l.nego.codec, l.secrets.kind
+	if o := l.opener.Load(); o != nil {
+		s.Unauthentic = o.unauthentic()
+	}
 	s.PacketsReceived, s.BytesReceived = r.packets, r.octets
 	if r.packets > 0 {
 		s.FirstPacketAt = l.engine.wall(r.first)
@@ -83,7 +88,7 @@ func (l *Leg) figures() EngineStats {
 	s := l.Stats()
 	return EngineStats{
 		PacketsSent: s.PacketsSent, PacketsReceived: s.PacketsReceived, PacketsLost: s.Lost,
-		PacketsDropped: s.Invalid + s.Stray + s.Unknown + s.Duplicates,
+		PacketsDropped: s.Invalid + s.Stray + s.Unknown + s.Duplicates + s.Unauthentic,
 		SendFailures:   s.SendFailures, DigitsDropped: s.DigitsDropped,
 	}
 }
