@@ -26,6 +26,7 @@ func (c *checker) all() {
 	c.sounds()
 	c.sip()
 	c.media()
+	c.srtp()
 	c.trunks()
 	c.outbound()
 	c.directory()

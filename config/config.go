@@ -247,6 +247,11 @@ type Media struct {
 	// PortRest is how long a pair of ports rests after its call, so that late
 	// packets don't reach the next one. 0s to 60s, default 2s.
 	PortRest time.Duration `yaml:"port_rest" default:"2s" min:"0s" max:"60s" restart:"yes"`
+	// SRTP is how sound is encrypted: "off" (never), "accepted" (where the peer offers
+	// it; we offer none, but to browsers), "preferred" (we offer it, too, and talk without if the
+	// peer leaves it aside) or "required" (calls without it fail). Default
+	// "accepted".
+	SRTP string `yaml:"srtp" default:"accepted" oneof:"off|accepted|preferred|required"`
 }
 
 // Ports is a range of UDP ports, both ends included. The zero value means that
@@ -307,6 +312,8 @@ type Trunk struct {
 	// Codecs are those spoken with its callers, the preferred one first, as in
 	// media.codecs. Default: those.
 	Codecs []string `yaml:"codecs" oneof:"pcma|pcmu|g722" unique:"yes"`
+	// SRTP is how sound with the trunk is encrypted, as in media.srtp. Default: that.
+	SRTP string `yaml:"srtp" oneof:"off|accepted|preferred|required"`
 	// DIDs are the numbers that may be dialled here. At least one, unless calls
 	// only leave by the trunk.
 	DIDs []DID `yaml:"dids"`

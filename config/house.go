@@ -141,6 +141,9 @@ type Agent struct {
 	// (Answer-Mode, RFC 5373; Call-Info and Alert-Info for phones that know these).
 	// Default false.
 	AutoAnswer bool `yaml:"auto_answer"`
+	// SRTP is how sound with the agent's phones is encrypted, as in media.srtp.
+	// Default: that.
+	SRTP string `yaml:"srtp" oneof:"off|accepted|preferred|required"`
 	// Weight is the agent's share of the calls where the strategy is "weighted": with
 	// 2 twice as many as with 1. 1 to 100, default 1.
 	Weight int `yaml:"weight" default:"1" min:"1" max:"100"`

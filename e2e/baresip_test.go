@@ -55,6 +55,7 @@ type baresipOptions struct {
 	ca             string // PEM file, for TLS
 	outbound       string // URI of a proxy
 	codec          string // "pcma" (default) or "pcmu"
+	mediaenc       string // "srtp", "srtp-mand", "dtls_srtp"; "" for none
 	answer         string // "auto" (default) or "manual"
 	tone           float64
 	regint         int // seconds, 60 by default
@@ -122,6 +123,9 @@ module g711.so
 module aufile.so
 module aubridge.so
 module sndfile.so
+module srtp.so
+module dtls_srtp.so
+rtcp_mux yes
 module_tmp uuid.so
 module_tmp account.so
 module_app menu.so
@@ -131,6 +135,9 @@ ctrl_tcp_listen 127.0.0.1:%d
 `, b.port, b.dir, baresipModules(t), b.dir, ctrl))
 	line := fmt.Sprintf("<sip:%s@%s;transport=%s>;auth_pass=%s;answermode=%s;audio_codecs=%s/8000/1;regint=%d",
 		o.user, o.server, o.transport, o.password, o.answer, o.codec, o.regint)
+	if o.mediaenc != "" {
+		line += ";mediaenc=" + o.mediaenc
+	}
 	if o.outbound != "" {
 		line += fmt.Sprintf(";outbound=%q", o.outbound)
 	}

@@ -121,6 +121,10 @@ func (m *Metrics) OutsideRefused(reason string) {
 func (m *Metrics) MediaLeg(s media.LegStats) {
 	m.packets.WithLabelValues("sent").Add(float64(s.PacketsSent))
 	m.packets.WithLabelValues("received").Add(float64(s.PacketsReceived))
+	if s.Codec != 0 {
+		m.legs.WithLabelValues(s.Secure.String()).Inc()
+	}
+	m.unauthentic.Add(float64(s.Unauthentic))
 	m.lost.Add(float64(max(s.Lost, 0))) // duplicates can make it negative (RFC 3550 A.3)
 	if s.PacketsReceived > 0 {
 		m.jitter.Observe(s.Jitter.Seconds())

@@ -83,6 +83,8 @@ type Metrics struct {
 	queueDelay     prometheus.Histogram
 	outside        *prometheus.CounterVec // reason
 	packets        *prometheus.CounterVec // direction
+	legs           *prometheus.CounterVec // secure
+	unauthentic    prometheus.Counter
 	lost           prometheus.Counter
 	jitter         prometheus.Histogram
 	mos            prometheus.Histogram
@@ -109,7 +111,7 @@ func New(opt Options) *Metrics {
 	m.recording = newRecordingCounts()
 	m.registry.MustRegister(
 		m, promises(opt.Targets), build(opt), m.recording.counters(),
-		m.offers, m.lookups, m.lookupFailures, m.requests, m.messages, m.refused, m.queueDelay, m.outside, m.packets, m.lost, m.jitter, m.mos, m.faults,
+		m.offers, m.lookups, m.lookupFailures, m.requests, m.messages, m.refused, m.queueDelay, m.outside, m.packets, m.legs, m.unauthentic, m.lost, m.jitter, m.mos, m.faults,
 		m.journalErrors, m.recordsFailed, m.recordsDropped, m.reloadsFailed,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -147,6 +149,8 @@ func (m *Metrics) newPartMetrics() {
 		Buckets: []float64{.0001, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1}})
 	m.outside = counter("hotline_outside_refused_total", "Calls to the outside that weren't allowed, by reason.", "reason")
 	m.packets = counter("hotline_rtp_packets_total", "RTP packets of legs that have ended.", "direction")
+	m.legs = counter("hotline_rtp_legs_total", "RTP legs that have ended, by how their sound was encrypted: none, sdes, dtls.", "secure")
+	m.unauthentic = prometheus.NewCounter(prometheus.CounterOpts{Name: "hotline_rtp_unauthentic_packets_total", Help: "Packets to encrypted legs that weren't their peer's, of legs that have ended."})
 	m.lost = prometheus.NewCounter(prometheus.CounterOpts{Name: "hotline_rtp_lost_packets_total", Help: "RTP packets lost on the way to us, of legs that have ended."})
 	m.jitter = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "hotline_rtp_jitter_seconds", Help: "Interarrival jitter (RFC 3550) of each leg at its end.",
 		Buckets: []float64{.001, .002, .005, .01, .02, .03, .05, .1}})

@@ -175,6 +175,8 @@ type Media struct {
 	// Fault is "one_way" when the phone was sent sound and nothing ever came from it, "silent" when only
 	// silence came.
 	Fault string `json:"fault,omitempty"`
+	// Secure is how both ways were encrypted: "none", "sdes" or "dtls" (SRTP).
+	Secure string `json:"secure,omitempty"`
 }
 
 // New makes the record of a call that is closed (routing.Closed), with the media

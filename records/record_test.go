@@ -39,14 +39,14 @@ func answered() Record {
 			{Offer: 2, Seat: "bob", Agent: "bob", At: noon.Add(23 * routing.Second), Took: 10 * routing.Second, Ring: 9 * routing.Second, Outcome: "answered"},
 		},
 		Outcome: routing.OutcomeAnswered, Cause: routing.CauseCallerHungUp,
-	}, Media{Codec: "PCMA", Sent: 4675, Received: 4670, Lost: 5, JitterMS: 1.23456}, Media{Codec: "PCMU", Sent: 3000, Received: 2990, Lost: -1, JitterMS: math.NaN()})
+	}, Media{Codec: "PCMA", Sent: 4675, Received: 4670, Lost: 5, JitterMS: 1.23456, Secure: "sdes"}, Media{Codec: "PCMU", Sent: 3000, Received: 2990, Lost: -1, JitterMS: math.NaN(), Secure: "none"})
 }
 
 func abandoned() Record {
 	return New(routing.CallView{
 		ID: "n1-2", Node: "n1", Queue: "inquiry", Arrived: noon, Queued: noon.Add(routing.Second), Ended: noon.Add(2 * routing.Second),
 		QueueWait: routing.Second, Outcome: routing.OutcomeAbandoned, Cause: routing.CauseCallerHungUp, Source: "anonymous",
-	}, Media{Codec: "PCMA", Sent: 100, Received: 100}, Media{})
+	}, Media{Codec: "PCMA", Sent: 100, Received: 100, Secure: "none"}, Media{})
 }
 
 func rejected() Record {

@@ -89,6 +89,7 @@ func (s *Server) confirm(leg *sip.Leg, cfg *settings, prompt string) {
 		return
 	}
 	defer audio.Close()
+	audio.Protect(cfg.protection(leg))
 	sdp, err := audio.Answer(leg.Incoming().Offer)
 	if err != nil {
 		_ = leg.Reject(488, "Not Acceptable Here")

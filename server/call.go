@@ -91,6 +91,7 @@ func (c *call) accept() bool {
 		return c.refuse(500, "Server Internal Error", err.Error())
 	}
 	leg.Prefer(c.cfg.TrunkCodecs(in.Trunk.Name))
+	leg.Protect(c.cfg.protection(c.a))
 	c.audio = leg
 	sdp, err := firstSDP(leg, in)
 	if err != nil {
@@ -397,7 +398,7 @@ func (c *call) close() {
 	if c.cause == "" {
 		c.cause = routing.CauseFailed
 	}
-	c.log.Info("call ended", "cause", c.cause)
+	c.log.Info("call ended", "cause", c.cause, "caller_secure", c.heard.Caller.Secure, "agent_secure", c.heard.Agent.Secure)
 	c.s.endCall(c)
 }
 

@@ -26,7 +26,7 @@ func (s *Server) dialTo(to destination, by dialer) (*dialled, refused) {
 	if to.agent == "" {
 		return s.dialOutside(to, by)
 	}
-	contacts := s.sip.ContactsAt(to.agent, to.phone)
+	contacts, p := s.settings.Load().phones(to.agent, s.sip.ContactsAt(to.agent, to.phone))
 	if len(contacts) == 0 {
 		return nil, refused{480, "Temporarily Unavailable"}
 	}
@@ -34,7 +34,7 @@ func (s *Server) dialTo(to destination, by dialer) (*dialled, refused) {
 	if !ok {
 		return nil, refused{486, "Busy Here"}
 	}
-	d, err := s.dialPhone(by.id+"/"+to.agent, to, nil, nil, func(sdp []byte) (*sip.Dialing, error) {
+	d, err := s.dialPhone(by.id+"/"+to.agent, to, p, nil, nil, func(sdp []byte) (*sip.Dialing, error) {
 		o := by.phone(contacts, sdp)
 		o.Hops = by.hops
 		return s.sip.Dial(o), nil
@@ -64,10 +64,11 @@ func (s *Server) dialOutside(to destination, by dialer) (*dialled, refused) {
 	}
 	set := s.settings.Load()
 	var codecs []media.Codec
-	if trunks := set.Outbound.TrunksFor(set.Outbound.Number(to.number)); len(trunks) > 0 {
+	trunks := set.Outbound.TrunksFor(set.Outbound.Number(to.number))
+	if len(trunks) > 0 {
 		codecs = set.TrunkCodecs(trunks[0])
 	}
-	d, err := s.dialPhone(by.id+"/outside", to, codecs, nil, func(sdp []byte) (*sip.Dialing, error) {
+	d, err := s.dialPhone(by.id+"/outside", to, set.outside(trunks), codecs, nil, func(sdp []byte) (*sip.Dialing, error) {
 		o := sip.Outgoing{Offer: sdp, FromUser: by.caller, Hops: by.hops}
 		if by.diverted != "" {
 			o.Diversions = []sip.Diversion{{Number: by.diverted, Reason: "unconditional"}}

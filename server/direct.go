@@ -122,6 +122,7 @@ func (d *direct) open() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		audio.Protect(d.cfg.protection(d.a))
 		d.audio = audio
 		d.s.join(d.log, d.a, audio, nil)
 	}

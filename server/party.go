@@ -64,13 +64,14 @@ type dialled struct {
 	vacate func()
 }
 
-// dialPhone dials with an offer of the codecs, preferred ones first; nil are those of the
+// dialPhone dials with an offer of the codecs, protected as told, preferred ones first; nil are those of the
 // house. The codec that beside speaks, if it isn't nil, comes first.
-func (s *Server) dialPhone(id string, to destination, codecs []media.Codec, beside *media.Leg, dial func(sdp []byte) (*sip.Dialing, error)) (*dialled, error) {
+func (s *Server) dialPhone(id string, to destination, p media.Protection, codecs []media.Codec, beside *media.Leg, dial func(sdp []byte) (*sip.Dialing, error)) (*dialled, error) {
 	audio, err := s.media.NewLeg(id)
 	if err != nil {
 		return nil, err
 	}
+	audio.Protect(p)
 	audio.Prefer(codecs)
 	if beside != nil {
 		audio.Favour(beside)

@@ -89,6 +89,7 @@ func (c *call) answerPick(p *pick) (*party, error) {
 	if err != nil {
 		return nil, err
 	}
+	audio.Protect(c.cfg.protection(p.leg))
 	sdp, err := firstSDP(audio, p.leg.Incoming())
 	if err != nil {
 		_ = audio.Close()
@@ -211,6 +212,7 @@ func (t *talk) swapped(w *swap) (*party, error) {
 	if err != nil {
 		return nil, err
 	}
+	audio.Protect(t.cfg.protection(w.leg))
 	sdp, err := firstSDP(audio, w.leg.Incoming())
 	if err == nil {
 		err = w.leg.Answer(sdp)

@@ -3,6 +3,7 @@ package server
 import (
 	"time"
 
+	"hotline/media"
 	"hotline/routing"
 	"hotline/sip"
 )
@@ -42,14 +43,19 @@ func (c *call) ring(o routing.Offer) {
 		c.log.Warn("seat can't be rung", "seat", o.Seat, "error", err)
 		time.AfterFunc(failPause, func() { r.failed(cause) })
 	}
-	contacts := c.s.sip.Contacts(string(o.Seat))
+	all := c.s.sip.Contacts(string(o.Seat))
+	contacts, p := c.cfg.phones(string(o.Seat), all)
+	if len(contacts) == 0 && len(all) > 0 {
+		fail(routing.OfferFault, media.ErrKeysInClear)
+		return
+	}
 	if len(contacts) == 0 {
 		fail(routing.OfferUnreachable, errNotRegistered)
 		return
 	}
 	c.log.Info("offer", "seat", o.Seat, "offer", o.Offer, "rule", o.Reasons.Rule, "waited_ms", o.Reasons.Waited/routing.Millisecond, "phones", len(contacts))
 	to := destination{agent: string(o.Seat)}
-	d, err := c.s.dialPhone(string(c.id)+"/"+string(o.Seat), to, nil, c.audio, func(sdp []byte) (*sip.Dialing, error) {
+	d, err := c.s.dialPhone(string(c.id)+"/"+string(o.Seat), to, p, nil, c.audio, func(sdp []byte) (*sip.Dialing, error) {
 		return c.s.sip.Dial(c.ringOut(contacts, to, sdp, o.Reasons.Tier)), nil
 	})
 	if err != nil {

@@ -41,6 +41,7 @@ func (s *Server) supervise(leg *sip.Leg, cfg *settings, whose string) {
 	}
 	g := &guest{supervisor: true, party: &party{seat: seatOf(supervisor), where: "agent " + supervisor, leg: leg, audio: audio}}
 	defer s.leave(g.party, nil)
+	audio.Protect(cfg.protection(leg))
 	sdp, err := firstSDP(audio, leg.Incoming())
 	if err != nil {
 		_ = leg.Reject(488, "Not Acceptable Here")

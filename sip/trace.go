@@ -303,16 +303,20 @@ func blot(data []byte) []byte {
 			end = at + i
 		}
 		line := bytes.TrimRight(out[at:end], "\r")
-		if len(line) == 0 && at > 0 {
-			break // the body
+		if bytes.HasPrefix(line, []byte("a=crypto:")) || bytes.HasPrefix(line, []byte("a=ice-pwd:")) {
+			blank(line[bytes.IndexByte(line, ':')+1:]) // keys in the body, or what looks like them
 		}
 		name, value, _ := bytes.Cut(line, []byte(":"))
 		if name = bytes.TrimSpace(name); is(name, "authorization", "") || is(name, "proxy-authorization", "") || is(name, "identity", "") {
-			for i := range value {
-				value[i] = 'x'
-			}
+			blank(value)
 		}
 		at = end + 1
 	}
 	return out
+}
+
+func blank(secret []byte) {
+	for i := range secret {
+		secret[i] = 'x'
+	}
 }

@@ -30,6 +30,8 @@ type Options struct {
 	Credentials sip.Credentials
 	// Codecs in order of preference; empty means A-law, then µ-law.
 	Codecs []media.Codec
+	// SRTP says how sound is encrypted; keys go by any transport, for a test phone has no secrets.
+	SRTP media.SRTP
 	// Ring is called on a goroutine of its own for each incoming call. Nil
 	// refuses with 480.
 	Ring   func(*Ringing)
@@ -199,6 +201,7 @@ func (p *Phone) dial(ctx context.Context, number, from, name string, replaces *s
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", number, err)
 	}
+	m.Protect(media.Protection{Policy: p.opt.SRTP, Private: true})
 	offer, err := m.Offer()
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
@@ -282,6 +285,7 @@ func (r *Ringing) open() (*media.Leg, []byte, error) {
 			_ = r.leg.Reject(503, "No Media")
 			return nil, nil, err
 		}
+		m.Protect(media.Protection{Policy: r.phone.opt.SRTP, Private: true})
 	}
 	sdp, err := m.Answer(r.leg.Incoming().Offer)
 	if err != nil {

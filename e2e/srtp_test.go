@@ -1,0 +1,94 @@
+package e2e
+
+import (
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"hotline/config"
+	"hotline/media"
+)
+
+// encryptedHouse has one agent, whose sound is encrypted as policy says, and a TLS listener, the third.
+func encryptedHouse(t *testing.T, policy string) (h *hotline, ca string) {
+	t.Helper()
+	certs := certificates(t)
+	h = startHotline(t, func(c *config.Config) {
+		oneAgent(c)
+		c.Agents[0].SRTP = policy
+		c.SIP.Listen = append(c.SIP.Listen, config.Listen{Network: "tls", Address: netip.MustParseAddrPort("127.0.0.1:0"),
+			Certificate: filepath.Join(certs, "server.pem"), Key: filepath.Join(certs, "server.key")})
+	})
+	return h, filepath.Join(certs, "ca.pem")
+}
+
+// A caller in clear and an agent's baresip, encrypted, hear each other's tone; the records say how.
+func TestEncryptedSoundBothWaysWithBaresip(t *testing.T) {
+	for _, tc := range []struct {
+		name, policy, mediaenc, secure string
+	}{
+		{"keys in SDP, required by both", "required", "srtp-mand", "sdes"},
+		{"keys in SDP, preferred by both", "preferred", "srtp", "sdes"},
+		{"preferred here, unknown there", "preferred", "", "none"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h, ca := encryptedHouse(t, tc.policy)
+			carol := startBaresip(t, baresipOptions{user: "carol", password: password, server: h.SIPAddrs()[2].String(), transport: "tls", ca: ca, mediaenc: tc.mediaenc})
+			h.log.await(t, "seat registered", "seat", "carol")
+			talkByTones(t, h, carol)
+			rec := h.finish()[0]
+			caller, _ := rec["caller_media"].(map[string]any)
+			agent, _ := rec["agent_media"].(map[string]any)
+			if caller["secure"] != "none" || agent["secure"] != tc.secure {
+				t.Errorf("recorded as %v and %v, want none and %s", caller["secure"], agent["secure"], tc.secure)
+			}
+		})
+	}
+}
+
+// talkByTones calls the agent and measures what each hears of the other for a second.
+func talkByTones(t *testing.T, h *hotline, carol *baresip) {
+	t.Helper()
+	call := h.dial(h.phone(media.PCMA), "1", "13900000001")
+	call.Media.Play(media.Tone(callerTone, time.Second, 0.4), media.PlayOptions{Loop: true})
+	heard := listen(call.Media, agentTone)
+	carol.await("CALL_ESTABLISHED", patience)
+	awaitDone(t, "a second of the agent's tone at the caller", heard.enough)
+	<-listenFor(call, time.Second)
+	call.Hangup()
+	carol.await("CALL_CLOSED", patience)
+	carol.stop()
+	if d := hears(carol.heard(), callerTone); d < 900*time.Millisecond {
+		t.Errorf("baresip heard the caller's tone for %v on end, want at least 0.9 s\n%s", d, carol.text())
+	}
+}
+
+// Where SRTP is required, a phone without TLS isn't rung, and one that calls us in clear is refused.
+func TestNoCallWithoutEncryption(t *testing.T) {
+	h, _ := encryptedHouse(t, "required")
+	carol := startBaresip(t, baresipOptions{user: "carol", password: password, server: h.SIPAddr().String(), mediaenc: "srtp-mand"})
+	h.log.await(t, "seat changed", "seat", "carol", "state", "idle")
+	call := h.dial(h.phone(), "1", "13900000001")
+	h.log.await(t, "seat can't be rung", "seat", "carol")
+	call.Hangup()
+	carol.command("dial", "sip:*2@"+h.SIPAddr().String())
+	if e := carol.await("CALL_CLOSED", patience); !strings.Contains(e.Param, "488") {
+		t.Errorf("the phone's call ended with %q, want 488", e.Param)
+	}
+	h.finish()
+}
+
+// The phone offers the keys: a feature code, confirmed by a prompt.
+func TestBaresipOffersKeys(t *testing.T) {
+	h, ca := encryptedHouse(t, "required")
+	server := h.SIPAddrs()[2].String()
+	carol := startBaresip(t, baresipOptions{user: "carol", password: password, server: server, transport: "tls", ca: ca, mediaenc: "srtp-mand"})
+	h.log.await(t, "seat changed", "seat", "carol", "state", "idle")
+	carol.command("dial", "sip:*2@"+server+";transport=tls")
+	carol.await("CALL_ESTABLISHED", patience)
+	h.log.await(t, "seat changed", "seat", "carol", "status", "break")
+	carol.await("CALL_CLOSED", patience)
+	h.finish()
+}
