@@ -103,6 +103,9 @@ type Engine struct {
 	shards []*shard
 	cname  string
 
+	identity   identity       // for DTLS
+	handshakes sync.WaitGroup // of legs, until these close
+
 	bridging sync.Mutex // serialises changes of who is bridged with whom; no packet waits for it
 
 	halt    sync.Once // ends the shards
@@ -237,6 +240,7 @@ func (e *Engine) Close() error {
 	for _, l := range legs {
 		errs = append(errs, l.Close())
 	}
+	e.handshakes.Wait()
 	errs = append(errs, e.ports.close())
 	e.halt.Do(func() { errs = append(errs, closeShards(e.shards)) })
 	return errors.Join(errs...)

@@ -46,9 +46,14 @@ type Leg struct {
 	nego   negotiation
 
 	secrets secrets
+	failure error // why keys could not be agreed on
 	rx      receiver
 
-	opener  atomic.Pointer[opener] // nil: what comes isn't encrypted
+	opener    atomic.Pointer[opener]    // nil: what comes isn't encrypted
+	ice       atomic.Pointer[ice]       // nil: the peer's checks aren't answered
+	handshake atomic.Pointer[handshake] // nil: keys don't come by DTLS
+	foreign   atomic.Uint64             // STUN and DTLS that isn't the peer's
+
 	sender  sender
 	reports reports
 
@@ -265,6 +270,9 @@ func (l *Leg) shut() error {
 	l.closed = true
 	close(l.digits)
 	l.mu.Unlock()
+	if h := l.handshake.Load(); h != nil {
+		_ = h.Close()
+	}
 	l.sender.close()
 	l.reports.close()
 	err := l.pair.shard.remove(l)

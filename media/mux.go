@@ -12,6 +12,9 @@ func isReport(data []byte) bool { return len(data) > 1 && data[1] >= 192 && data
 // sort hands a datagram that came by the RTP port to whom it is for; ok tells that it is RTP, which
 // is left.
 func (l *Leg) sort(data []byte, src netip.AddrPort, now time.Duration) (rest []byte, ok bool) {
+	if len(data) > 0 && data[0] < 64 && l.sideways(data, src, now) {
+		return nil, false
+	}
 	if l.muxed.Load() && isReport(data) {
 		l.receiveReport(data, src, now)
 		return nil, false
@@ -20,6 +23,28 @@ func (l *Leg) sort(data []byte, src netip.AddrPort, now time.Duration) (rest []b
 		return o.open(data)
 	}
 	return data, true
+}
+
+// sideways takes what shares the port with RTP on a leg whose keys come by DTLS (RFC 7983 section 7).
+func (l *Leg) sideways(data []byte, src netip.AddrPort, now time.Duration) bool {
+	switch first := data[0]; {
+	case first <= 3:
+		if i := l.ice.Load(); i != nil {
+			l.answerCheck(i, data, src, now)
+			return true
+		}
+	case first >= 20:
+		if h := l.handshake.Load(); h != nil {
+			l.mu.Lock()
+			signalled, strict := l.rx.latch.signalled, l.rx.latch.strict
+			l.mu.Unlock()
+			if !h.take(data, src, signalled, strict) {
+				l.foreign.Add(1)
+			}
+			return true
+		}
+	}
+	return false
 }
 
 // mux has reports come and go by the RTP port, or by their own (RFC 5761), as the peer wants it.

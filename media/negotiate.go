@@ -39,15 +39,10 @@ func (l *Leg) Offer() ([]byte, error) {
 	if l.closed {
 		return nil, ErrClosed
 	}
-	telephone := format{offeredEvent, event}
-	if l.nego.event.codec == event {
-		telephone = l.nego.event
+	if l.secrets.kind == DTLS {
+		return l.offerBrowser()
 	}
-	var formats []format
-	for _, c := range l.codecs {
-		formats = append(formats, format{c.PayloadType(), c})
-	}
-	ours := l.local(append(formats, telephone), sendRecv)
+	ours := l.offered()
 	if err := l.secrets.offer(ours); err != nil {
 		return nil, fmt.Errorf("making SDP offer: %w", err)
 	}
@@ -58,6 +53,19 @@ func (l *Leg) Offer() ([]byte, error) {
 	l.nego.version, l.nego.offered = ours.version, true
 	l.rx.expect(ours.formats)
 	return text, nil
+}
+
+// offered is what our offers say of the stream. The leg's lock is held.
+func (l *Leg) offered() *localMedia {
+	telephone := format{offeredEvent, event}
+	if l.nego.event.codec == event {
+		telephone = l.nego.event
+	}
+	var formats []format
+	for _, c := range l.codecs {
+		formats = append(formats, format{c.PayloadType(), c})
+	}
+	return l.local(append(formats, telephone), sendRecv)
 }
 
 // Answer takes the peer's offer and makes our answer: the codec that comes first in the leg's
@@ -87,7 +95,9 @@ func (l *Leg) Answer(offer []byte) ([]byte, error) {
 	}
 	ours := l.local(chosen, remote.dir.mirror())
 	ours.mux = remote.mux
-	l.secrets.answer(ours, remote)
+	if err := l.protect(ours, remote); err != nil {
+		return nil, fmt.Errorf("making SDP answer: %w", err)
+	}
 	text, err := ours.description(ours.answerStreams(session, remote.index))
 	if err != nil {
 		return nil, fmt.Errorf("making SDP answer: %w", err)
@@ -154,6 +164,9 @@ func (l *Leg) choose(remote *remoteMedia) ([]format, error) {
 
 // reachable refuses an address of the family that the leg's sockets don't speak.
 func (l *Leg) reachable(remote *remoteMedia) error {
+	if remote.ufrag != "" {
+		return nil // checks tell
+	}
 	if remote.rtp.Addr().Is4() != l.engine.cfg.Bind.Is4() {
 		return fmt.Errorf("%w: the peer's address is of the other IP version", ErrBadSDP)
 	}
@@ -177,7 +190,7 @@ func (l *Leg) settle(remote *remoteMedia, chosen []format) {
 		}
 	}
 	l.rx.expect(chosen)
-	if !remote.rtp.Addr().IsUnspecified() && l.rx.latch.signal(remote.rtp, now) {
+	if remote.ufrag == "" && !remote.rtp.Addr().IsUnspecified() && l.rx.latch.signal(remote.rtp, now) {
 		l.sender.redirect(remote.rtp)
 		l.reports.redirect(remote.rtcp)
 	}

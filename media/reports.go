@@ -104,7 +104,9 @@ func (l *Leg) sendReport(now time.Duration, bye bool) {
 		l.log.Error("making RTCP report", "error", err)
 		return
 	}
-	if text, err = l.sender.sealReport(text); err != nil {
+	if text, err = l.sender.sealReport(text); err == errKeyless {
+		return
+	} else if err != nil {
 		l.log.Error("encrypting RTCP report", "error", err)
 		return
 	}

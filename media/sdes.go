@@ -40,21 +40,21 @@ func suiteNamed(name string) (suite, bool) {
 	return suites[i], true
 }
 
-// crypto is one a=crypto attribute (RFC 4568). It must never be logged.
-type crypto struct {
+// sdesKey is one a=crypto attribute (RFC 4568). It must never be logged.
+type sdesKey struct {
 	tag   string // 1 to 9 digits
 	suite suite
 	keys  []byte // master key and salt
 	mki   []byte // nil: packets carry none
 }
 
-func (c crypto) equal(o crypto) bool {
+func (c sdesKey) equal(o sdesKey) bool {
 	return c.suite.name == o.suite.name && bytes.Equal(c.keys, o.keys) && bytes.Equal(c.mki, o.mki)
 }
 
 // parseCrypto reads the value of an a=crypto attribute; ok is false when it is wrong or asks for
 // what we don't do: then the next attribute counts (RFC 4568 section 5.1.2).
-func parseCrypto(value string) (c crypto, ok bool) {
+func parseCrypto(value string) (c sdesKey, ok bool) {
 	fields := strings.Fields(value)
 	if len(fields) < 3 || len(fields[0]) > 9 || strings.Trim(fields[0], "0123456789") != "" {
 		return c, false
@@ -124,12 +124,12 @@ func parseMKI(number, length string) ([]byte, bool) {
 }
 
 // attribute is the crypto as our SDP says it.
-func (c crypto) attribute() string {
+func (c sdesKey) attribute() string {
 	return fmt.Sprintf("%s %s inline:%s", c.tag, c.suite.name, base64.StdEncoding.EncodeToString(c.keys))
 }
 
 // cryptos are the stream's a=crypto attributes that we can use, in the peer's order.
-func cryptos(m *sdp.MediaDescription) (list []crypto) {
+func cryptos(m *sdp.MediaDescription) (list []sdesKey) {
 	const most = 16
 	for _, a := range m.Attributes {
 		if a.Key != "crypto" || len(list) == most {
@@ -150,7 +150,7 @@ func (s suite) newKeys() []byte {
 }
 
 // context makes what encrypts or decrypts with the key.
-func (c crypto) context() (*srtp.Context, error) {
+func (c sdesKey) context() (*srtp.Context, error) {
 	const window = 128 // packets; further back they would be too late to be played
 	options := []srtp.ContextOption{srtp.SRTPReplayProtection(window), srtp.SRTCPReplayProtection(window)}
 	if c.mki != nil {

@@ -57,13 +57,20 @@ type remoteMedia struct {
 	packing   packing
 	mux       bool // reports go by the RTP port
 
-	protos  []string // of the m= line
-	savp    bool     // the m= line wants SRTP
-	cryptos []crypto // the peer's keys that we can use
+	protos  []string  // of the m= line
+	savp    bool      // the m= line wants SRTP
+	cryptos []sdesKey // the peer's keys that we can use
+
+	dtls        bool // keys come by DTLS
+	fingerprint fingerprint
+	setup       string // "actpass", "active" or "passive"
+	ufrag       string // of ICE; "" without, or when the peer is lite too
+	mid, bundle string
 
 	// What was decided: how the stream is carried, with which keys.
 	kind        Security
-	crypto, own crypto
+	client      bool // we begin the handshake
+	crypto, own sdesKey
 }
 
 // held tells whether the peer has put us on hold: it doesn't want to hear us.
@@ -156,7 +163,7 @@ func activeAudio(session *sdp.SessionDescription, judge func(*remoteMedia) error
 // carries tells whether we know a transport of m= lines.
 func carries(protos []string) bool {
 	switch strings.Join(protos, "/") {
-	case "RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF":
+	case "RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF":
 		return true
 	}
 	return false
@@ -177,12 +184,13 @@ func describe(session *sdp.SessionDescription, m *sdp.MediaDescription, index in
 	}
 	r := &remoteMedia{index: index, formats: formats, dir: streamDirection(session, m)}
 	r.rtp = netip.AddrPortFrom(addr, uint16(port))
-	if addr.IsUnspecified() {
-		r.dir &^= recvOnly
-	}
 	r.packing = packingOf(m)
 	r.protos, r.cryptos = m.MediaName.Protos, cryptos(m)
 	r.savp = strings.HasPrefix(r.protos[len(r.protos)-1], "SAVP")
+	r.readDTLS(session, m)
+	if addr.IsUnspecified() && r.ufrag == "" { // with ICE it says that candidates tell where
+		r.dir &^= recvOnly
+	}
 	if _, r.mux = m.Attribute("rtcp-mux"); r.mux {
 		r.rtcp = r.rtp
 		return r, nil
@@ -293,7 +301,8 @@ type localMedia struct {
 	dir              direction
 	mux              bool
 	protos           []string
-	cryptos          []crypto
+	cryptos          []sdesKey
+	browser          *browserMedia // nil: keys don't come by DTLS
 }
 
 // description renders the session; streams are its m-lines.
@@ -315,6 +324,7 @@ func (l *localMedia) description(streams []*sdp.MediaDescription) ([]byte, error
 		TimeDescriptions:  []sdp.TimeDescription{{}},
 		MediaDescriptions: streams,
 	}
+	l.browser.session(&d)
 	return d.Marshal()
 }
 
@@ -335,6 +345,7 @@ func (l *localMedia) stream() *sdp.MediaDescription {
 	for _, c := range l.cryptos {
 		m.WithValueAttribute("crypto", c.attribute())
 	}
+	l.browser.stream(m, l.rtp)
 	if l.mux {
 		m.WithPropertyAttribute("rtcp-mux")
 	}

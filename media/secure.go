@@ -48,6 +48,8 @@ var (
 
 	// ErrBadKeys says that the peer's keys can't be used, or answer none of ours.
 	ErrBadKeys = errors.New("unusable SRTP keys")
+
+	errKeyless = errors.New("no keys yet")
 )
 
 // Protection is how a leg's sound is to be encrypted.
@@ -71,20 +73,23 @@ func (l *Leg) Protect(p Protection) {
 // secrets are a leg's keys. Guarded by the leg's lock.
 type secrets struct {
 	Protection
-	ours    map[string]crypto // by suite, without a tag
-	offered []crypto          // in our last offer
-	kind    Security          // in force
-	protos  []string          // in force, of the m= line
+	ours    map[string]sdesKey // by suite, without a tag
+	offered []sdesKey          // in our last offer
+	// offeredDTLS tells that an offer of ours was for a browser; client that we began the handshake.
+	offeredDTLS, client bool
+	mid, bundle         string   // in force with DTLS
+	kind                Security // in force
+	protos              []string // in force, of the m= line
 }
 
 // own is our key for the suite: the same as long as the suite is, so that a re-INVITE doesn't
 // interrupt the stream.
-func (s *secrets) own(of suite, tag string) crypto {
+func (s *secrets) own(of suite, tag string) sdesKey {
 	c, ok := s.ours[of.name]
 	if !ok {
-		c = crypto{suite: of, keys: of.newKeys()}
+		c = sdesKey{suite: of, keys: of.newKeys()}
 		if s.ours == nil {
-			s.ours = map[string]crypto{}
+			s.ours = map[string]sdesKey{}
 		}
 		s.ours[of.name] = c
 	}
@@ -118,6 +123,9 @@ func (s *secrets) offer(ours *localMedia) error {
 
 // judge decides how an offered stream is to be carried, and refuses one that mustn't be.
 func (s *secrets) judge(m *remoteMedia) error {
+	if m.dtls {
+		return s.judgeDTLS(m)
+	}
 	if len(m.cryptos) > 0 && (m.savp || s.Policy != SRTPOff) {
 		m.kind, m.crypto = SDES, m.cryptos[0]
 	}
@@ -136,6 +144,9 @@ func (s *secrets) judge(m *remoteMedia) error {
 
 // judgeAnswer likewise looks at the stream that answers our offer.
 func (s *secrets) judgeAnswer(m *remoteMedia) error {
+	if m.dtls && s.offeredDTLS {
+		return s.judgeDTLS(m)
+	}
 	for _, ours := range s.offered {
 		for _, theirs := range m.cryptos {
 			if theirs.tag == ours.tag && theirs.suite == ours.suite {
@@ -161,24 +172,39 @@ func (l *Leg) judge(by func(*secrets, *remoteMedia) error) func(*remoteMedia) er
 	}
 }
 
-// answer fills in what our answer says of encryption.
-func (s *secrets) answer(ours *localMedia, remote *remoteMedia) {
+// protect fills in what our answer says of encryption. The leg's lock is held.
+func (l *Leg) protect(ours *localMedia, remote *remoteMedia) error {
 	ours.protos = remote.protos
-	if remote.kind == SDES {
-		remote.own = s.own(remote.crypto.suite, remote.crypto.tag)
-		ours.cryptos = []crypto{remote.own}
+	switch remote.kind {
+	case SDES:
+		remote.own = l.secrets.own(remote.crypto.suite, remote.crypto.tag)
+		ours.cryptos = []sdesKey{remote.own}
+	case DTLS:
+		return l.answerDTLS(ours, remote)
 	}
+	return nil
 }
 
 // secure puts into force what was agreed of encryption. The leg's lock is held.
 func (l *Leg) secure(remote *remoteMedia) error {
 	s := &l.secrets
-	if remote.kind != SDES {
-		return nil
-	}
 	open := l.opener.Load()
 	if open == nil {
 		open = new(opener)
+	}
+	switch remote.kind {
+	case Plain:
+		return nil
+	case DTLS:
+		l.opener.Store(open)
+		l.sender.holdBack()
+		if i := l.ice.Load(); i != nil && remote.ufrag != "" {
+			i.note(remote.ufrag)
+		}
+		l.shakeHands(remote)
+		s.kind, s.protos, s.client = DTLS, remote.protos, remote.client
+		s.mid, s.bundle = remote.mid, remote.bundle
+		return nil
 	}
 	if err := open.rekey(remote.crypto, l.rx.stream.ssrc); err != nil {
 		return fmt.Errorf("%w: %v", ErrBadKeys, err)
@@ -187,13 +213,20 @@ func (l *Leg) secure(remote *remoteMedia) error {
 		return fmt.Errorf("%w: %v", ErrBadKeys, err)
 	}
 	l.opener.Store(open)
-	s.ours = map[string]crypto{remote.own.suite.name: remote.own}
+	s.ours = map[string]sdesKey{remote.own.suite.name: remote.own}
 	s.kind, s.protos = SDES, remote.protos
 	return nil
 }
 
+// holdBack keeps all packets until there are keys for them.
+func (s *sender) holdBack() {
+	s.mu.Lock()
+	s.keyless = s.seal == nil
+	s.mu.Unlock()
+}
+
 // encrypt has all packets sealed from now on.
-func (s *sender) encrypt(with crypto) error {
+func (s *sender) encrypt(with sdesKey) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.seal != nil && s.seal.with.equal(with) {
@@ -206,6 +239,7 @@ func (s *sender) encrypt(with crypto) error {
 	if err != nil {
 		return err
 	}
+	s.keyless = false
 	s.seal, s.worn = seal, append(s.worn, with)
 	return nil
 }
@@ -214,7 +248,10 @@ func (s *sender) encrypt(with crypto) error {
 func (s *sender) sealReport(compound []byte) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.seal == nil {
+	switch {
+	case s.keyless:
+		return nil, errKeyless
+	case s.seal == nil:
 		return compound, nil
 	}
 	return s.seal.sealReport(compound)

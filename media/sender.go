@@ -64,8 +64,10 @@ type sender struct {
 	seq    uint16 // of the next packet
 	last   source
 
-	seal *sealer  // nil: packets leave as they are
-	worn []crypto // keys of ours that packets have left with
+	seal *sealer   // nil: packets leave as they are
+	worn []sdesKey // keys of ours that packets have left with
+
+	keyless bool // nothing leaves before there are keys
 
 	tap     atomic.Pointer[func(Voice)]
 	tapped  []byte      // what the tap is shown; nil until there is one
@@ -101,7 +103,7 @@ func (s *sender) init(socket *socket) {
 	s.hdr = rtp.Header{Version: 2, SSRC: rand.Uint32()}
 	s.origin = rand.Uint32()
 	s.nextTS = s.origin
-	s.seq = uint16(rand.Uint32())
+	s.seq = uint16(rand.Uint32N(1 << 15)) // early losses before a wrap would put SRTP out of step (RFC 3711 3.3.1)
 }
 
 // clock is the timestamp that stands for now.
@@ -123,7 +125,7 @@ func (s *sender) agree(to agreement) {
 }
 
 // open tells whether packets may leave.
-func (s *sender) open() bool { return s.wanted && s.remote.IsValid() && !s.closed }
+func (s *sender) open() bool { return s.wanted && s.remote.IsValid() && !s.closed && !s.keyless }
 
 // beat serves one instant of the leg's grid.
 func (s *sender) beat(now time.Duration) {

@@ -30,7 +30,7 @@ func TestSprayedPorts(t *testing.T) {
 	}{{"SDP is right", false, false, 5}, {"behind a NAT", false, true, 5}, {"strict", true, false, 0}} {
 		t.Run(c.name, func(t *testing.T) {
 			e := openEngine(t, func(cfg *Config) { cfg.PortMin, cfg.PortMax, cfg.PortRest = low, low+8*sprayedCalls, -1 })
-			stop := spray(t, low, low+8*sprayedCalls)
+			stop := sprayRTP(t, low, low+8*sprayedCalls)
 			foreign := sprayed(t, e, c.strict, c.nat)
 			if sent := stop(); sent < 4*sprayedCalls {
 				t.Fatalf("only %d packets were sprayed", sent)
@@ -44,8 +44,8 @@ func TestSprayedPorts(t *testing.T) {
 	}
 }
 
-// spray sends RTP of a stream that would be right from 127.0.0.66 to all even ports until stop.
-func spray(t *testing.T, low, high uint16) (stop func() (sent int)) {
+// sprayRTP sends RTP of a stream that would be right from 127.0.0.66 to all even ports until stop.
+func sprayRTP(t *testing.T, low, high uint16) (stop func() (sent int)) {
 	t.Helper()
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 66)})
 	if err != nil {

@@ -17,7 +17,7 @@ type opener struct {
 	// try are the keys in force, the newest first. When one that is new opens a voice packet, the
 	// peer has changed over and the others end. Empty: the keys aren't known yet.
 	try   []*srtp.Context
-	from  crypto
+	from  sdesKey
 	hdr   rtp.Header // parsed into, so that parsing allocates nothing
 	spare []byte     // a copy of what one key may spoil; nil until needed
 
@@ -27,7 +27,7 @@ type opener struct {
 // rekey puts another key of the peer's in force; what was sent with the old one is still opened. ssrc
 // is the peer's stream: whether its rollover counter goes on or begins anew is told by its first packet
 // (RFC 3711 section 3.3.1 says that it goes on; many phones begin anew).
-func (o *opener) rekey(from crypto, ssrc uint32) error {
+func (o *opener) rekey(from sdesKey, ssrc uint32) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.try) > 0 && o.from.equal(from) {
@@ -99,12 +99,12 @@ func (o *opener) unauthentic() uint64 {
 // sealer encrypts what a leg sends. Guarded by the sender's lock.
 type sealer struct {
 	context *srtp.Context
-	with    crypto
+	with    sdesKey
 	hdr     rtp.Header
 	buf     [rtpHeader + maxPayload + maxTag]byte // packets are made on the stack and can't be lent out
 }
 
-func newSealer(with crypto) (*sealer, error) {
+func newSealer(with sdesKey) (*sealer, error) {
 	c, err := with.context()
 	if err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ type LegStats struct {
 	MOS, PeerMOS float64
 	Burst        float64   // how losses cluster: 1 at random, more in bursts (G.107 BurstR)
 	SoundAt      time.Time // when something louder than noise came last, of G.711; zero: never
-	Unauthentic  uint64    // no SRTP or SRTCP of the peer's: another key, changed on the way, or come twice
+	Unauthentic  uint64    // no SRTP, SRTCP, STUN or DTLS of the peer's: another key, changed on the way, or come twice
 
 	SSRCChanges   uint64
 	DigitsDropped uint64 // nobody took them from Digits
@@ -51,6 +51,7 @@ func (l *Leg) Stats() LegStats {
 	if o := l.opener.Load(); o != nil {
 		s.Unauthentic = o.unauthentic()
 	}
+	s.Unauthentic += l.foreign.Load()
 	s.PacketsReceived, s.BytesReceived = r.packets, r.octets
 	if r.packets > 0 {
 		s.FirstPacketAt = l.engine.wall(r.first)
