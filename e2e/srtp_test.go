@@ -12,12 +12,13 @@ import (
 )
 
 // encryptedHouse has one agent, whose sound is encrypted as policy says, and a TLS listener, the third.
-func encryptedHouse(t *testing.T, policy string) (h *hotline, ca string) {
+func encryptedHouse(t *testing.T, policy string, others ...config.Agent) (h *hotline, ca string) {
 	t.Helper()
 	certs := certificates(t)
 	h = startHotline(t, func(c *config.Config) {
 		oneAgent(c)
 		c.Agents[0].SRTP = policy
+		c.Agents = append(c.Agents, others...)
 		c.SIP.Listen = append(c.SIP.Listen, config.Listen{Network: "tls", Address: netip.MustParseAddrPort("127.0.0.1:0"),
 			Certificate: filepath.Join(certs, "server.pem"), Key: filepath.Join(certs, "server.key")})
 	})
@@ -91,4 +92,30 @@ func TestBaresipOffersKeys(t *testing.T) {
 	h.log.await(t, "seat changed", "seat", "carol", "status", "break")
 	carol.await("CALL_CLOSED", patience)
 	h.finish()
+}
+
+// The phone offers DTLS, or keys in SDP, and speaks with a colleague's plain phone.
+func TestBaresipCallsEncrypted(t *testing.T) {
+	for _, mediaenc := range []string{"dtls_srtp", "srtp-mand"} {
+		t.Run(mediaenc, func(t *testing.T) {
+			h, ca := encryptedHouse(t, "required", agent("dave", false, "sales"))
+			server := h.SIPAddrs()[2].String()
+			carol := startBaresip(t, baresipOptions{user: "carol", password: password, server: server, transport: "tls", ca: ca, mediaenc: mediaenc})
+			h.log.await(t, "seat registered", "seat", "carol")
+			dave := h.seat("dave")
+			carol.command("dial", "sip:dave@"+server+";transport=tls")
+			call, _ := dave.pickUp(t)
+			call.Media.Play(media.Tone(callerTone, time.Second, 0.4), media.PlayOptions{Loop: true})
+			heard := listen(call.Media, agentTone)
+			carol.await("CALL_ESTABLISHED", patience)
+			awaitDone(t, "a second of baresip's tone", heard.enough)
+			<-listenFor(call, time.Second)
+			call.Hangup()
+			carol.await("CALL_CLOSED", patience)
+			carol.stop()
+			if d := hears(carol.heard(), callerTone); d < 900*time.Millisecond {
+				t.Errorf("baresip heard the colleague's tone for %v on end, want at least 0.9 s\n%s", d, carol.text())
+			}
+		})
+	}
 }

@@ -163,8 +163,8 @@ func (l *Leg) pressed(p press) {
 }
 
 // Timeout is closed when nothing was received for the engine's RTPTimeout, or HoldTimeout while
-// sound does not flow both ways, counted from the last offer or answer. It stays open when the leg
-// closes.
+// sound does not flow both ways, counted from the last offer or answer; or at once when keys could not be agreed on, see [Leg.Failure].
+// It stays open when the leg closes.
 func (l *Leg) Timeout() <-chan struct{} { return l.timedOut }
 
 // OnAudio calls fn with the samples of each voice packet that arrives in order, usually 160. It

@@ -226,7 +226,7 @@ func (c *call) askIVR() bool {
 	case isDone(c.a.Done()):
 		c.cause = routing.CauseCallerHungUp
 	case isDone(c.audio.Timeout()):
-		c.cause = routing.CauseRTPTimeout
+		c.cause = silence(c.audio)
 	case c.s.ctx.Err() != nil:
 		c.cause = routing.CauseDrained
 	case err != nil:
@@ -277,7 +277,7 @@ func (c *call) wait() after {
 			c.cause = routing.CauseCallerHungUp
 			return overAfter
 		case <-c.audio.Timeout():
-			c.cause = routing.CauseRTPTimeout
+			c.cause = silence(c.audio)
 			return overAfter
 		case <-c.s.ctx.Done():
 			c.cause = routing.CauseDrained

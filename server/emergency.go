@@ -138,7 +138,7 @@ func (c *call) hear(name string) bool {
 			c.cause = routing.CauseCallerHungUp
 			return false
 		case <-c.audio.Timeout():
-			c.cause = routing.CauseRTPTimeout
+			c.cause = silence(c.audio)
 			return false
 		case <-c.s.ctx.Done():
 			c.cause = routing.CauseDrained

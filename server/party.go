@@ -65,8 +65,8 @@ type dialled struct {
 }
 
 // dialPhone dials with an offer of the codecs, protected as told, preferred ones first; nil are those of the
-// house. The codec that beside speaks, if it isn't nil, comes first.
-func (s *Server) dialPhone(id string, to destination, p media.Protection, codecs []media.Codec, beside *media.Leg, dial func(sdp []byte) (*sip.Dialing, error)) (*dialled, error) {
+// house; browsers among the contacts get an offer of their own. The codec that beside speaks, if it isn't nil, comes first.
+func (s *Server) dialPhone(id string, to destination, contacts []sip.Contact, p media.Protection, codecs []media.Codec, beside *media.Leg, dial func(sdp []byte) (*sip.Dialing, error)) (*dialled, error) {
 	audio, err := s.media.NewLeg(id)
 	if err != nil {
 		return nil, err
@@ -78,6 +78,10 @@ func (s *Server) dialPhone(id string, to destination, p media.Protection, codecs
 	}
 	sdp, err := audio.Offer()
 	if err != nil {
+		_ = audio.Close()
+		return nil, err
+	}
+	if err := offerBrowsers(audio, contacts); err != nil {
 		_ = audio.Close()
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"hotline/media"
+	"hotline/routing"
 	"hotline/sip"
 )
 
@@ -21,8 +22,9 @@ func (set *settings) protection(leg *sip.Leg) media.Protection {
 func (set *settings) phones(agent string, contacts []sip.Contact) ([]sip.Contact, media.Protection) {
 	p := media.Protection{Policy: set.AgentSRTP(agent)}
 	inClear := func(c sip.Contact) bool { return !c.Private() }
+	contacts = slices.Clone(contacts) // they get offers of their own
 	if p.Policy == media.SRTPRequired {
-		contacts = slices.DeleteFunc(slices.Clone(contacts), inClear)
+		contacts = slices.DeleteFunc(contacts, inClear)
 	}
 	p.Private = !slices.ContainsFunc(contacts, inClear)
 	return contacts, p
@@ -31,4 +33,30 @@ func (set *settings) phones(agent string, contacts []sip.Contact) ([]sip.Contact
 // outside is how sound is to be encrypted with those trunks that take a call.
 func (set *settings) outside(trunks []string) media.Protection {
 	return media.Protection{Policy: set.TrunkSRTP(trunks...), Private: set.TrunkPrivate(trunks...)}
+}
+
+// offerBrowsers gives those of the contacts that are browsers the offer that these need.
+func offerBrowsers(audio *media.Leg, contacts []sip.Contact) error {
+	var offer []byte
+	for i := range contacts {
+		if !contacts[i].Browser() {
+			continue
+		}
+		if offer == nil {
+			var err error
+			if offer, err = audio.OfferBrowser(); err != nil {
+				return err
+			}
+		}
+		contacts[i].Offer = offer
+	}
+	return nil
+}
+
+// silence is the cause of a call's end when a leg's Timeout has come.
+func silence(m *media.Leg) string {
+	if m.Failure() != nil {
+		return routing.CauseFailed // which the leg has logged
+	}
+	return routing.CauseRTPTimeout
 }

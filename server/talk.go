@@ -105,7 +105,7 @@ func (t *talk) run() after {
 			}
 		case <-c.audio.Timeout():
 			c.log.Warn("no sound from the caller's side any more")
-			c.cause = routing.CauseRTPTimeout
+			c.cause = silence(c.audio)
 			return overAfter
 		case <-silent:
 			if t.moving != nil || t.handing != nil { // as if the agent had hung up
@@ -113,7 +113,7 @@ func (t *talk) run() after {
 				continue
 			}
 			c.log.Warn("no sound from the other side any more", "with", t.b.where)
-			c.cause = routing.CauseRTPTimeout
+			c.cause = silence(t.b.audio)
 			return overAfter
 		case <-c.s.ctx.Done():
 			c.cause = routing.CauseDrained

@@ -30,7 +30,7 @@ type invite struct {
 }
 
 func newInvite(d *Dialing, c Contact) *invite {
-	return &invite{d: d, contact: c, cancel: make(chan struct{}), offer: d.opt.Offer, reoffer: d.opt.Reoffer, cred: d.opt.Credentials}
+	return &invite{d: d, contact: c, cancel: make(chan struct{}), offer: c.offer(d.opt.Offer), reoffer: d.opt.Reoffer, cred: d.opt.Credentials}
 }
 
 func (s *Stack) buildInvite(o Outgoing, c Contact) *gosip.Request {
@@ -61,7 +61,7 @@ func (s *Stack) buildInvite(o Outgoing, c Contact) *gosip.Request {
 		req.AppendHeader(gosip.NewHeader("Session-Expires", strconv.Itoa(int(d/time.Second))))
 		req.AppendHeader(gosip.NewHeader("Min-SE", strconv.Itoa(int(s.opt.MinSession/time.Second))))
 	}
-	setSDP(req, o.Offer)
+	setSDP(req, c.offer(o.Offer))
 	return req
 }
 

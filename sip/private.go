@@ -17,3 +17,11 @@ func private(network string) bool {
 func (c *Contact) Browser() bool {
 	return strings.EqualFold(c.Network, "WS") || strings.EqualFold(c.Network, "WSS")
 }
+
+// offer is the contact's own SDP, or the usual one.
+func (c *Contact) offer(usual []byte) []byte {
+	if len(c.Offer) > 0 {
+		return c.Offer
+	}
+	return usual
+}

@@ -23,6 +23,8 @@ type Contact struct {
 	Network string // "UDP", "TCP", "TLS", "WS" or "WSS"
 	Q       int    // preference in thousandths, 1000 highest
 	Expires time.Time
+	// Offer is our SDP for this contact; empty for that of the Outgoing.
+	Offer []byte
 
 	uri      gosip.Uri
 	hop      string // where requests outside of a dialog go when it isn't Source
