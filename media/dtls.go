@@ -225,28 +225,41 @@ func (h *handshake) shake() (*dtls.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := &dtls.Config{
-		Certificates: []tls.Certificate{own.certificate}, ClientAuth: dtls.RequireAnyClientCert,
-		InsecureSkipVerify: true, // the fingerprint says whose it is
-		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
-			if len(raw) == 0 || !h.peer.of(raw[0]) {
-				return ErrFingerprint
-			}
-			return nil
-		},
-		SRTPProtectionProfiles: []dtls.SRTPProtectionProfile{dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80, dtls.SRTP_AEAD_AES_256_GCM},
-		ExtendedMasterSecret:   dtls.RequestExtendedMasterSecret, FlightInterval: 200 * time.Millisecond,
-		LoggerFactory: &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled, Writer: discard{}},
-	}
-	shake := dtls.Server
-	if h.client {
-		shake = dtls.Client
-	}
-	conn, err := shake(h, h.RemoteAddr(), cfg)
+	conn, err := h.open(own.certificate)
 	if err != nil {
 		return nil, err
 	}
 	return conn, conn.HandshakeContext(ctx)
+}
+
+// open makes the connection, in our role.
+func (h *handshake) open(own tls.Certificate) (*dtls.Conn, error) {
+	shared := []dtls.Option{
+		dtls.WithCertificates(own),
+		dtls.WithInsecureSkipVerify(true), // the fingerprint says whose it is
+		dtls.WithVerifyPeerCertificate(func(raw [][]byte, _ [][]*x509.Certificate) error {
+			if len(raw) == 0 || !h.peer.of(raw[0]) {
+				return ErrFingerprint
+			}
+			return nil
+		}),
+		dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80, dtls.SRTP_AEAD_AES_256_GCM),
+		dtls.WithExtendedMasterSecret(dtls.RequestExtendedMasterSecret),
+		dtls.WithFlightInterval(200 * time.Millisecond),
+		dtls.WithLoggerFactory(&logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled, Writer: discard{}}),
+	}
+	if h.client {
+		var options []dtls.ClientOption
+		for _, o := range shared {
+			options = append(options, o)
+		}
+		return dtls.ClientWithOptions(h, h.RemoteAddr(), options...)
+	}
+	options := []dtls.ServerOption{dtls.WithClientAuth(dtls.RequireAnyClientCert)}
+	for _, o := range shared {
+		options = append(options, o)
+	}
+	return dtls.ServerWithOptions(h, h.RemoteAddr(), options...)
 }
 
 type discard struct{}
