@@ -6,6 +6,7 @@ set -eu
 # command=package
 needs="
 gcc=gcc
+ip=iproute2
 sipp=sip-tester
 baresip=baresip-core
 linphonec=linphone-cli
@@ -28,7 +29,7 @@ done
 missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
 
 if ! command -v apt-get >/dev/null 2>&1; then
-	echo "The tests need these commands: sipp, kamailio, sngrep, svwar, baresip, linphonec, openssl, redis-server, prometheus, promtool, gcc." >&2
+	echo "The tests need these commands: sipp, kamailio, sngrep, svwar, baresip, linphonec, openssl, redis-server, prometheus, promtool, gcc, ip." >&2
 	echo "Missing here (Debian's package names): $missing" >&2
 	exit 1
 fi
