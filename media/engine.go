@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"hotline/media/kernel"
 )
 
 // ErrClosed says that the engine or the leg has been closed.
@@ -34,8 +36,15 @@ type Config struct {
 	HoldTimeout time.Duration
 	// ReportInterval is the mean time between RTCP reports. 0 means 5 s.
 	ReportInterval time.Duration
+	// Kernel has the Linux kernel pass on the voice of bridged legs. Where it can't, the log says why,
+	// and all goes on without it.
+	Kernel bool
 	// Logger gets what happens on legs, at level debug, and faults. Nil means slog.Default().
 	Logger *slog.Logger
+
+	// Tests have others than kernel.Open and defaultSettled.
+	openKernel func(kernel.Options) (*kernel.Path, error)
+	settled    time.Duration
 }
 
 const (
@@ -102,6 +111,7 @@ type Engine struct {
 	ports  *portPool
 	shards []*shard
 	cname  string
+	kernelPath
 
 	identity   identity       // for DTLS
 	handshakes sync.WaitGroup // of legs, until these close
@@ -128,6 +138,10 @@ type EngineStats struct {
 
 	OneWay int // open legs whose phone is sent sound and has sent nothing for five seconds
 
+	Kernel        bool   // the kernel may pass on the voice of bridged legs
+	KernelLegs    int    // legs whose voice it passes on now
+	KernelPackets uint64 // of PacketsSent, passed on by it
+
 	LateFrames    uint64 // sent 20 ms or more after their instant
 	SkippedFrames uint64 // given up, because more than three had become due at once
 }
@@ -144,9 +158,12 @@ func Open(cfg Config) (*Engine, error) {
 		legs:  map[*Leg]struct{}{},
 	}
 	e.ports = newPortPool(cfg.PortMin, cfg.PortMax, cfg.PortRest, e.openPair)
+	if cfg.Kernel {
+		e.openKernel()
+	}
 	var err error
 	if e.shards, err = startShards(e.now, cfg.Logger); err != nil {
-		return nil, fmt.Errorf("media: %w", err)
+		return nil, errors.Join(fmt.Errorf("media: %w", err), e.closeKernel())
 	}
 	return e, nil
 }
@@ -210,6 +227,7 @@ func (e *Engine) Stats() EngineStats {
 		}
 	}
 	sum.Legs = len(legs)
+	sum.Kernel, sum.KernelLegs = e.kernel != nil, int(e.flows.Load())
 	sum.PortsInUse, sum.PortsFree, sum.PortsResting = e.ports.count(e.now())
 	for _, s := range e.shards {
 		sum.LateFrames += s.late.Load()
@@ -225,6 +243,7 @@ func (s *EngineStats) add(f EngineStats) {
 	s.PacketsDropped += f.PacketsDropped
 	s.SendFailures += f.SendFailures
 	s.DigitsDropped += f.DigitsDropped
+	s.KernelPackets += f.KernelPackets
 }
 
 // Close closes all legs and waits until every goroutine and socket is gone. It may be called again.
@@ -242,6 +261,6 @@ func (e *Engine) Close() error {
 	}
 	e.handshakes.Wait()
 	errs = append(errs, e.ports.close())
-	e.halt.Do(func() { errs = append(errs, closeShards(e.shards)) })
+	e.halt.Do(func() { errs = append(errs, closeShards(e.shards), e.closeKernel()) })
 	return errors.Join(errs...)
 }

@@ -22,11 +22,17 @@ const patience = 10 * time.Second
 
 var loopback = netip.MustParseAddr("127.0.0.1")
 
+// throughKernel has all engines opened with the kernel's path.
+var throughKernel bool
+
 func openEngine(t testing.TB, change func(*Config)) *Engine {
 	t.Helper()
 	cfg := Config{Bind: loopback, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	if change != nil {
 		change(&cfg)
+	}
+	if throughKernel {
+		cfg.Kernel, cfg.settled = true, time.Millisecond
 	}
 	e, err := Open(cfg)
 	if err != nil {

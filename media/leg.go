@@ -57,6 +57,9 @@ type Leg struct {
 	sender  sender
 	reports reports
 
+	flow    atomic.Pointer[flow] // from this leg through the kernel; written with mu held
+	offerAt time.Duration        // when the kernel may be offered the bridge; of the beat
+
 	ear *ear // of the listener, nil until needed; owned by who reads the socket
 }
 
@@ -118,6 +121,7 @@ func (l *Leg) Favour(other *Leg) {
 // phone is, see [Leg.Expect].
 func (l *Leg) SetStrict(on bool) {
 	l.mu.Lock()
+	l.takeBack()
 	l.rx.latch.strict = on
 	l.mu.Unlock()
 }
@@ -175,6 +179,9 @@ func (l *Leg) OnAudio(fn func(pcm []int16)) {
 		return
 	}
 	l.listener.Store(&fn)
+	l.mu.Lock()
+	l.takeBack()
+	l.mu.Unlock()
 }
 
 // Bridge connects two legs of one engine in both directions. What they play ends. Bridging the same
@@ -226,6 +233,10 @@ func (l *Leg) beat(now time.Duration) {
 	if m := l.conducts.Load(); m != nil {
 		m.beat(now)
 	}
+	l.offerKernel(now)
+	if f := l.flow.Load(); f != nil {
+		l.alive.atLeast(f.seen())
+	}
 	if l.pressing.Load() {
 		l.endPress(now)
 	}
@@ -267,6 +278,7 @@ func (l *Leg) shut() error {
 	l.engine.bridging.Unlock()
 	l.sendReport(l.engine.now(), true)
 	l.mu.Lock()
+	l.takeBack()
 	l.closed = true
 	close(l.digits)
 	l.mu.Unlock()

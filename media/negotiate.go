@@ -179,6 +179,7 @@ func (l *Leg) reachable(remote *remoteMedia) error {
 // settle puts into force what was agreed. The leg's lock is held.
 func (l *Leg) settle(remote *remoteMedia, chosen []format) {
 	now := l.engine.now()
+	l.takeBack()
 	n := &l.nego
 	n.codec, n.event, n.noise, n.held = chosen[0].codec, format{}, format{}, remote.held()
 	for _, f := range chosen {

@@ -25,7 +25,15 @@ type receiver struct {
 	unknown         uint64 // of a payload type that was not agreed
 	ssrcChanges     uint64
 	digitsDropped   uint64
+
+	voice     uint8         // payload type of the last packet of sound
+	uneven    time.Duration // when something came last that the kernel could not have passed on
+	wait      time.Duration // after that, before it is offered again
+	forwarded uint64        // packets passed on by the kernel
 }
+
+// plainHeader is the first byte of a packet without padding, extension and contributors.
+const plainHeader = 0x80
 
 // expect adds payload types. Older ones stay, for packets that are on their way.
 func (r *receiver) expect(formats []format) {
@@ -78,6 +86,9 @@ func (l *Leg) accept(data []byte, src netip.AddrPort, now time.Duration) (in inc
 			return in, v, false // proves nothing about where the phone is
 		}
 	}
+	if f := l.flow.Load(); f != nil {
+		l.cameUp(f, src == r.latch.locked, now)
+	}
 	belongs, moved := r.latch.accept(src, p.SequenceNumber, now)
 	if !belongs {
 		r.stray++
@@ -90,6 +101,15 @@ func (l *Leg) accept(data []byte, src netip.AddrPort, now time.Duration) (in inc
 	}
 	l.alive.heard(now)
 	v = l.count(codec, now)
+	switch {
+	case codec.voice():
+		r.voice = p.PayloadType
+	case codec != noise:
+		r.uneven = now
+	}
+	if data[0] != plainHeader || v == restarted || moved {
+		r.uneven = now
+	}
 	if v == duplicate {
 		return in, v, false
 	}

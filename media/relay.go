@@ -18,6 +18,7 @@ type incoming struct {
 func (s *sender) relay(from *Leg, in incoming, now time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.takeBack()
 	r := &s.relayed
 	if r.from != from || s.play != nil || s.digits.busy(now) || !s.open() {
 		r.running = false
@@ -105,7 +106,7 @@ func fill(to []byte, out format, in incoming) uint32 {
 func (s *sender) resume(in incoming, pieces bool, now time.Duration) {
 	s.flush(now)
 	s.last = fromNothing
-	s.relayed.running, s.relayed.generation = true, in.generation
+	s.relayed.running, s.relayed.generation, s.relayed.since = true, in.generation, now
 	s.relayed.seq, s.relayed.floor = s.seq-in.seq, s.seq
 	s.relayed.ts = max32(s.nextTS, s.clock(now)) - in.ts
 	s.relayed.pieces, s.relayed.before, s.relayed.end = pieces, in.seq-1, in.ts+s.relayed.ts

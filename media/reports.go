@@ -127,6 +127,7 @@ func (l *Leg) sendReport(now time.Duration, bye bool) {
 func (l *Leg) receptionReport(now time.Duration) []rtcp.ReceptionReport {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.lookIn()
 	s := &l.rx.stream
 	if !s.started {
 		return nil

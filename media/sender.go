@@ -77,7 +77,8 @@ type sender struct {
 	digits  digitWriter
 	waited  bool // a beat was left out to let our clock catch up
 	relayed relay
-	mixed   bool // a mix sends at each beat
+	mixed   bool  // a mix sends at each beat
+	flow    *flow // towards this leg through the kernel; nil: none
 
 	packets, octets uint64 // packets sent, payload octets sent
 	failed          uint64
@@ -93,9 +94,10 @@ type relay struct {
 	ts         uint32 // ours minus theirs
 	floor      uint16 // our first number of this run; older packets would collide with others
 	at         time.Duration
-	pieces     bool   // packets are cut anew, with numbers of our own
-	before     uint16 // their number of the last packet cut
-	end        uint32 // our timestamp after it
+	since      time.Duration // of this run
+	pieces     bool          // packets are cut anew, with numbers of our own
+	before     uint16        // their number of the last packet cut
+	end        uint32        // our timestamp after it
 }
 
 func (s *sender) init(socket *socket) {
@@ -114,12 +116,14 @@ func (s *sender) lead(now time.Duration) int32 { return int32(s.nextTS - s.clock
 
 func (s *sender) redirect(to netip.AddrPort) {
 	s.mu.Lock()
+	s.takeBack()
 	s.remote, s.to = to, newTarget(to)
 	s.mu.Unlock()
 }
 
 func (s *sender) agree(to agreement) {
 	s.mu.Lock()
+	s.takeBack()
 	s.agreement = to
 	s.mu.Unlock()
 }
@@ -131,7 +135,7 @@ func (s *sender) open() bool { return s.wanted && s.remote.IsValid() && !s.close
 func (s *sender) beat(now time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed || s.forwarded(now) {
 		return
 	}
 	if s.digits.busy(now) {
@@ -234,6 +238,7 @@ func (s *sender) write(buf *packetBuf, payload uint8, marker bool, seq uint16, t
 func (s *sender) setPlay(p *Playback) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.takeBack()
 	s.endPlay()
 	switch {
 	case p == nil:
@@ -264,6 +269,7 @@ func (s *sender) endPlay() {
 func (s *sender) bridge(from *Leg) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.takeBack()
 	s.endPlay()
 	s.relayed = relay{from: from}
 }
@@ -271,6 +277,7 @@ func (s *sender) bridge(from *Leg) {
 func (s *sender) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.takeBack()
 	s.closed = true
 	s.endPlay()
 	s.relayed = relay{}
@@ -280,6 +287,7 @@ func (s *sender) close() {
 func (s *sender) report(now time.Duration) (ssrc, ts uint32, packets, octets uint64, active bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.lookIn()
 	return s.hdr.SSRC, s.clock(now), s.packets, s.octets, s.packets > 0
 }
 
@@ -300,6 +308,7 @@ func (l *Leg) SendDigit(key byte, dur time.Duration) error {
 	case s.keys.codec != event:
 		return fmt.Errorf("sending digit: %w", ErrNoEvents)
 	}
+	s.takeBack()
 	if !s.digits.add(code, dur) {
 		return fmt.Errorf("sending digit: %w", ErrQueueFull)
 	}

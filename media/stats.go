@@ -30,6 +30,8 @@ type LegStats struct {
 	Burst        float64   // how losses cluster: 1 at random, more in bursts (G.107 BurstR)
 	SoundAt      time.Time // when something louder than noise came last, of G.711; zero: never
 	Unauthentic  uint64    // no SRTP, SRTCP, STUN or DTLS of the peer's: another key, changed on the way, or come twice
+	Forwarded    uint64    // of PacketsReceived, passed on by the kernel
+	InKernel     bool      // the kernel passes on what the phone says
 
 	SSRCChanges   uint64
 	DigitsDropped uint64 // nobody took them from Digits
@@ -46,6 +48,7 @@ func (l *Leg) Stats() LegStats {
 	var s LegStats
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.lookIn()
 	r := &l.rx
 	s.Codec, s.Secure = l.nego.codec, l.secrets.kind
 	if o := l.opener.Load(); o != nil {
@@ -58,6 +61,7 @@ func (l *Leg) Stats() LegStats {
 	}
 	s.Lost, s.Jitter = r.stream.lost(), duration(r.stream.jitter>>4)
 	s.Late, s.Duplicates, s.Invalid, s.Stray, s.Unknown = r.late, r.duplicate, r.invalid, r.stray, r.unknown
+	s.Forwarded, s.InKernel = r.forwarded, l.inKernel()
 	s.SSRCChanges, s.DigitsDropped = r.ssrcChanges, r.digitsDropped
 	l.sender.stats(&s)
 	l.reports.stats(&s)
@@ -71,6 +75,7 @@ func (l *Leg) Stats() LegStats {
 func (s *sender) stats(to *LegStats) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.lookIn()
 	to.RemoteAddr = s.remote
 	to.PacketsSent, to.BytesSent, to.SendFailures = s.packets, s.octets, s.failed
 }
@@ -91,6 +96,7 @@ func (l *Leg) figures() EngineStats {
 		PacketsSent: s.PacketsSent, PacketsReceived: s.PacketsReceived, PacketsLost: s.Lost,
 		PacketsDropped: s.Invalid + s.Stray + s.Unknown + s.Duplicates + s.Unauthentic,
 		SendFailures:   s.SendFailures, DigitsDropped: s.DigitsDropped,
+		KernelPackets: s.Forwarded,
 	}
 }
 

@@ -21,6 +21,12 @@ func (l *Leg) Tap(fn func(Voice)) {
 		return
 	}
 	l.sender.tap.Store(&fn)
+	l.mu.Lock()
+	l.takeBack()
+	l.mu.Unlock()
+	l.sender.mu.Lock()
+	l.sender.takeBack()
+	l.sender.mu.Unlock()
 }
 
 // heard shows the tap what came from the phone.
