@@ -130,6 +130,9 @@ func (c *checker) media() {
 	if m.Advertise.IsUnspecified() && m.Advertise.IsValid() {
 		c.wrong("media.advertise", "name the address that phones reach", "%s is no address to send to", m.Advertise)
 	}
+	if m.Kernel == "on" && m.Address.IsUnspecified() {
+		c.wrong("media.kernel", "name a concrete media.address, or leave it off", "packets can't leave from %s by the kernel alone", m.Address)
+	}
 	if c.bad["media.ports"] || m.Ports.Max == 0 {
 		return
 	}

@@ -252,6 +252,10 @@ type Media struct {
 	// peer leaves it aside) or "required" (calls without it fail). Default
 	// "accepted".
 	SRTP string `yaml:"srtp" default:"accepted" oneof:"off|accepted|preferred|required"`
+	// Kernel "on" has the Linux kernel pass on the voice of bridged calls (eBPF), which
+	// needs CAP_BPF and CAP_NET_ADMIN and an address that is not 0.0.0.0; where it
+	// can't, the log says why and calls go on without it. Default "off".
+	Kernel string `yaml:"kernel" default:"off" oneof:"off|on" restart:"yes"`
 }
 
 // Ports is a range of UDP ports, both ends included. The zero value means that

@@ -216,7 +216,7 @@ func (c *Config) MediaConfig() media.Config {
 	cfg := media.Config{
 		Bind: m.Address, Advertise: m.Advertise,
 		PortMin: m.Ports.Min, PortMax: m.Ports.Max, PortRest: rest,
-		RTPTimeout: m.RTPTimeout, HoldTimeout: m.HoldTimeout,
+		RTPTimeout: m.RTPTimeout, HoldTimeout: m.HoldTimeout, Kernel: m.Kernel == "on",
 	}
 	cfg.Codecs = codecs(m.Codecs)
 	return cfg

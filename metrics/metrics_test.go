@@ -61,7 +61,7 @@ func newDesk(t *testing.T) *desk {
 }
 
 func (d *desk) snapshot() metrics.Snapshot {
-	return metrics.Snapshot{Seats: d.state.Seats(), Queues: d.state.Queues(), Calls: d.calls, Media: media.EngineStats{Legs: 2, PortsInUse: 2},
+	return metrics.Snapshot{Seats: d.state.Seats(), Queues: d.state.Queues(), Calls: d.calls, Media: media.EngineStats{Legs: 2, PortsInUse: 2, Kernel: true, KernelLegs: 2, KernelPackets: 70},
 		Certificates: []sip.Certificate{{File: "cert.pem", Expires: time.Unix(1800000000, 0), Failures: 1}, {File: "cert.pem", Expires: time.Unix(1800000000, 0), Failures: 1}},
 		HEP:          sip.HEPStats{Sent: 7, Dropped: 8, Failed: 9},
 		Trunks: []sip.TrunkStatus{{Name: "carrier", CallsIn: 3, CallsOut: 1, RefusedIn: 2, RefusedOut: 4, Registration: &sip.RegistrationStatus{Registered: true},
@@ -226,6 +226,7 @@ hotline_calls_in_progress 1
 		`hotline_build_info{node="n1",version="1.2.3"} 1`,
 		`hotline_invariant_violations 0`,
 		`hotline_media_ports{state="in_use"} 2`,
+		`hotline_media_kernel 1`, `hotline_media_kernel_legs 2`, `hotline_media_kernel_packets_total 70`,
 		`hotline_sip_certificate_expiry_timestamp_seconds{file="cert.pem"} 1.8e+09`,
 		`hotline_sip_certificate_failures_total{file="cert.pem"} 1`,
 		`hotline_hep_messages_total{result="sent"} 7`, `hotline_hep_messages_total{result="dropped"} 8`, `hotline_hep_messages_total{result="failed"} 9`,

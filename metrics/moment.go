@@ -14,6 +14,7 @@ type moment struct {
 	calls, ignored, invariants                *prometheus.Desc
 	legs, oneWay, ports, lateFrames, sendFail *prometheus.Desc
 	certificate, certificateFailures          *prometheus.Desc
+	kernel, kernelLegs, kernelPackets         *prometheus.Desc
 	hep                                       *prometheus.Desc
 	trunks                                    trunkMoment
 }
@@ -44,12 +45,16 @@ func newMoment() moment {
 		certificateFailures: desc("hotline_sip_certificate_failures_total", "Changed certificate files that could not be taken over; the old one stayed.", "file"),
 		hep:                 desc("hotline_hep_messages_total", "Copies of SIP messages for the capture server: sent, dropped because too many waited, failed in the network.", "result"),
 		sendFail:            desc("hotline_media_send_failures_total", "RTP packets that the kernel did not take."),
+		kernel:              desc("hotline_media_kernel", "1 if the kernel may forward bridged calls."),
+		kernelLegs:          desc("hotline_media_kernel_legs", "Legs whose voice the kernel forwards now."),
+		kernelPackets:       desc("hotline_media_kernel_packets_total", "RTP packets that the kernel has forwarded."),
 	}
 }
 
 func (d *moment) all() []*prometheus.Desc {
 	return append(d.trunks.all(), d.seats, d.readySeats, d.waiting, d.longest, d.onOffer, d.talking, d.entered, d.left, d.expected,
-		d.calls, d.ignored, d.invariants, d.legs, d.oneWay, d.ports, d.lateFrames, d.sendFail, d.certificate, d.certificateFailures, d.hep)
+		d.calls, d.ignored, d.invariants, d.legs, d.oneWay, d.ports, d.lateFrames, d.sendFail, d.certificate, d.certificateFailures, d.hep,
+		d.kernel, d.kernelLegs, d.kernelPackets)
 }
 
 // byCall are the metrics with a queue's name as label.
@@ -178,6 +183,13 @@ func (m *Metrics) collectServer(ch chan<- prometheus.Metric, s *Snapshot) {
 	count(ch, m.moment.hep, s.HEP.Sent, "sent")
 	count(ch, m.moment.hep, s.HEP.Dropped, "dropped")
 	count(ch, m.moment.hep, s.HEP.Failed, "failed")
+	on := 0.0
+	if s.Media.Kernel {
+		on = 1
+	}
+	gauge(ch, m.moment.kernel, on)
+	gauge(ch, m.moment.kernelLegs, float64(s.Media.KernelLegs))
+	count(ch, m.moment.kernelPackets, s.Media.KernelPackets)
 	seen := make(map[string]bool)
 	for _, c := range s.Certificates {
 		if seen[c.File] { // two listeners show it
