@@ -132,7 +132,7 @@ func (s *sender) relayPieces(in incoming, now time.Duration) {
 	size := s.packing.piece(len(in.payload))
 	if gap := ts - r.end; gap > 0 {
 		s.flush(now)
-		if !followed { // lost on the way here: so that the receiver knows, numbers are left out
+		if !followed && !s.echoes() { // lost on the way here: so that the receiver knows, numbers are left out
 			s.seq += uint16(max(gap/uint32(size), 1))
 		}
 	}

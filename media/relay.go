@@ -30,7 +30,7 @@ func (s *sender) relay(from *Leg, in incoming, now time.Duration) {
 		return
 	}
 	voice := in.codec.voice()
-	cut := voice && (!simple(in.codec, out.codec) || !s.packing.fits(len(in.payload)))
+	cut := voice && (!simple(in.codec, out.codec) || !s.packing.fits(len(in.payload)) || s.echoes())
 	if !r.running || r.generation != in.generation || cut && !r.pieces || voice && s.astray(in.ts, now) {
 		s.resume(in, cut, now)
 	}
