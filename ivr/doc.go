@@ -40,7 +40,11 @@
 //	          else: operator
 //	      straight: {play: {prompts: [vip-welcome], barge_in: false, next: operator}}
 //	      operator: {queue: {name: operator, prompts: [please-wait]}}  # or {queue: operator}
+//	      test:     {echo: {prompts: [welcome], for: 10s, next: bye}}  # what it needs none of: {echo: }
 //	      bye:      {hang_up: {prompts: [goodbye]}}                    # or {hang_up: }
+//
+// An echo is for test calls: after its prompts, if any, a second of 1004 Hz at -10 dBm0, and then
+// the caller hears what he says for 1s to 1m, default 10s; without a next step the call ends.
 //
 // A key stops the prompts of menu, collect and play at once (play: unless barge_in is false) and
 // is used by the next step that wants keys. After a wrong key what else was typed ahead is

@@ -88,7 +88,7 @@ func (p *flowReader) flow(f field) *Flow {
 	return flow
 }
 
-var actions = []string{"play", "menu", "collect", "branch", "queue", "hang_up"}
+var actions = []string{"play", "menu", "collect", "branch", "echo", "queue", "hang_up"}
 
 // step reads what one step does; nil when that can't be told.
 func (p *flowReader) step(s field) action {
@@ -116,6 +116,8 @@ func (p *flowReader) step(s field) action {
 		return p.collect(f)
 	case "branch":
 		return p.branch(f)
+	case "echo":
+		return p.echo(f)
 	case "queue":
 		return p.queue(f)
 	default:

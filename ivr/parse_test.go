@@ -80,7 +80,10 @@ func TestTheDocumentedFlowHasNoProblem(t *testing.T) {
 	}
 	_, problems := Parse(under(t, []byte(yaml.String())), Refs{Queues: shippedQueues, Prompts: prompts.Has})
 	// The hang_up step stands there to be read; nothing leads to it.
-	want := []Problem{{Line: 38, Column: 7, What: `flow main: step "bye" is never reached`, Hint: "lead to it from another step, or remove it"}}
+	want := []Problem{
+		{Line: 38, Column: 7, What: `flow main: step "test" is never reached`, Hint: "lead to it from another step, or remove it"},
+		{Line: 39, Column: 7, What: `flow main: step "bye" is never reached`, Hint: "lead to it from another step, or remove it"},
+	}
 	if diff := cmp.Diff(want, problems); diff != "" {
 		t.Error(diff)
 	}
@@ -116,7 +119,7 @@ func TestProblems(t *testing.T) {
 			`3:12: flow main: unknown step "strat"; did you mean "start"?`}},
 
 		{"step without an action", inFlow("s:"), []string{
-			`5:7: flow main, step s: nothing here; give it one of play, menu, collect, branch, queue, hang_up`}},
+			`5:7: flow main, step s: nothing here; give it one of play, menu, collect, branch, echo, queue, hang_up`}},
 		{"unknown action", inFlow("s: {queu: operator}"), []string{
 			`5:11: flow main, step s: unknown action "queu"; did you mean "queue"?`}},
 		{"two actions", inFlow("s: {queue: operator, hang_up: }"), []string{
@@ -171,6 +174,13 @@ func TestProblems(t *testing.T) {
 			`5:11: flow main, step s: too_many is missing; name the step after the last try`,
 			`5:55: flow main, step s: end_key is "5"; use "#", "*" or none`}},
 
+		{"echo in one word", inFlow(`s: {echo: }`), nil},
+		{"echo with all of it", inFlow(`s: {echo: {prompts: [welcome], for: 1m, next: q}}`, q), nil},
+		{"echo without end", inFlow(`s: {echo: {for: 2m, nxt: q}}`), []string{
+			`5:23: flow main, step s: for is "2m"; give it a time from 1s to 1m, such as 10s`,
+			`5:27: flow main, step s: unknown field "nxt"; did you mean "next"?`}},
+		{"echo of itself", inFlow(`s: {echo: {next: s}}`), []string{
+			`5:24: flow main: a caller who presses no key goes round for ever: s -> s; lead one of them to a queue or hang_up step`}},
 		{"branch by an unknown tier", inFlow(`s: {branch: {tier: {A3: q}, else: q}}`, q), []string{
 			`5:27: flow main, step s: tier can't be "A3"; choose one of A1, A2, B1, B2, C`}},
 		{"branch without else", inFlow(`s: {branch: {tier: {A1: q}}}`, q), []string{

@@ -15,6 +15,7 @@ type Port interface {
 	Play(a media.Audio, opt media.PlayOptions) *media.Playback
 	Silence()
 	Digits() <-chan media.Digit
+	Echo(on bool) error
 }
 
 // Private is implemented by a [Port] whose sound is recorded: it is told when a step with
@@ -83,6 +84,7 @@ type line interface {
 	silence()
 	digits() <-chan media.Digit
 	private(on bool)
+	echo(on bool) error
 }
 
 type leg struct{ Port }
@@ -96,6 +98,7 @@ func (l leg) private(on bool) {
 func (l leg) play(a media.Audio) <-chan struct{} { return l.Play(a, media.PlayOptions{}).Done() }
 func (l leg) silence()                           { l.Silence() }
 func (l leg) digits() <-chan media.Digit         { return l.Digits() }
+func (l leg) echo(on bool) error                 { return l.Echo(on) }
 
 // session is one caller in a flow. One goroutine owns it.
 type session struct {
@@ -188,6 +191,11 @@ func (s *session) say(names []string, bargeIn bool) error {
 	if audio == nil || bargeIn && len(s.typed) > 0 {
 		return nil
 	}
+	return s.sound(audio, bargeIn)
+}
+
+// sound plays to the end or, with barge-in, to the next key, which stays typed.
+func (s *session) sound(audio media.Audio, bargeIn bool) error {
 	done := s.line.play(audio)
 	for {
 		select {

@@ -50,7 +50,11 @@ func (l *fakeLine) note(what string) {
 
 func (l *fakeLine) play(a media.Audio) <-chan struct{} {
 	what := "say"
-	for _, c := range a.(*sequence).clips {
+	var clips []*media.Clip
+	if s, ok := a.(*sequence); ok {
+		clips = s.clips
+	}
+	for _, c := range clips {
 		if n := l.names[c]; n != "" {
 			what += " " + n
 		}
