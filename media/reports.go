@@ -29,6 +29,7 @@ type reports struct {
 	peerFraction uint8
 	peerJitter   uint32 // timestamp units
 	peerBye      bool
+	came, onUs   uint64 // reports, and those that tell of our stream
 	invalid      uint64
 	stray        uint64
 }
@@ -171,6 +172,7 @@ func (l *Leg) receiveReport(data []byte, src netip.AddrPort, now time.Duration) 
 		return
 	}
 	r.remote = src // symmetric RTCP, RFC 4961
+	r.came++
 	for _, p := range packets {
 		switch p := p.(type) {
 		case *rtcp.SenderReport:
@@ -190,6 +192,7 @@ func (r *reports) heed(blocks []rtcp.ReceptionReport, ours uint32, wall time.Tim
 		if b.SSRC != ours {
 			continue
 		}
+		r.onUs++
 		r.peerLost, r.peerFraction, r.peerJitter = int64(int32(b.TotalLost<<8)>>8), b.FractionLost, b.Jitter
 		if b.LastSenderReport == 0 {
 			continue

@@ -40,7 +40,9 @@ type LegStats struct {
 	PeerLost     int64         // of our packets, by the peer's reports
 	PeerFraction float64       // of our packets lost lately, 0 to 1
 	PeerJitter   time.Duration
-	PeerBye      bool // the peer said BYE in RTCP
+	PeerBye      bool   // the peer said BYE in RTCP
+	PeerReports  uint64 // RTCP packets that came
+	PeerHeard    uint64 // reports in them on our stream; 0 of many: it doesn't hear us
 }
 
 // Stats tells how the leg fares; it may be asked after Close too.
@@ -84,6 +86,7 @@ func (r *reports) stats(to *LegStats) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	to.RTT, to.PeerLost, to.PeerBye = r.rtt, r.peerLost, r.peerBye
+	to.PeerReports, to.PeerHeard = r.came, r.onUs
 	to.PeerFraction, to.PeerJitter = float64(r.peerFraction)/256, duration(r.peerJitter)
 	to.Invalid += r.invalid
 	to.Stray += r.stray

@@ -34,7 +34,12 @@ type Options struct {
 	SRTP media.SRTP
 	// Ring is called on a goroutine of its own for each incoming call. Nil
 	// refuses with 480.
-	Ring   func(*Ringing)
+	Ring func(*Ringing)
+	// Reports is the mean time between RTCP reports; 0 is the media engine's.
+	Reports time.Duration
+	// Linger is how long the sound of a call stays open after its end, for the peer's
+	// last report; 0 ends it at once.
+	Linger time.Duration
 	Logger *slog.Logger
 }
 
@@ -59,7 +64,7 @@ func Open(o Options) (*Phone, error) {
 	p := &Phone{opt: o}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	var err error
-	p.engine, err = media.Open(media.Config{Bind: o.Listen.Addr(), Codecs: o.Codecs, Logger: o.Logger})
+	p.engine, err = media.Open(media.Config{Bind: o.Listen.Addr(), Codecs: o.Codecs, ReportInterval: o.Reports, Logger: o.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("phone %s: %w", o.Credentials.User, err)
 	}
@@ -130,7 +135,11 @@ func (p *Phone) Close() error {
 type Call struct {
 	leg    *sip.Leg
 	server string
+	linger time.Duration
 	Media  *media.Leg
+	// Rang and Answered are how long after the INVITE of a call that was dialled the first
+	// 18x and the 200 came; Rang is 0 when nothing rang.
+	Rang, Answered time.Duration
 }
 
 // Done is closed when either side has hung up.
@@ -143,7 +152,12 @@ func (c *Call) Confirmed() <-chan struct{} { return c.leg.Confirmed() }
 func (c *Call) End() sip.End { return c.leg.End() }
 
 // Hangup ends the call.
-func (c *Call) Hangup() { c.leg.Hangup(); _ = c.Media.Close() }
+func (c *Call) Hangup() {
+	c.leg.Hangup()
+	if c.linger == 0 {
+		_ = c.Media.Close()
+	}
+}
 
 // TakeTransfers lets the server send this side elsewhere (REFER): take is told where,
 // and returns the status of the call there.
@@ -181,8 +195,15 @@ func (p *Phone) newCall(leg *sip.Leg, m *media.Leg) *Call {
 		}
 		return sdp, 0
 	})
-	p.wg.Go(func() { <-leg.Done(); _ = m.Close() })
-	return &Call{leg: leg, server: strings.TrimPrefix(p.opt.Server, "sip:"), Media: m}
+	p.wg.Go(func() {
+		<-leg.Done()
+		select {
+		case <-time.After(p.opt.Linger):
+		case <-p.ctx.Done():
+		}
+		_ = m.Close()
+	})
+	return &Call{leg: leg, server: strings.TrimPrefix(p.opt.Server, "sip:"), linger: p.opt.Linger, Media: m}
 }
 
 // Dial calls a number with the caller's number as From, and blocks until the
@@ -214,15 +235,16 @@ func (p *Phone) dial(ctx context.Context, number, from, name string, replaces *s
 	if p.opt.Credentials.User != "" {
 		o.Credentials = &p.opt.Credentials
 	}
+	began := time.Now()
 	d := p.stack.Dial(o)
-	select {
-	case <-d.Done():
-	case <-ctx.Done():
+	rang, err := decided(ctx, d)
+	if err != nil {
 		if leg := d.Cancel(); leg != nil {
 			leg.Hangup()
 		}
-		return nil, errors.Join(fmt.Errorf("dial %s: %w", number, ctx.Err()), m.Close())
+		return nil, errors.Join(fmt.Errorf("dial %s: %w", number, err), m.Close())
 	}
+	answered := time.Since(began)
 	out := d.Outcome()
 	if out.Leg == nil {
 		return nil, errors.Join(&RefusedError{Code: out.Code, Cause: string(out.Cause)}, m.Close())
@@ -231,7 +253,27 @@ func (p *Phone) dial(ctx context.Context, number, from, name string, replaces *s
 		out.Leg.Hangup()
 		return nil, errors.Join(fmt.Errorf("dial %s: %w", number, err), m.Close())
 	}
-	return p.newCall(out.Leg, m), nil
+	c := p.newCall(out.Leg, m)
+	c.Answered = answered
+	if !rang.IsZero() {
+		c.Rang = rang.Sub(began)
+	}
+	return c, nil
+}
+
+// decided waits until it is known how a call came out; rang is when it first rang, if it did.
+func decided(ctx context.Context, d *sip.Dialing) (rang time.Time, err error) {
+	ringing := d.Ringing()
+	for {
+		select {
+		case <-ringing:
+			rang, ringing = time.Now(), nil
+		case <-d.Done():
+			return rang, nil
+		case <-ctx.Done():
+			return rang, ctx.Err()
+		}
+	}
 }
 
 // RefusedError says that nobody answered.
