@@ -38,10 +38,11 @@ var mayImport = map[string]struct {
 	"metrics/metricstest":         {[]string{"metrics"}, "it tests metrics"},
 	"config":                      {[]string{"sip", "media", "ivr", "recording", "routing", "routing/simulate"}, "the file becomes the options of the rooms"},
 	"softphone":                   {[]string{"sip", "media"}, "a telephone knows nothing of a call centre"},
+	"probe":                       {[]string{"softphone", "media", "sound", "sip"}, "a test call is a telephone and arithmetic on what it hears"},
 	"server":                      {[]string{"config", "sip", "media", "sound", "ivr", "recording", "routing", "routing/journal", "routing/customers", "routing/simulate", "records", "metrics"}, "the house put together; nothing above it"},
 	"demo":                        {[]string{"", "server", "config", "softphone", "sip", "media", "routing"}, "a demo is a server and its callers"},
 	"bench":                       {[]string{"server", "config", "softphone", "sip", "media"}, "a measurement is a server and its load"},
-	"cmd/hotline":                 {[]string{"config", "server", "demo", "routing", "routing/customers", "routing/erlang", "routing/journal", "routing/simulate", "routing/staffing", "records", "recording"}, "flags and wiring only"},
+	"cmd/hotline":                 {[]string{"config", "server", "demo", "probe", "routing", "routing/customers", "routing/erlang", "routing/journal", "routing/simulate", "routing/staffing", "records", "recording"}, "flags and wiring only"},
 	"e2e":                         {nil, "tests only"},
 	"":                            {nil, "embedded files only"},
 }

@@ -30,7 +30,7 @@ answer on any softphone. Every figure is in Prometheus.`,
   hotline serve --config config.yaml run it`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(), checkCommand(), demoCommand(), seatsCommand(), callsCommand(), traceCommand(), trunksCommand(), customersCommand(), whyCommand(), replayCommand(), journalCommand(), simulateCommand(), emergencyCommand(), drillCommand(), staffCommand(), recordingsCommand(), versionCommand())
+	root.AddCommand(serveCommand(), checkCommand(), demoCommand(), seatsCommand(), callsCommand(), traceCommand(), trunksCommand(), dialCommand(), customersCommand(), whyCommand(), replayCommand(), journalCommand(), simulateCommand(), emergencyCommand(), drillCommand(), staffCommand(), recordingsCommand(), versionCommand())
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var exit exitError
