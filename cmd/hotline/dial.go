@@ -42,13 +42,13 @@ it answers and is heard, how loud, and with which losses.
 
 With the account of an agent the call is made as that agent, who may dial outside
 by right: so a call leaves by a trunk of the hotline and tests the trunk. Nothing
-is registered.
+is registered. It must come from an address that isn't a trunk's (--local).
 
 Exit code: 0 all is well; 1 a limit is missed, or sound goes one way only;
 2 the call couldn't be made or nobody answered.`,
 		Example: `  hotline dial 95590 --to sip:192.0.2.10:5060
   hotline dial 95590 --to sip:192.0.2.10:5060 --max-setup 2s --max-delay 300ms --max-loss 1 --min-level -30
-  hotline dial 13800000000 --to sip:127.0.0.1:5060 --user alice --password-file /etc/hotline/alice
+  hotline dial 13800000000 --to sip:192.0.2.10:5060 --user alice --password-file /etc/hotline/alice
   # crontab, every five minutes, for node_exporter's textfile collector:
   */5 * * * * hotline dial 95590 --to sip:192.0.2.10:5060 --format prometheus --output /var/lib/node_exporter/hotline-dial.prom`,
 		Args: cobra.ExactArgs(1),
