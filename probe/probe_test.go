@@ -151,6 +151,7 @@ func quieter(db float64) path {
 // What a relay does to a call is what the report says was done to it.
 func TestThroughARelay(t *testing.T) {
 	udp, _ := hotline(t)
+	const far = 200 * time.Millisecond // each way
 	cases := map[string]struct {
 		there, back path
 		problems    string
@@ -160,6 +161,7 @@ func TestThroughARelay(t *testing.T) {
 		"quieter": {quieter(6), quieter(3), "", func(r *Report) bool {
 			return near(r.Sent.Level, -16, 0.5) && near(r.Received.Level, -13, 0.5) && near(r.EchoGain, -9, 0.5)
 		}},
+		"far away":        {clear, clear, LongDelay, func(r *Report) bool { return near(r.RoundTrip, 0.42, 0.025) && near(r.Sent.Level, -10, 0.5) }},
 		"too quiet there": {quieter(25), clear, LowLevel, func(r *Report) bool { return near(r.Sent.Level, -35, 1) && near(r.Received.Level, -10, 0.5) }},
 		"5 % lost there": {lossy(20), clear, Loss, func(r *Report) bool {
 			return near(r.Sent.Loss, 5, 1) && near(r.Received.Loss, 0, 0.1) && near(r.Sent.Level, -10, 0.5)
@@ -174,7 +176,11 @@ func TestThroughARelay(t *testing.T) {
 	}
 	calls := map[string]Options{}
 	for name, tt := range cases {
-		calls[name] = Options{Number: "1", To: startRelay(t, udp, tt.there, tt.back), For: 6 * time.Second}
+		hold := time.Duration(0)
+		if tt.problems == LongDelay {
+			hold = far
+		}
+		calls[name] = Options{Number: "1", To: startRelay(t, udp, tt.there, tt.back, hold), For: 6 * time.Second}
 	}
 	reports := runAll(t, calls)
 	for name, tt := range cases {

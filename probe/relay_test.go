@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // path is what a relay does to the packets of one direction; it returns nil to drop one. RTP
@@ -35,15 +36,16 @@ type pair struct {
 }
 
 // startRelay gives the address to call in place of the hotline's.
-func startRelay(t *testing.T, hotline netip.AddrPort, there, back path) string {
+// Each direction holds packets back for so long.
+func startRelay(t *testing.T, hotline netip.AddrPort, there, back path, hold time.Duration) string {
 	t.Helper()
 	r := &relay{t: t, hotline: hotline, sip: listenUDP(t, 0)}
 	r.near.open(t)
 	r.far.open(t)
 	r.wg.Go(r.signal)
 	for i := range 2 {
-		r.wg.Go(func() { forward(r.near.conns[i], r.far.conns[i], &r.far.peer[i], there, &r.wg) })
-		r.wg.Go(func() { forward(r.far.conns[i], r.near.conns[i], &r.near.peer[i], back, &r.wg) })
+		r.wg.Go(func() { forward(r.near.conns[i], r.far.conns[i], &r.far.peer[i], there, hold) })
+		r.wg.Go(func() { forward(r.far.conns[i], r.near.conns[i], &r.near.peer[i], back, hold) })
 	}
 	t.Cleanup(func() {
 		for _, c := range []*net.UDPConn{r.sip, r.near.conns[0], r.near.conns[1], r.far.conns[0], r.far.conns[1]} {
@@ -83,7 +85,7 @@ func (p *pair) open(t *testing.T) {
 }
 
 // forward passes on what comes until the socket is closed.
-func forward(from, to *net.UDPConn, peer *atomic.Pointer[netip.AddrPort], do path, wg *sync.WaitGroup) {
+func forward(from, to *net.UDPConn, peer *atomic.Pointer[netip.AddrPort], do path, hold time.Duration) {
 	buf := make([]byte, 2048)
 	for {
 		n, _, err := from.ReadFromUDPAddrPort(buf)
@@ -91,7 +93,10 @@ func forward(from, to *net.UDPConn, peer *atomic.Pointer[netip.AddrPort], do pat
 			return
 		}
 		at := peer.Load()
-		if p := do(buf[:n]); p != nil && at != nil {
+		if p := do(buf[:n]); p != nil && at != nil && hold > 0 {
+			p = bytes.Clone(p)
+			time.AfterFunc(hold, func() { _, _ = to.WriteToUDPAddrPort(p, *at) })
+		} else if p != nil && at != nil {
 			_, _ = to.WriteToUDPAddrPort(p, *at) // lost like a packet on the way
 		}
 	}

@@ -94,7 +94,7 @@ func (r *Report) measure(sent, received *track, at []int, s *media.LegStats) {
 	switch {
 	case found || s.PeerHeard > 0 && !tone:
 		r.Sent.Heard = new(true)
-	case long && (tone && e.sent > 1 || s.PeerReports > 0 && s.PeerHeard == 0):
+	case long && (tone && e.sent > 1 || s.PeerReports > 1 && s.PeerHeard == 0):
 		r.Sent.Heard = new(false)
 	}
 	if found {
@@ -194,8 +194,8 @@ func (r *Report) refusalHint() string {
 	case 503:
 		return "the far end is overloaded, draining, or has no way on"
 	}
-	if r.Status == 0 && r.Cause != "no_answer" {
-		return "nobody answers at this address: check host, port and --transport, and firewalls"
+	if r.Status == 0 {
+		return "nobody picked up, or nobody is there: check host, port, --transport and firewalls, and call a number that answers by itself"
 	}
-	return "nobody picked up: call a number that answers by itself"
+	return "ask the far end why; 'hotline trace' shows the call if that is a hotline, too"
 }
