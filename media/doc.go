@@ -1,9 +1,11 @@
-// Package media carries the sound of calls: RTP legs with G.711 A-law and µ-law
-// (ITU-T G.711, RFC 3551), digits (RFC 4733), offer and answer (RFC 3264), reports
-// (RFC 3550), prompts, hold music, and the bridge of two legs.
+// Package media carries the sound of calls: RTP legs with G.711 A-law and µ-law and G.722
+// (RFC 3551), digits (RFC 4733), offer and answer (RFC 3264), reports (RFC 3550), encryption
+// (RFC 3711 with keys by RFC 4568 or RFC 5764), prompts, hold music, the bridge of two legs
+// and the mix of more.
 //
-// An [Engine] owns the ports and the pace. A [Leg] is one phone's stream: it answers or
-// makes an offer, plays a [Clip], keeps silence, or is bridged to another leg.
+// An [Engine] owns the ports and the pace; its shards read and send for many legs each. A
+// [Leg] is one phone's stream: it answers or makes an offer, plays a [Clip], keeps silence, is
+// bridged to another leg, or is a party of a [Mix].
 //
 // Towards each phone a leg is one stream from its first packet to its last: one SSRC,
 // one run of sequence numbers, one clock of timestamps, whatever the sound comes from.
