@@ -129,6 +129,7 @@ type Engine struct {
 type EngineStats struct {
 	Legs                                int // open
 	PortsInUse, PortsFree, PortsResting int // pairs; free and resting are 0 when the kernel chooses
+	PortsSpare                          int // pairs not in use that are kept open for later legs, at most 256
 
 	PacketsSent, PacketsReceived uint64
 	PacketsLost                  int64
@@ -229,6 +230,7 @@ func (e *Engine) Stats() EngineStats {
 	sum.Legs = len(legs)
 	sum.Kernel, sum.KernelLegs = e.kernel != nil, int(e.flows.Load())
 	sum.PortsInUse, sum.PortsFree, sum.PortsResting = e.ports.count(e.now())
+	sum.PortsSpare = e.ports.spares()
 	for _, s := range e.shards {
 		sum.LateFrames += s.late.Load()
 		sum.SkippedFrames += s.skipped.Load()

@@ -157,6 +157,13 @@ func (p *portPool) count(now time.Duration) (inUse, free, resting int) {
 	return p.inUse, len(p.free) - resting, resting
 }
 
+// spares is how many pairs are open without a leg.
+func (p *portPool) spares() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.spare
+}
+
 // close closes the spare pairs; those in use are closed when they are given back.
 func (p *portPool) close() error {
 	p.mu.Lock()
