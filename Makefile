@@ -15,6 +15,7 @@ test: deps lint test-only ## install what the tests need, then lint and all test
 
 test-only: ## all tests, nothing installed
 	$(GO) test -race -timeout 12m ./...
+	$(GO) test -run AllocatesNothing ./media
 
 bench: ## measure this machine: calls per second, CPU and memory per call
 	@scripts/bench-deps.sh

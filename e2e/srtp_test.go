@@ -9,6 +9,7 @@ import (
 
 	"hotline/config"
 	"hotline/media"
+	"hotline/softphone"
 )
 
 // encryptedHouse has one agent, whose sound is encrypted as policy says, and a TLS listener, the third.
@@ -52,17 +53,28 @@ func TestEncryptedSoundBothWaysWithBaresip(t *testing.T) {
 // talkByTones calls the agent and measures what each hears of the other for a second.
 func talkByTones(t *testing.T, h *hotline, carol *baresip) {
 	t.Helper()
-	call := h.dial(h.phone(media.PCMA), "1", "13900000001")
+	swapTones(t, h.dial(h.phone(media.PCMA), "1", "13900000001"), carol)
+	heardTone(t, carol)
+}
+
+// swapTones lets a phone of ours and a baresip hear each other's tone for a second, then both are done.
+func swapTones(t *testing.T, call *softphone.Call, other *baresip) {
+	t.Helper()
 	call.Media.Play(media.Tone(callerTone, time.Second, 0.4), media.PlayOptions{Loop: true})
 	heard := listen(call.Media, agentTone)
-	carol.await("CALL_ESTABLISHED", patience)
-	awaitDone(t, "a second of the agent's tone at the caller", heard.enough)
+	other.await("CALL_ESTABLISHED", patience)
+	awaitDone(t, "a second of baresip's tone", heard.enough)
 	<-listenFor(call, time.Second)
 	call.Hangup()
-	carol.await("CALL_CLOSED", patience)
-	carol.stop()
-	if d := hears(carol.heard(), callerTone); d < 900*time.Millisecond {
-		t.Errorf("baresip heard the caller's tone for %v on end, want at least 0.9 s\n%s", d, carol.text())
+	other.await("CALL_CLOSED", patience)
+	other.stop()
+}
+
+// heardTone checks that a baresip has heard the tone of the phone of ours.
+func heardTone(t *testing.T, b *baresip) {
+	t.Helper()
+	if d := hears(b.heard(), callerTone); d < 900*time.Millisecond {
+		t.Errorf("baresip heard the other's tone for %v on end, want at least 0.9 s\n%s", d, b.text())
 	}
 }
 
@@ -105,17 +117,8 @@ func TestBaresipCallsEncrypted(t *testing.T) {
 			dave := h.seat("dave")
 			carol.command("dial", "sip:dave@"+server+";transport=tls")
 			call, _ := dave.pickUp(t)
-			call.Media.Play(media.Tone(callerTone, time.Second, 0.4), media.PlayOptions{Loop: true})
-			heard := listen(call.Media, agentTone)
-			carol.await("CALL_ESTABLISHED", patience)
-			awaitDone(t, "a second of baresip's tone", heard.enough)
-			<-listenFor(call, time.Second)
-			call.Hangup()
-			carol.await("CALL_CLOSED", patience)
-			carol.stop()
-			if d := hears(carol.heard(), callerTone); d < 900*time.Millisecond {
-				t.Errorf("baresip heard the colleague's tone for %v on end, want at least 0.9 s\n%s", d, carol.text())
-			}
+			swapTones(t, call, carol)
+			heardTone(t, carol)
 		})
 	}
 }

@@ -120,6 +120,12 @@ func BenchmarkHundredPlaying(b *testing.B) {
 // twice what BenchmarkHundredPlaying measures, and what they receive.
 func BenchmarkHundredBridged(b *testing.B) {
 	server, phones := openEngine(b, nil), openEngine(b, nil)
+	bridgeTalks(b, server, phones)
+	reportLoad(b, server)
+}
+
+// bridgeTalks has benchCalls calls of two phones that play music to each other.
+func bridgeTalks(b *testing.B, server, phones *Engine) {
 	for range benchCalls {
 		var near [2]*Leg
 		for i := range near {
@@ -132,7 +138,6 @@ func BenchmarkHundredBridged(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	reportLoad(b, server)
 }
 
 // reportLoad lets the engine run for a second a round and reports CPU seconds for each second of a

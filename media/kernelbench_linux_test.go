@@ -53,18 +53,7 @@ func BenchmarkHundredTalks(b *testing.B) {
 
 func benchmarkTalks(b *testing.B, server *Engine) {
 	phones := openEngine(b, nil)
-	for range benchCalls {
-		var near [2]*Leg
-		for i := range near {
-			far := openLeg(b, phones)
-			near[i] = openLeg(b, server)
-			connect(b, far, near[i])
-			far.Play(MusicOnHold(), PlayOptions{Loop: true})
-		}
-		if err := Bridge(near[0], near[1]); err != nil {
-			b.Fatal(err)
-		}
-	}
+	bridgeTalks(b, server, phones)
 	if server.kernel != nil {
 		await(b, "the kernel forwards all", func() bool { return server.Stats().KernelLegs == 2*benchCalls })
 	}

@@ -225,12 +225,13 @@ func TestNewKeys(t *testing.T) {
 // racing tells that the race detector watches.
 var racing bool
 
-// Encryption leaves nothing to collect either.
+// Encryption leaves nothing to collect either. The race detector makes SHA-1 allocate, so with it only the
+// suites without are asked; `make test` runs this once more without the detector.
 func TestEncryptedRelayAllocatesNothing(t *testing.T) {
-	if racing {
-		t.Skip("the race detector makes SHA-1 allocate")
-	}
 	for _, s := range suites {
+		if racing && !strings.HasPrefix(s.name, "AEAD") {
+			continue
+		}
 		if n := testing.AllocsPerRun(1000, secretStep(t, s.name)); n >= 1 {
 			t.Errorf("%s: %v allocations a packet", s.name, n)
 		}

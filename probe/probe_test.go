@@ -184,12 +184,15 @@ func TestThroughARelay(t *testing.T) {
 	}
 	reports := runAll(t, calls)
 	for name, tt := range cases {
-		t.Run(name, func(t *testing.T) {
-			r := reports[name]
-			if c := codes(r); c != tt.problems || !tt.ok(r) {
-				t.Errorf("problems %q, want %q\n%s", c, tt.problems, show(r))
-			}
-		})
+		t.Run(name, func(t *testing.T) { wants(t, reports[name], tt.problems, tt.ok) })
+	}
+}
+
+// wants checks which problems a report names, and its figures.
+func wants(t *testing.T, r *Report, problems string, ok func(*Report) bool) {
+	t.Helper()
+	if c := codes(r); c != problems || !ok(r) {
+		t.Errorf("problems %q, want %q\n%s", c, problems, show(r))
 	}
 }
 
@@ -218,12 +221,7 @@ func TestOtherFarEnds(t *testing.T) {
 	}
 	reports := runAll(t, calls)
 	for name, tt := range cases {
-		t.Run(name, func(t *testing.T) {
-			r := reports[name]
-			if c := codes(r); c != tt.problems || !tt.ok(r) {
-				t.Errorf("problems %q, want %q\n%s", c, tt.problems, show(r))
-			}
-		})
+		t.Run(name, func(t *testing.T) { wants(t, reports[name], tt.problems, tt.ok) })
 	}
 }
 

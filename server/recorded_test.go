@@ -128,12 +128,7 @@ func from(pcm []int16, freq float64) []int16 {
 // of the right length.
 func TestRecordsATalk(t *testing.T) {
 	h := start(t, recordAll)
-	_, rings := h.desk("alice")
-	caller, agent := h.talking("alice", rings)
-	tone(caller, 500)
-	tone(agent, 1200)
-	h.listens(caller, 1200, 50)
-	h.listens(agent, 500, 50)
+	caller, _ := h.toneTalk()
 	caller.Hangup()
 	in := h.kept(1)[0]
 	left, right := h.sides(in)
@@ -360,12 +355,7 @@ func TestCallGoesOnWithoutItsRecording(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, time.Now().Format(time.DateOnly)), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, rings := h.desk("alice")
-	caller, agent := h.talking("alice", rings)
-	tone(caller, 500)
-	tone(agent, 1200)
-	h.listens(caller, 1200, 50)
-	h.listens(agent, 500, 50)
+	caller, agent := h.toneTalk()
 	h.until("it is counted", func() bool {
 		return bytes.Contains(scraped(h), []byte(`hotline_recordings_dropped_total{reason="disk_error"} 1`))
 	})
@@ -382,4 +372,16 @@ func scraped(h *hotline) []byte {
 	w := httptest.NewRecorder()
 	h.metrics.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	return w.Body.Bytes()
+}
+
+// toneTalk is a talk with alice in which each hears the other's tone: 500 Hz of the caller, 1200 of the agent.
+func (h *hotline) toneTalk() (caller, agent *softphone.Call) {
+	h.t.Helper()
+	_, rings := h.desk("alice")
+	caller, agent = h.talking("alice", rings)
+	tone(caller, 500)
+	tone(agent, 1200)
+	h.listens(caller, 1200, 50)
+	h.listens(agent, 500, 50)
+	return caller, agent
 }
