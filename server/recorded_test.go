@@ -355,7 +355,7 @@ func TestCallGoesOnWithoutItsRecording(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, time.Now().Format(time.DateOnly)), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	caller, agent := h.toneTalk()
+	caller, _ := h.toneTalk()
 	h.until("it is counted", func() bool {
 		return bytes.Contains(scraped(h), []byte(`hotline_recordings_dropped_total{reason="disk_error"} 1`))
 	})
