@@ -107,9 +107,6 @@ type SIP struct {
 	// MaxConnectionsPerSource is how many of them one IPv4 address or IPv6 /64
 	// may hold, trunks' addresses aside; 0 is a quarter. 0 to 100000, default 0.
 	MaxConnectionsPerSource int `yaml:"max_connections_per_source" default:"0" min:"0" max:"100000" restart:"yes"`
-	// MaxSources is the number of UDP peers remembered at once. 1 to 1000000,
-	// default 8192.
-	MaxSources int `yaml:"max_sources" default:"8192" min:"1" max:"1000000" restart:"yes"`
 	// IdleTimeout is after how much silence a connection is closed. 10s to 24h,
 	// default 1h.
 	IdleTimeout time.Duration `yaml:"idle_timeout" default:"1h" min:"10s" max:"24h" restart:"yes"`

@@ -196,7 +196,7 @@ func (c *Config) SIPOptions() sip.Options {
 	}
 	return sip.Options{
 		STIR: stir, Listen: c.SIPListen(), Access: c.SIPAccess(), UserAgent: s.UserAgent, Realm: s.Realm,
-		MaxCalls: s.MaxCalls, MaxPending: s.MaxPending, MaxConnections: s.MaxConnections, MaxSources: s.MaxSources,
+		MaxCalls: s.MaxCalls, MaxPending: s.MaxPending, MaxConnections: s.MaxConnections,
 		MaxDelay: delay, MaxSourceRate: rate, TraceCalls: traces, HEP: s.HEP.options(), MaxPerSource: s.MaxConnectionsPerSource, TLS: sip.TLSFiles{Certificate: s.TLS.Certificate, Key: s.TLS.Key, CA: s.TLS.CA},
 		IdleTimeout: s.IdleTimeout, RetryAfter: retry, Unreachable: s.UnreachableAfter,
 		SessionExpires: session, MinSession: s.MinSession,

@@ -75,7 +75,6 @@ type Options struct {
 	MaxPending     int           // requests being worked on at once, then 503; 4000
 	MaxConnections int           // connections that came, at once; 1024
 	MaxPerSource   int           // of these from one IPv4 address or IPv6 /64, trunks aside; a quarter
-	MaxSources     int           // UDP peers remembered at once; 8192
 	IdleTimeout    time.Duration // silent connections are closed; 1 h
 	RetryAfter     time.Duration // told with 503, give or take: half to two and a half times this; 2 s, negative for none
 	// MaxDelay is how long work may wait for a processor, for a while, before new work
@@ -130,7 +129,6 @@ func (o *Options) defaults() {
 	def(&o.MaxPending, 4000)
 	def(&o.MaxConnections, 1024)
 	def(&o.MaxPerSource, max(1, o.MaxConnections/4))
-	def(&o.MaxSources, 8192)
 	def(&o.MaxContacts, 4)
 	def(&o.MaxSubscriptions, 10000)
 	def(&o.MaxPerAgent, 100)

@@ -163,7 +163,7 @@ func (f *udpFront) takes(data []byte, from netip.AddrPort, back net.Addr) bool {
 		return false
 	}
 	if s.admits(&g, from, nil) {
-		s.trace(&g, data, false, "UDP", sourceOfPacket(f.socket.LocalAddr()), from)
+		s.trace(&g, data, false, "UDP", sourceOfPacket(f.LocalAddr()), from)
 		return true
 	}
 	if res := s.shed(data, s.access.Load().trunkAt(from.Addr())); res != nil {
@@ -176,7 +176,7 @@ func (f *udpFront) takes(data []byte, from netip.AddrPort, back net.Addr) bool {
 func (f *udpFront) reply(res []byte, to net.Addr) {
 	g := look(res)
 	f.stack.tally(&g, true, "UDP", sourceOfPacket(to), nil)
-	_, _ = f.socket.WriteTo(res, to)
+	_, _ = f.PacketConn.WriteTo(res, to)
 }
 
 // sourceOfPacket is the address that a datagram came from.

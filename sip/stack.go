@@ -34,6 +34,7 @@ type Stack struct {
 	hep       *hepExport // nil: no copies are sent
 	admission *admission
 	tagKey    [16]byte
+	mark      sourceMark
 	oldPeers  atomic.Bool // one of RFC 2543 has been met: see unmark
 
 	binds       []*bind
@@ -80,6 +81,11 @@ func Open(opt Options) (*Stack, error) {
 	if _, err := rand.Read(s.tagKey[:]); err != nil {
 		return nil, fmt.Errorf("read random key: %w", err)
 	}
+	name := make([]byte, 8)
+	if _, err := rand.Read(name); err != nil {
+		return nil, fmt.Errorf("read random name: %w", err)
+	}
+	s.mark = newSourceMark(name)
 	s.parser, s.streamFault = gosip.NewParser(), newSampler(sampleEvery)
 	s.lookup = net.DefaultResolver.LookupNetIP
 	s.streams = newStreams(s)
@@ -195,6 +201,7 @@ func (s *Stack) restore() {
 func (s *Stack) routes(srv *sipgo.Server) {
 	handle := func(m gosip.RequestMethod, h func(*gosip.Request, gosip.ServerTransaction)) {
 		srv.OnRequest(m, func(req *gosip.Request, tx gosip.ServerTransaction) {
+			s.tellSource(req)
 			if !s.begin(req, tx) {
 				return
 			}
@@ -217,6 +224,7 @@ func (s *Stack) routes(srv *sipgo.Server) {
 	handle(gosip.NOTIFY, s.handleNotify)
 	handle(gosip.SUBSCRIBE, s.handleSubscribe)
 	srv.OnNoRoute(func(req *gosip.Request, tx gosip.ServerTransaction) {
+		s.tellSource(req)
 		switch {
 		case !s.valid(req, tx):
 		case req.Method != gosip.MESSAGE && req.Method != gosip.PUBLISH: // none that we know
@@ -225,6 +233,13 @@ func (s *Stack) routes(srv *sipgo.Server) {
 			s.refuse(req, tx, 405, "Method Not Allowed", gosip.NewHeader("Allow", allowed))
 		}
 	})
+}
+
+// tellSource gives a request that came in a datagram the address it came from.
+func (s *Stack) tellSource(req *gosip.Request) {
+	if from, ok := s.mark.source(req); ok {
+		req.SetSource(from.String())
+	}
 }
 
 const allowed = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE, PRACK, REFER, NOTIFY, SUBSCRIBE"

@@ -6,138 +6,89 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"runtime"
 	"sync"
 	"time"
 
 	gosip "github.com/emiago/sipgo/sip"
 )
 
-// udpFront stands between a UDP socket and sipgo. sipgo remembers every source
-// address for as long as the listener lives; so it gets a listener that lives
-// for MaxSources addresses only, and then the next one on the same socket. What
-// can't be parsed is answered and counted here and never reaches sipgo, which
-// would log all of it and answer nothing.
+// udpFront stands between a UDP socket and sipgo, which sees one source only: see sourceMark. What
+// can't be parsed is answered and counted here and never reaches sipgo, which would log all of it
+// and answer nothing.
 type udpFront struct {
+	net.PacketConn
 	stack  *Stack
-	socket net.PacketConn
 	serve  func(net.PacketConn) error
 	parser *gosip.Parser
 	fault  *sampler
+	ready  chan struct{}
+	once   sync.Once
 }
 
 func newUDPFront(s *Stack, pc net.PacketConn, serve func(net.PacketConn) error) *udpFront {
-	return &udpFront{stack: s, socket: pc, serve: serve, parser: gosip.NewParser(), fault: newSampler(time.Second)}
+	return &udpFront{PacketConn: pc, stack: s, serve: serve, parser: gosip.NewParser(), fault: newSampler(time.Second), ready: make(chan struct{})}
 }
 
-func (f *udpFront) start() { f.next(packet{}) }
+// start returns once sipgo reads: what is sent then finds its listener.
+func (f *udpFront) start() {
+	f.stack.wg.Go(func() { _ = f.serve(f) })
+	select {
+	case <-f.ready:
+	case <-f.stack.closed:
+	}
+}
 
-// handOver is how long a listener of sipgo's stays known after its last read:
-// messages it has read are being answered on goroutines of their own, and one
-// that finds no listener for its source would open a new socket.
-const handOver = 100 * time.Millisecond
-
-// handOverTurns is how often a listener lets others run before it is given up.
-const handOverTurns = 50
+// lastAnswers is how long sipgo knows a listener that is being closed: requests it has read are
+// answered on goroutines of their own, and one that finds no listener would open a new socket.
+const lastAnswers = 100 * time.Millisecond
 
 // afterReadError keeps a socket that fails at once, each time, from taking a
 // whole processor.
 const afterReadError = 5 * time.Millisecond
 
-type packet struct {
-	data []byte
-	from net.Addr
-}
-
-// next hands the socket to a new listener of sipgo's, which reads first before
-// next returns: at no moment is the socket without one.
-func (f *udpFront) next(first packet) {
-	g := &udpGeneration{PacketConn: f.socket, front: f, first: first,
-		seen: make(map[string]struct{}), ready: make(chan struct{})}
-	f.stack.wg.Go(func() { _ = f.serve(g) })
-	select {
-	case <-g.ready:
-	case <-f.stack.closed:
-	}
-}
-
-type udpGeneration struct {
-	net.PacketConn
-	front *udpFront
-	first packet
-	seen  map[string]struct{}
-	ready chan struct{}
-	once  sync.Once
-}
-
 // ReadFrom implements net.PacketConn for sipgo's reader.
-func (g *udpGeneration) ReadFrom(b []byte) (int, net.Addr, error) {
-	g.once.Do(func() { close(g.ready) })
-	if g.first.from != nil {
-		p := g.first
-		g.first = packet{}
-		g.seen[p.from.String()] = struct{}{}
-		return copy(b, p.data), p.from, nil
-	}
+func (f *udpFront) ReadFrom(b []byte) (int, net.Addr, error) {
+	f.once.Do(func() { close(f.ready) })
 	for {
-		n, from, err := g.PacketConn.ReadFrom(b)
+		n, from, err := f.PacketConn.ReadFrom(b)
 		if err != nil {
-			if g.front.stack.isClosed() || errors.Is(err, net.ErrClosed) {
-				time.Sleep(handOver)
+			if f.stack.isClosed() || errors.Is(err, net.ErrClosed) {
+				time.Sleep(lastAnswers)
 				return 0, nil, net.ErrClosed
 			}
 			// An ICMP error of an earlier datagram must not end the listener.
-			g.front.fault.do(func(n int) {
-				g.front.stack.log.Warn("udp read failed", "error", err, "since_last", n)
+			f.fault.do(func(n int) {
+				f.stack.log.Warn("udp read failed", "error", err, "since_last", n)
 			})
 			select {
 			case <-time.After(afterReadError):
-			case <-g.front.stack.closed:
+			case <-f.stack.closed:
 			}
 			continue
 		}
-		data, ok := g.front.admit(b[:n], from)
+		data, ok := f.admit(b[:n], from)
 		if !ok || len(data) > len(b) {
 			continue
 		}
-		n = copy(b, data)
-		src := from.String()
-		if _, known := g.seen[src]; !known && len(g.seen) >= g.front.stack.opt.MaxSources {
-			g.front.next(packet{bytes.Clone(b[:n]), from})
-			g.linger()
-			return 0, nil, net.ErrClosed
-		}
-		g.seen[src] = struct{}{}
-		return n, from, nil
-	}
-}
-
-// linger waits until what was read has its transactions. Beside the time it lets others go first, again
-// and again: on a machine that has too much to do, work waits for a processor longer than any fixed time.
-func (g *udpGeneration) linger() {
-	select {
-	case <-time.After(handOver):
-	case <-g.front.stack.closed:
-	}
-	for range handOverTurns {
-		runtime.Gosched()
+		return copy(b, data), f.LocalAddr(), nil
 	}
 }
 
 // WriteTo implements net.PacketConn.
-func (g *udpGeneration) WriteTo(b []byte, to net.Addr) (int, error) {
-	s := g.front.stack
-	sight := look(b)
-	s.tally(&sight, true, "UDP", sourceOfPacket(to), nil)
-	s.trace(&sight, b, true, "UDP", sourceOfPacket(g.LocalAddr()), sourceOfPacket(to))
-	if _, err := g.PacketConn.WriteTo(s.unmark(s.tagCancelAnswer(b)), to); err != nil {
+func (f *udpFront) WriteTo(b []byte, to net.Addr) (int, error) {
+	s := f.stack
+	data, to := s.mark.take(b, to)
+	sight, peer := look(data), sourceOfPacket(to)
+	s.tally(&sight, true, "UDP", peer, nil)
+	s.trace(&sight, data, true, "UDP", sourceOfPacket(f.LocalAddr()), peer)
+	if _, err := f.PacketConn.WriteTo(s.unmark(s.tagCancelAnswer(data)), to); err != nil {
 		return 0, err
 	}
 	return len(b), nil
 }
 
 // Close is a no-op: the stack owns the socket.
-func (g *udpGeneration) Close() error { return nil }
+func (f *udpFront) Close() error { return nil }
 
 // admit is the datagram as sipgo reads it; when ok is false it has been dealt with.
 func (f *udpFront) admit(data []byte, from net.Addr) (as []byte, ok bool) {
@@ -151,7 +102,7 @@ func (f *udpFront) admit(data []byte, from net.Addr) (as []byte, ok bool) {
 	}
 	if isSTUN(data) {
 		if res := stunAnswer(data, from); res != nil {
-			_, _ = f.socket.WriteTo(res, from)
+			_, _ = f.PacketConn.WriteTo(res, from)
 		}
 		return nil, false
 	}
@@ -160,11 +111,15 @@ func (f *udpFront) admit(data []byte, from net.Addr) (as []byte, ok bool) {
 	}
 	msg, bad := examine(f.parser, data)
 	if bad == nil {
-		if req, is := msg.(*gosip.Request); is && odd(req) {
+		req, is := msg.(*gosip.Request)
+		if !is {
+			return data, true
+		}
+		if odd(req) {
 			f.stack.oldPeers.Store(true)
 			data = tidy(data)
 		}
-		return data, true
+		return f.stack.mark.put(data, source), true
 	}
 	f.stack.obs.Refused(bad.reason)
 	f.fault.do(func(n int) {
@@ -172,7 +127,7 @@ func (f *udpFront) admit(data []byte, from net.Addr) (as []byte, ok bool) {
 	})
 	if res := rawResponse(data, bad.code, bad.phrase); res != nil {
 		g := look(res)
-		f.stack.trace(&g, res, true, "UDP", sourceOfPacket(f.socket.LocalAddr()), source)
+		f.stack.trace(&g, res, true, "UDP", sourceOfPacket(f.LocalAddr()), source)
 		f.reply(res, from)
 	}
 	return nil, false
