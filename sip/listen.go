@@ -61,7 +61,7 @@ func (s *Stack) listenUDP(srv *sipgo.Server, l Listener) (start func(), err erro
 		return nil, err
 	}
 	b.ua = srv.UserAgent
-	return newUDPFront(s, pc, srv.ServeUDP).start, nil
+	return newUDPFront(s, pc, srv).start, nil
 }
 
 func (s *Stack) listenStream(network string, l Listener) (start func(), err error) {

@@ -18,6 +18,16 @@ type glance struct {
 	method                               string // "" for a response
 	code                                 int    // 0 for a request
 	callID, seq, from, to, allowed, call []byte
+
+	via []byte // the first
+	old bool   // of another version than SIP/2.0, or none
+}
+
+// plain tells that nothing at a glance keeps sipgo from reading a request. What isn't plain is read
+// here first, to be answered or brought into a form that it reads.
+func (g *glance) plain() bool {
+	return g.method != "" && g.method != "REGISTER" && !g.old &&
+		bytes.Contains(g.via, []byte(";branch=")) && bytes.Contains(g.from, []byte(";tag="))
 }
 
 func look(data []byte) glance {
@@ -27,6 +37,7 @@ func look(data []byte) glance {
 	if g.code = statusOf(line); g.code == 0 {
 		method, _, _ := bytes.Cut(line, []byte(" "))
 		g.method = string(method)
+		g.old = !bytes.HasSuffix(bytes.TrimRight(line, "\r"), []byte(" SIP/2.0"))
 	}
 	for len(rest) > 0 {
 		line, rest, _ = bytes.Cut(rest, []byte("\n"))
@@ -40,6 +51,10 @@ func look(data []byte) glance {
 		}
 		value := bytes.TrimSpace(line[i+1:])
 		switch name := bytes.TrimRight(line[:i], " \t"); {
+		case is(name, "via", "v"):
+			if g.via == nil {
+				g.via = value
+			}
 		case is(name, "call-id", "i"):
 			g.callID = value
 		case is(name, "cseq", ""):
@@ -155,15 +170,14 @@ func isRawAck(g *glance) bool { return g.method == "ACK" && rawTag(g.to) == rawT
 
 // takes tells whether a datagram may go on; it has been answered, or is beyond what its
 // source may send, when not.
-func (f *udpFront) takes(data []byte, from netip.AddrPort, back net.Addr) bool {
+func (f *udpFront) takes(g *glance, data []byte, from netip.AddrPort, back net.Addr) bool {
 	s := f.stack
-	g := look(data)
-	s.tally(&g, false, "UDP", from, nil)
-	if isRawAck(&g) {
+	s.tally(g, false, "UDP", from, nil)
+	if isRawAck(g) {
 		return false
 	}
-	if s.admits(&g, from, nil) {
-		s.trace(&g, data, false, "UDP", sourceOfPacket(f.LocalAddr()), from)
+	if s.admits(g, from, nil) {
+		s.trace(g, data, false, "UDP", sourceOfPacket(f.LocalAddr()), from)
 		return true
 	}
 	if res := s.shed(data, s.access.Load().trunkAt(from.Addr())); res != nil {

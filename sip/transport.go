@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/emiago/sipgo"
 	gosip "github.com/emiago/sipgo/sip"
 )
 
@@ -23,10 +24,26 @@ type udpFront struct {
 	fault  *sampler
 	ready  chan struct{}
 	once   sync.Once
+
+	handed packet // to sipgo, and not yet read by it; used by sipgo's reader only
 }
 
-func newUDPFront(s *Stack, pc net.PacketConn, serve func(net.PacketConn) error) *udpFront {
-	return &udpFront{PacketConn: pc, stack: s, serve: serve, parser: gosip.NewParser(), fault: newSampler(time.Second), ready: make(chan struct{})}
+func newUDPFront(s *Stack, pc net.PacketConn, srv *sipgo.Server) *udpFront {
+	f := &udpFront{PacketConn: pc, stack: s, serve: srv.ServeUDP, parser: gosip.NewParser(), fault: newSampler(time.Second), ready: make(chan struct{})}
+	srv.TransportLayer().OnMessage(f.wasRead)
+	return f
+}
+
+type packet struct {
+	data []byte
+	from net.Addr
+}
+
+// wasRead hears of each message that sipgo could read, before it asks for the next.
+func (f *udpFront) wasRead(msg gosip.Message) {
+	if msg.Transport() == "UDP" { // the streams' are not of this reader
+		f.handed = packet{}
+	}
 }
 
 // start returns once sipgo reads: what is sent then finds its listener.
@@ -49,6 +66,11 @@ const afterReadError = 5 * time.Millisecond
 // ReadFrom implements net.PacketConn for sipgo's reader.
 func (f *udpFront) ReadFrom(b []byte) (int, net.Addr, error) {
 	f.once.Do(func() { close(f.ready) })
+	if f.handed.from != nil { // sipgo couldn't read it, and has told nobody
+		_, bad := examine(f.parser, f.handed.data)
+		f.refuse(f.handed, bad)
+		f.handed = packet{}
+	}
 	for {
 		n, from, err := f.PacketConn.ReadFrom(b)
 		if err != nil {
@@ -70,7 +92,9 @@ func (f *udpFront) ReadFrom(b []byte) (int, net.Addr, error) {
 		if !ok || len(data) > len(b) {
 			continue
 		}
-		return copy(b, data), f.LocalAddr(), nil
+		n = copy(b, data)
+		f.handed = packet{b[:n], from}
+		return n, f.LocalAddr(), nil
 	}
 }
 
@@ -106,31 +130,40 @@ func (f *udpFront) admit(data []byte, from net.Addr) (as []byte, ok bool) {
 		}
 		return nil, false
 	}
-	if !f.takes(data, source, from) {
+	g := look(data)
+	if !f.takes(&g, data, source, from) {
 		return nil, false
 	}
-	msg, bad := examine(f.parser, data)
-	if bad == nil {
-		req, is := msg.(*gosip.Request)
-		if !is {
-			return data, true
-		}
-		if odd(req) {
-			f.stack.oldPeers.Store(true)
-			data = tidy(data)
-		}
+	if g.plain() {
 		return f.stack.mark.put(data, source), true
+	}
+	msg, bad := examine(f.parser, data)
+	if bad != nil {
+		f.refuse(packet{data, from}, bad)
+		return nil, false
+	}
+	if req, is := msg.(*gosip.Request); is && odd(req) {
+		f.stack.oldPeers.Store(true)
+		data = tidy(data)
+	}
+	return f.stack.mark.put(data, source), true
+}
+
+// refuse counts and answers a datagram that can't be read: where its Via points can't be trusted.
+func (f *udpFront) refuse(p packet, bad *refusal) {
+	if bad == nil { // sipgo read it after all, and left it
+		return
 	}
 	f.stack.obs.Refused(bad.reason)
 	f.fault.do(func(n int) {
-		f.stack.log.Warn("sip datagram refused", "reason", bad.reason, "from", from.String(), "bytes", len(data), "since_last", n)
+		f.stack.log.Warn("sip datagram refused", "reason", bad.reason, "from", p.from.String(), "bytes", len(p.data), "since_last", n)
 	})
-	if res := rawResponse(data, bad.code, bad.phrase); res != nil {
+	if res := rawResponse(p.data, bad.code, bad.phrase); res != nil {
+		res, _ = f.stack.mark.take(res, p.from)
 		g := look(res)
-		f.stack.trace(&g, res, true, "UDP", sourceOfPacket(f.LocalAddr()), source)
-		f.reply(res, from)
+		f.stack.trace(&g, res, true, "UDP", sourceOfPacket(f.LocalAddr()), sourceOfPacket(p.from))
+		f.reply(res, p.from)
 	}
-	return nil, false
 }
 
 // refusal is why a message never becomes work, and the answer to it.
