@@ -47,7 +47,7 @@ func bare() error {
 	srv.OnBye(func(req *gosip.Request, tx gosip.ServerTransaction) {
 		_ = tx.Respond(gosip.NewResponseFromRequest(req, 200, "OK", nil))
 	})
-	if err := json.NewEncoder(os.Stdout).Encode(at.AddrPort()); err != nil {
+	if err := json.NewEncoder(os.Stdout).Encode(addresses{SIP: at.AddrPort()}); err != nil {
 		return err
 	}
 	go func() { _ = srv.ServeUDP(conn) }()

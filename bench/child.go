@@ -33,12 +33,12 @@ media: {address: 127.0.0.1, rtp_timeout: 0s}
 trunks:
   - name: load
     addresses: [127.0.0.1]
-    dids: [{number: "1", flow: bye}, {number: "2", flow: listen}, {number: "3", flow: agent}, {number: "4", flow: prompts}]
+    dids: [{number: "1", flow: bye}, {number: "2", flow: listen}, {number: "3", flow: agent}, {number: "4", flow: prompts}, {number: "5", flow: wait}]
   - name: vip
     vip: true
     addresses: [127.0.0.2]
     dids: [{number: "2", flow: listen}]
-queues: [{name: q, wrap_up: 0s}]
+queues: [{name: q, wrap_up: 0s}, {name: nobody}]
 flows:
   bye: {start: bye, steps: {bye: {hang_up: }}}
   listen: {start: a, time_limit: 1h, steps: {a: {menu: {prompts: [welcome, choose-language, choose-service], keys: {"1": b}, tries: 10, too_many: b}}, b: {hang_up: }}}
@@ -52,11 +52,13 @@ flows:
       c: {menu: {prompts: [welcome, choose-language, choose-service], wait: 1s, keys: {"1": end}, tries: 10, too_many: end}}
       end: {hang_up: }
   agent: {start: q, steps: {q: {queue: q}}}
+  wait: {start: q, time_limit: 1h, steps: {q: {queue: nobody}}}
 records: {dir: %s}
 journal: {dir: %s}
 http: {listen: "127.0.0.1:0"}
 routing: {estimate_every: %s}
 agents:
+  - {user: away, password: bench-secret, queues: [nobody]}
 `, filepath.Join(dir, "registrations.json"), filepath.Join(dir, "customers.csv"), filepath.Join(dir, "records"), filepath.Join(dir, "journal"), estimate)
 	for i := range agents {
 		fmt.Fprintf(&b, "  - {user: agent%d, password: bench-secret, queues: [q]}\n", i)
@@ -97,7 +99,7 @@ func serve(dir string, agents int, estimate time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if err := json.NewEncoder(os.Stdout).Encode(s.SIPAddr()); err != nil {
+	if err := json.NewEncoder(os.Stdout).Encode(addresses{s.SIPAddr(), s.HTTPAddr()}); err != nil {
 		return err
 	}
 	untilClosed()
@@ -130,12 +132,16 @@ func writeCustomers(file string) error {
 // profiles counts those written so far.
 var profiles int
 
+// addresses are the first line that a server prints.
+type addresses struct{ SIP, HTTP netip.AddrPort }
+
 // process is the hotline running beside us.
 type process struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
 	out   *bufio.Reader
 	addr  netip.AddrPort
+	http  netip.AddrPort // of metrics
 	dir   string
 	// mallocs is known once it has stopped.
 	mallocs uint64
@@ -175,7 +181,14 @@ func startProcess(what string, calls int) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the hotline did not start: %w", err)
 	}
-	return p, json.Unmarshal(line, &p.addr)
+	return p, p.listensAt(line)
+}
+
+func (p *process) listensAt(line []byte) error {
+	var at addresses
+	err := json.Unmarshal(line, &at)
+	p.addr, p.http = at.SIP, at.HTTP
+	return err
 }
 
 func (p *process) stop() error {

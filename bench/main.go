@@ -25,6 +25,7 @@ func main() {
 	estimate := flag.Duration("estimate", 10*time.Second, "internal: how often the hotline estimates waits; 0 never")
 	isRelay := flag.String("relay", "", "internal: be a bare relay, between the two addresses that follow: epoll, goroutines or batch")
 	med := flag.Bool("media", false, "measure media only, on a core of its own, beside bare relays and rtpengine")
+	soakFor := flag.Duration("soak", 0, "let calls come and go for so long, -calls of each kind at once, and watch for drift")
 	opt := mediaOptions{}
 	flag.IntVar(&opt.repeat, "repeat", 3, "with -media: measurements of each figure, of which the median counts")
 	flag.IntVar(&opt.large, "large", 1000, "with -media: the highest number of calls at once; half of it is measured too")
@@ -42,6 +43,8 @@ func main() {
 		err = bare()
 	case *isRelay != "":
 		err = bareRelay(*isRelay, *calls, flag.Arg(0), flag.Arg(1))
+	case *soakFor > 0:
+		err = soak(*soakFor, *calls)
 	case *med:
 		opt.small, opt.span = *calls, *span
 		err = mediaCost(opt)

@@ -2,9 +2,13 @@
 
 package main
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 var errNotLinux = errors.New("media is measured on Linux only")
 
+func soak(time.Duration, int) error               { return errNotLinux }
 func mediaCost(mediaOptions) error                { return errNotLinux }
 func bareRelay(string, int, string, string) error { return errNotLinux }

@@ -81,7 +81,7 @@ func startHotlinePeer(rtp *rtpLoad, agents int, estimate time.Duration, kind str
 	}
 	p.dir = dir
 	h = &hotlinePeer{p: p, number: "4", legs: 1, heard: make(chan struct{}, 1<<17)}
-	if err := json.Unmarshal(line, &p.addr); err != nil {
+	if err := p.listensAt(line); err != nil {
 		return nil, errors.Join(err, p.stop())
 	}
 	if h.l, err = openLoad(p.addr, "media"); err != nil {

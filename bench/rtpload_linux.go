@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -168,6 +169,24 @@ func (l *rtpLoad) add(side, i int, port uint16, kind streamKind) bool {
 	return true
 }
 
+// remove ends the stream of number i on both sides. What still comes for it is nobody's business.
+func (l *rtpLoad) remove(i int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for side, s := range l.sides {
+		if i >= len(s.streams) || s.streams[i] == nil {
+			continue
+		}
+		st := s.streams[i]
+		st.over, s.streams[i] = true, nil
+		slot := &s.slots[(i*37+side*11)%rtpTicks]
+		if at := slices.Index(slot.streams, st); at >= 0 {
+			slot.streams = slices.Delete(slot.streams, at, at+1)
+			slot.msgs = slices.Delete(slot.msgs, at, at+1)
+		}
+	}
+}
+
 // run keeps to an absolute grid of ticks: a late one is followed by the next at once.
 func (l *rtpLoad) run() {
 	defer close(l.done)
@@ -260,6 +279,9 @@ func (s *rtpSide) take(b []byte, port uint16, at int64, peers *rtpSide) {
 			s.figures.foreign++
 			return
 		}
+	}
+	if st.over {
+		return
 	}
 	var peer *rtpStream
 	if st.i < len(peers.streams) {

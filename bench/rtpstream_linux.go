@@ -28,6 +28,7 @@ type streamKind struct {
 	keys     bool // presses a key every 5 s
 	playback bool // hears the server, not the other side
 	shared   bool // the server has one port for all
+	first    int  // packets that the server may play before the other side is heard
 }
 
 // rtpStream is one phone's RTP both ways. What it sends carries who sent it, a running number and the
@@ -58,6 +59,8 @@ type rtpStream struct {
 	early    int64 // what the recent ones were at the last reset
 
 	received uint64
+	paired   bool // has heard the other side
+	over     bool // is no longer in the load
 }
 
 // rtpFigures are those of a side, counted from the last reset on.
@@ -233,11 +236,17 @@ func (s *rtpStream) hearKey(b []byte, ts uint32, f *rtpFigures) {
 // compare checks that a packet is the other phone's, byte for byte, and how long it took.
 func (s *rtpStream) compare(b []byte, at int64, peer *rtpStream, f *rtpFigures) {
 	if i, ok := carried(b); !ok || peer == nil || i != s.i || b[1]&0x7f != rtpVoice || !bytes.Equal(b[32:], peer.packet[32:]) {
-		f.corrupt++
+		if s.paired || s.received > uint64(s.kind.first) {
+			f.corrupt++
+		}
 		return
 	}
+	s.paired = true
 	f.delay.add(time.Duration(at - int64(binary.BigEndian.Uint64(b[24:]))))
 }
+
+// justBegun is how many packets a phone sends before it must have heard something.
+const justBegun = 50
 
 // rtpResult sums up both sides since the last reset.
 type rtpResult struct {
@@ -275,7 +284,7 @@ func (l *rtpLoad) result() *rtpResult {
 				continue
 			}
 			r.streams++
-			if st.received == 0 {
+			if st.received == 0 && (st.count > justBegun || !st.kind.sends) {
 				r.silent++
 			}
 			drifts = append(drifts, st.drift())
