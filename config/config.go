@@ -415,6 +415,9 @@ type Prompts struct {
 	// Dir holds files NAME.LANGUAGE.wav (8 kHz, mono), which add to the built-in
 	// prompts or replace one of the same name. Default: none.
 	Dir string `yaml:"dir"`
+	// Level is what the speech in those files is brought to, in dBov, as the built-in prompts have it;
+	// 0 leaves it as it is. -60 to 0, default -24.
+	Level int `yaml:"level" default:"-24" min:"-60" max:"0"`
 }
 
 // Records are the call records.

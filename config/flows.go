@@ -66,7 +66,7 @@ func (c *checker) sounds() {
 
 // prompts are the recordings that can be played, nil when they can't be read.
 func (c *checker) prompts() *ivr.Prompts {
-	prompts, err := ivr.Load(c.cfg.Prompts.Dir)
+	prompts, err := ivr.Load(c.cfg.Prompts.Dir, float64(c.cfg.Prompts.Level))
 	if err != nil {
 		text := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", ", ")
 		c.wrong("prompts.dir", "name a directory with files such as welcome.zh.wav", "%s", text)

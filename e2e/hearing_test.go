@@ -36,7 +36,7 @@ func (s *stage) learns(who string, more []string) {
 // and after; the last announcement only in part, since the agent picked up.
 func (s *stage) heard(who string, _ []string) {
 	s.t.Helper()
-	prompts, err := ivr.Load("")
+	prompts, err := ivr.Load("", 0)
 	if err != nil {
 		s.t.Fatal(err)
 	}

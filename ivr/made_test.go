@@ -3,7 +3,7 @@ package ivr
 import "testing"
 
 func TestMadeSoundsAreThereWithoutFiles(t *testing.T) {
-	p, err := Load("")
+	p, err := Load("", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func TestAWholeFlowHasNoProblem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prompts, err := Load("")
+	prompts, err := Load("", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestTheDocumentedFlowHasNoProblem(t *testing.T) {
 			fmt.Fprintln(&yaml, code)
 		}
 	}
-	prompts, err := Load("")
+	prompts, err := Load("", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func TestProblems(t *testing.T) {
 			`5:19: flow main, step s: name is empty; give it a value or remove it`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			prompts, err := Load("")
+			prompts, err := Load("", 0)
 			if err != nil {
 				t.Fatal(err)
 			}

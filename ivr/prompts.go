@@ -42,7 +42,7 @@ var shipped = sync.OnceValues(func() (*Prompts, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p, p.add(sub)
+	return p, p.add(sub, 0)
 })
 
 // shippedNames are the names of the prompts in the binary.
@@ -56,8 +56,9 @@ func shippedNames() []string {
 
 // Load gives the prompts in the binary, with those in dir added or in place of them: files named
 // NAME.LANG.wav, such as welcome.zh.wav, of 8 kHz, one channel, 16-bit PCM or G.711. Other files
-// than *.wav are left alone. An empty dir adds nothing. The error names every bad file.
-func Load(dir string) (*Prompts, error) {
+// than *.wav are left alone. Speech in them is brought to
+// so many dBov; 0 leaves it as it is. An empty dir adds nothing. The error names every bad file.
+func Load(dir string, dbov float64) (*Prompts, error) {
 	base, err := shipped()
 	if err != nil {
 		return nil, fmt.Errorf("load the prompts in the binary: %w", err)
@@ -72,13 +73,13 @@ func Load(dir string) (*Prompts, error) {
 			p.clips[name][language] = c
 		}
 	}
-	if err := p.add(os.DirFS(dir)); err != nil {
+	if err := p.add(os.DirFS(dir), dbov); err != nil {
 		return nil, fmt.Errorf("load prompts from %s: %w", dir, err)
 	}
 	return p, nil
 }
 
-func (p *Prompts) add(dir fs.FS) error {
+func (p *Prompts) add(dir fs.FS, dbov float64) error {
 	entries, err := fs.ReadDir(dir, ".")
 	if err != nil {
 		return err
@@ -93,7 +94,7 @@ func (p *Prompts) add(dir fs.FS) error {
 			errs = append(errs, fmt.Errorf("%s: name it NAME.LANG.wav with small letters, such as welcome.zh.wav", e.Name()))
 			continue
 		}
-		c, err := loadFile(dir, e.Name())
+		c, err := loadFile(dir, e.Name(), dbov)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", e.Name(), err))
 			continue
@@ -106,13 +107,13 @@ func (p *Prompts) add(dir fs.FS) error {
 	return errors.Join(errs...)
 }
 
-func loadFile(dir fs.FS, name string) (*media.Clip, error) {
+func loadFile(dir fs.FS, name string, dbov float64) (*media.Clip, error) {
 	f, err := dir.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return media.LoadClip(f)
+	return media.LoadLeveled(f, dbov)
 }
 
 // The sounds that are made, not recorded; a file of the same name takes their place.

@@ -14,7 +14,7 @@ import (
 
 func loadPrompts(t *testing.T, dir string) *Prompts {
 	t.Helper()
-	p, err := Load(dir)
+	p, err := Load(dir, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestBadPromptFiles(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "Welcome.wav", nil)
 	write(t, dir, "welcome.zh.wav", []byte("no sound"))
-	_, err := Load(dir)
+	_, err := Load(dir, 0)
 	if err == nil {
 		t.Fatal("bad files were taken")
 	}
@@ -128,7 +128,7 @@ func TestBadPromptFiles(t *testing.T) {
 			t.Errorf("error %q doesn't say %q", err, want)
 		}
 	}
-	if _, err := Load(filepath.Join(dir, "nowhere")); err == nil {
+	if _, err := Load(filepath.Join(dir, "nowhere"), 0); err == nil {
 		t.Error("a missing directory was taken")
 	}
 }

@@ -199,3 +199,40 @@ func TestLoadClipAtAnyRate(t *testing.T) {
 		}
 	}
 }
+
+// What is recorded too softly is played as loud as the other prompts, whatever the file has; 0 leaves it alone.
+func TestLoadLeveled(t *testing.T) {
+	soft := Concat(Tone(400, time.Second, 0.02), Quiet(time.Second), Tone(400, time.Second, 0.02)).PCM()
+	linear := make([]byte, 0, 2*len(soft))
+	wide := make([]byte, 0, 4*len(soft))
+	for _, v := range soft {
+		linear = binary.LittleEndian.AppendUint16(linear, uint16(v))
+		wide = binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint16(wide, uint16(v)), uint16(v))
+	}
+	for name, file := range map[string][]byte{
+		"linear": wav(wavPCM, 1, 8000, 16, linear),
+		"16 kHz": wav(wavPCM, 1, 16000, 16, wide),
+		"A-law":  wav(wavALaw, 1, 8000, 8, PCMA.encode(soft)),
+		"µ-law":  wav(wavULaw, 1, 8000, 8, PCMU.encode(soft)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			level := func(dbov float64) float64 {
+				t.Helper()
+				c, err := LoadLeveled(bytes.NewReader(file), dbov)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return sound.Level(c.PCM()[:clockRate/2])
+			}
+			if got := level(0); math.Abs(got+37) > 0.5 {
+				t.Errorf("left alone it has %.1f dBov, want -37", got)
+			}
+			if got := level(-24); math.Abs(got+24) > 1 {
+				t.Errorf("brought to -24 dBov it has %.1f", got)
+			}
+			if got := level(-10); math.Abs(got+37-mostGain) > 0.5 {
+				t.Errorf("brought to -10 dBov it has %.1f, want %d dB more than before", got, mostGain)
+			}
+		})
+	}
+}

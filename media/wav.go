@@ -35,7 +35,14 @@ type wavFormat struct {
 // LoadClip reads a WAV file of at most ten minutes: 16-bit PCM of any rate from 8 to 192 kHz, one
 // channel or two, which are mixed; or G.711 A-law or µ-law at 8 kHz with one channel, whose bytes are sent
 // as they are. Errors say what was found and how to convert it.
-func LoadClip(r io.Reader) (*Clip, error) {
+func LoadClip(r io.Reader) (*Clip, error) { return LoadLeveled(r, 0) }
+
+// mostGain is how much louder or softer a recording is made, in dB: beyond it something is wrong with it.
+const mostGain = 18
+
+// LoadLeveled is LoadClip, and brings the speech in the file to so many dBov (ITU-T P.56's active level, about);
+// 0 leaves it as it is.
+func LoadLeveled(r io.Reader, dbov float64) (*Clip, error) {
 	var head [12]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, wavError("it ends within the RIFF header", err)
@@ -58,7 +65,7 @@ func LoadClip(r io.Reader) (*Clip, error) {
 			if format == nil {
 				return nil, fmt.Errorf("%w: the data chunk comes before the fmt chunk", ErrBadWAV)
 			}
-			return readSound(r, size, *format)
+			return readSound(r, size, *format, dbov)
 		default:
 			if _, err := io.CopyN(io.Discard, r, int64(size)+int64(size&1)); err != nil {
 				return nil, wavError(fmt.Sprintf("it ends within chunk %q", id), err)
@@ -122,7 +129,7 @@ func (f *wavFormat) limit() int64 {
 	return min(perSecond*int64(maxWAVLength/time.Second), maxWAV)
 }
 
-func readSound(r io.Reader, size uint32, f wavFormat) (*Clip, error) {
+func readSound(r io.Reader, size uint32, f wavFormat, dbov float64) (*Clip, error) {
 	// Writers that stream leave a size of all ones: then the sound goes on to the end.
 	streamed := size == 0xFFFFFFFF
 	most := f.limit()
@@ -142,20 +149,34 @@ func readSound(r io.Reader, size uint32, f wavFormat) (*Clip, error) {
 	case !streamed && len(data) < int(size):
 		return nil, fmt.Errorf("%w: %d bytes of sound announced, %d there", ErrBadWAV, size, len(data))
 	}
-	return soundClip(data, f)
+	return soundClip(data, f, dbov)
 }
 
-func soundClip(data []byte, f wavFormat) (*Clip, error) {
-	other := make([]byte, len(data))
-	switch f.tag {
-	case wavALaw:
-		transcode(other, PCMU, data, PCMA)
+func soundClip(data []byte, f wavFormat, dbov float64) (*Clip, error) {
+	level := func(pcm []int16) (db float64) {
+		if dbov != 0 {
+			db = sound.ToLevel(pcm, int(f.rate), dbov, mostGain)
+		}
+		return db
+	}
+	if f.tag == wavALaw || f.tag == wavULaw {
+		law, otherLaw := PCMA, PCMU
+		if f.tag == wavULaw {
+			law, otherLaw = PCMU, PCMA
+		}
+		pcm := law.decode(make([]int16, len(data)), data)
+		if level(pcm) != 0 {
+			return NewClip(pcm), nil
+		}
+		other := make([]byte, len(data))
+		transcode(other, otherLaw, data, law)
+		if law == PCMU {
+			data, other = other, data
+		}
 		return newClip(data, other, nil), nil
-	case wavULaw:
-		transcode(other, PCMA, data, PCMU)
-		return newClip(other, data, nil), nil
 	}
 	pcm := f.mono(data)
+	level(pcm)
 	if f.rate == clockRate {
 		return NewClip(pcm), nil
 	}

@@ -26,7 +26,7 @@ type settings struct {
 }
 
 func newSettings(cfg *config.Config) (*settings, error) {
-	prompts, err := ivr.Load(cfg.Prompts.Dir)
+	prompts, err := ivr.Load(cfg.Prompts.Dir, float64(cfg.Prompts.Level))
 	if err != nil {
 		return nil, fmt.Errorf("load prompts: %w", err)
 	}

@@ -1,6 +1,9 @@
 package sound
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Gain brings speech slowly to a level, and never over a peak: automatic gain for prompts and
 // for whisper. It moves only while there is speech, so that pauses aren't blown up.
@@ -62,4 +65,32 @@ func (g *Gain) ramp(pcm []int16, from, to float64) {
 		}
 		pcm[i] = int16(math.Round(x * g.limit))
 	}
+}
+
+// levelFrames is how many frames a second ToLevel looks at.
+const levelFrames = 50
+
+// ToLevel brings a whole recording to target dBov in place, by one gain of at most most dB either way, so that
+// nothing pumps: speech counts, not the pauses in it, and peaks stay below full scale. It returns the gain in dB,
+// 0 for silence.
+func ToLevel(pcm []int16, rate int, target, most float64) (db float64) {
+	var active Activity
+	var speech, all Meter
+	for frame := range slices.Chunk(pcm, max(rate/levelFrames, 1)) {
+		all.Add(frame)
+		if active.Add(frame) {
+			speech.Add(frame)
+		}
+	}
+	if speech.Samples() == 0 || all.Peak() == 0 {
+		return 0
+	}
+	most = math.Abs(most)
+	db = min(max(target-speech.Level(), -most), most)
+	db = min(db, max(20*math.Log10(limitPeak/float64(all.Peak())), 0))
+	factor := math.Pow(10, db/20)
+	for i, v := range pcm {
+		pcm[i] = int16(math.Round(float64(v) * factor))
+	}
+	return db
 }

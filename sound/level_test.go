@@ -268,3 +268,45 @@ func BenchmarkComfortNoise20ms(b *testing.B) {
 		c.Fill(pcm)
 	}
 }
+
+// A recording is brought to its level by one gain; pauses don't count, peaks stay below full scale, and nothing is
+// made of silence.
+func TestToLevel(t *testing.T) {
+	// Bursts of a sine for 300 ms, then 700 ms of pause, so many dBov while it sounds.
+	talk := func(level float64) []int16 {
+		pcm := make([]int16, 5*8000)
+		for i := range pcm {
+			if i%8000 < 2400 {
+				pcm[i] = int16(math.Sqrt2 * math.Pow(10, level/20) * 32768 * math.Sin(2*math.Pi*500*float64(i)/8000))
+			}
+		}
+		return pcm
+	}
+	for _, tc := range []struct {
+		name       string
+		pcm        []int16
+		to         float64
+		gain, near float64
+	}{
+		{"too soft", talk(-34), -24, 10, 2.5}, // hangover counts a little of the pause
+		{"too loud", talk(-10), -24, -14, 2.5},
+		{"right", talk(-24), -24, 0, 2.5},
+		{"far too soft", talk(-50), -24, 18, 0.01},
+		{"far too loud", talk(-4), -26, -18, 4},
+		{"no room for more", talk(-6), -3, 1.1, 0.4},
+		{"silence", make([]int16, 8000), -24, 0, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			before := slices.Clone(tc.pcm)
+			got := ToLevel(tc.pcm, 8000, tc.to, 18)
+			if math.Abs(got-tc.gain) > tc.near {
+				t.Errorf("gain %.2f dB, want %.2f", got, tc.gain)
+			}
+			for i, v := range tc.pcm {
+				if want := float64(before[i]) * math.Pow(10, got/20); math.Abs(float64(v)-want) > 0.6 {
+					t.Fatalf("sample %d is %d, want %.1f", i, v, want)
+				}
+			}
+		})
+	}
+}
