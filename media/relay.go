@@ -24,12 +24,11 @@ func (s *sender) relay(from *Leg, in incoming, now time.Duration) {
 		r.running = false
 		return
 	}
-	out := s.outgoing(in.codec)
-	if out.codec == 0 || len(in.payload) > maxPayload {
+	out, voice := s.outgoing(in.codec), in.codec.voice()
+	if out.codec == 0 || len(in.payload) > maxPayload || voice && len(in.payload) == 0 {
 		s.leaveOut(in)
 		return
 	}
-	voice := in.codec.voice()
 	cut := voice && (!simple(in.codec, out.codec) || !s.packing.fits(len(in.payload)) || s.echoes())
 	if !r.running || r.generation != in.generation || cut && !r.pieces || voice && s.astray(in.ts, now) {
 		s.resume(in, cut, now)
