@@ -39,7 +39,7 @@ func (o *opener) rekey(from sdesKey, ssrc uint32) error {
 	}
 	try := []*srtp.Context{fresh}
 	if len(o.try) > 0 {
-		old := o.try[0]
+		old := o.try[len(o.try)-1] // newer ones that nothing came with yet know no counter
 		if roc, ok := old.ROC(ssrc); ok && roc > 0 {
 			running, err := from.context()
 			if err != nil {
