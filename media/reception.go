@@ -7,6 +7,10 @@ import "time"
 const (
 	maxDropout  = 3000
 	maxMisorder = 100
+
+	// maxTransit is how far, in timestamp units, a packet's way may differ from the one's before and still be
+	// jitter; what is further off comes with other timestamps.
+	maxTransit = clockRate
 )
 
 // verdict is what a packet's sequence number says about it.
@@ -108,6 +112,9 @@ func (r *reception) time(ts uint32, now time.Duration) {
 	}
 	if d < 0 {
 		d = -d
+	}
+	if d < 0 || d > maxTransit {
+		return
 	}
 	r.jitter += uint32(d) - (r.jitter+8)>>4
 }
