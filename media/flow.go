@@ -134,6 +134,7 @@ func (l *Leg) even(now time.Duration) bool {
 		l.opener.Load() == nil && l.handshake.Load() == nil && !l.muxed.Load() &&
 		r.latch.locked.IsValid() && now-r.latch.heard < fillAfter &&
 		r.stream.started && !r.stream.jumped && !r.digits.active &&
+		(r.quality.loud || r.formats[r.voice] == G722) && // there nobody would hear that it isn't silent
 		now-r.uneven >= max(l.engine.settled, r.wait)
 }
 
@@ -248,7 +249,7 @@ func (s *sender) takeBack() {
 	f := s.flow
 	s.flow = nil
 	s.adopt(f.end())
-	s.relayed.at = max(s.relayed.at, f.seen())
+	s.relayed.at, s.sentAt = max(s.relayed.at, f.seen()), max(s.sentAt, f.seen())
 }
 
 func (s *sender) adopt(state kernel.State) {

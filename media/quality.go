@@ -98,5 +98,9 @@ func (l *Leg) deaf(now time.Duration) bool {
 	heard := time.Duration(l.alive.heardAt.Load())
 	l.sender.mu.Lock()
 	defer l.sender.mu.Unlock()
-	return l.sender.wanted && l.sender.packets > 0 && now-l.sender.sentAt < deafAfter && now-heard >= deafAfter
+	sent := l.sender.sentAt
+	if f := l.sender.flow; f != nil {
+		sent = max(sent, f.seen())
+	}
+	return l.sender.wanted && l.sender.packets > 0 && now-sent < deafAfter && now-heard >= deafAfter
 }
