@@ -82,8 +82,8 @@ func (l *Leg) accept(data []byte, src netip.AddrPort, now time.Duration) (in inc
 	codec := r.formats[p.PayloadType]
 	if codec == 0 {
 		r.unknown++
-		if src != r.latch.locked {
-			return in, v, false // proves nothing about where the phone is
+		if src != r.latch.locked || isReport(data) {
+			return in, v, false // proves nothing about where the phone is, or belongs to no stream
 		}
 	}
 	if f := l.flow.Load(); f != nil {
