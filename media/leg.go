@@ -139,7 +139,8 @@ func (l *Leg) Expect(addr netip.Addr) {
 // further ones are dropped and counted. It is closed when the leg closes.
 func (l *Leg) Digits() <-chan Digit { return l.digits }
 
-// InjectDigit reports a key press that came another way (SIP INFO).
+// InjectDigit reports a key press that came another way (SIP INFO), unless it came as telephone-event, too:
+// some phones send their keys both ways.
 func (l *Leg) InjectDigit(key byte) error {
 	code, ok := keyCode(key)
 	if !ok {
@@ -150,12 +151,26 @@ func (l *Leg) InjectDigit(key byte) error {
 	if l.closed {
 		return fmt.Errorf("taking digit: %w", ErrClosed)
 	}
-	l.pressed(press{key: keys[code], at: l.engine.now()})
+	l.injected(keys[code], l.engine.now())
 	return nil
 }
 
-// pressed reports a digit. The leg's lock is held.
+// injected reports a key that came by SIP INFO. The leg's lock is held.
+func (l *Leg) injected(key byte, now time.Duration) {
+	if !l.rx.twice.again(key, true, now, now) {
+		l.tell(press{key: key, at: now})
+	}
+}
+
+// pressed reports a key that came as telephone-event. The leg's lock is held.
 func (l *Leg) pressed(p press) {
+	if !l.rx.twice.again(p.key, false, p.at, p.at+p.duration) {
+		l.tell(p)
+	}
+}
+
+// tell gives a key press to who takes digits. The leg's lock is held.
+func (l *Leg) tell(p press) {
 	if l.closed {
 		return
 	}

@@ -15,6 +15,7 @@ type receiver struct {
 	quality    quality
 	generation uint32 // of the stream, for the relay
 	digits     digitReader
+	twice      twice
 	packet     rtp.Packet // parsed into, so that parsing allocates nothing
 
 	packets, octets uint64 // that belong to the leg; octets of payload
