@@ -146,6 +146,9 @@ const maxJunk = 32
 func (p *poller) take(s *socket, now time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.fd < 0 {
+		return // closed since it was found ready
+	}
 	for range maxJunk {
 		s.junk.Store(false)
 		if p.takeOne(s, now); !s.junk.Load() {

@@ -80,7 +80,14 @@ func (s *socket) bind(addr netip.Addr, port uint16) error {
 	return nil
 }
 
-func (s *socket) close() error { return unix.Close(s.fd) }
+// close waits for the datagram being handled; after it nothing is read.
+func (s *socket) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fd := s.fd
+	s.fd = -1 // the number may be another's at once
+	return unix.Close(fd)
+}
 
 // target is an address in the form that the kernel takes.
 type target struct {
