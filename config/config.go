@@ -293,6 +293,11 @@ type Trunk struct {
 	// Symmetric sends requests within a call to where it came from instead of
 	// its Contact: for a trunk behind a NAT. Default false.
 	Symmetric bool `yaml:"symmetric"`
+	// LearnRTP hears callers of the trunk from any IP address, as phones behind a NAT
+	// are heard. Without it, where the address in SDP is the one that signalling comes
+	// from, sound from elsewhere is dropped. For a gateway that sends its sound from an
+	// address of its own; Symmetric does the same. Default false.
+	LearnRTP bool `yaml:"learn_rtp"`
 	// NumbersIn change the numbers that come from the trunk, before Region
 	// completes them: the first rule that matches counts. Default: none.
 	NumbersIn []NumberRule `yaml:"numbers_in"`

@@ -46,6 +46,11 @@ func (c *Config) TrunkPrivate(names ...string) bool {
 	})
 }
 
+// TrunkTrusted says that the trunk sends its sound from where its SDP says.
+func (c *Config) TrunkTrusted(name string) bool {
+	return slices.ContainsFunc(c.Trunks, func(t Trunk) bool { return t.Name == name && !t.Symmetric && !t.LearnRTP })
+}
+
 // srtp checks that where SRTP is required keys can travel encrypted.
 func (c *checker) srtp() {
 	for i, a := range c.cfg.Agents {

@@ -25,6 +25,7 @@ type latch struct {
 	signalled netip.AddrPort // what SDP says
 	hint      netip.Addr     // where signalling comes from; often the phone's address outside its NAT
 	strict    bool           // only the address in SDP, whatever its port
+	trusting  bool           // likewise, where signalling comes from that address, too
 	locked    netip.AddrPort // where valid RTP comes from; zero: nowhere yet
 	heard     time.Duration  // the last packet from locked
 	leaving   netip.AddrPort // locked before SDP named another address; may still be on its way
@@ -60,10 +61,15 @@ func (l *latch) rank(src netip.AddrPort) rank {
 	return unknownSource
 }
 
+// certain tells that SDP's address is the phone's.
+func (l *latch) certain() bool {
+	return l.strict || l.trusting && l.hint.IsValid() && l.hint == l.signalled.Addr()
+}
+
 // accept tells whether a valid packet from src belongs to the leg, and whether the leg shall
 // send to src from now on.
 func (l *latch) accept(src netip.AddrPort, seq uint16, now time.Duration) (ok, changed bool) {
-	if l.strict && src.Addr() != l.signalled.Addr() {
+	if l.certain() && src.Addr() != l.signalled.Addr() {
 		return false, false
 	}
 	if src == l.locked {

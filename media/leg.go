@@ -126,6 +126,16 @@ func (l *Leg) SetStrict(on bool) {
 	l.mu.Unlock()
 }
 
+// Trust makes the leg as strict as [Leg.SetStrict] does wherever SDP's address is the one that signalling comes
+// from, see [Leg.Expect]: then there is no NAT between, and RTP from elsewhere is somebody else's. It is for peers
+// that send their sound from the address that their SDP says, as gateways do.
+func (l *Leg) Trust(on bool) {
+	l.mu.Lock()
+	l.takeBack()
+	l.rx.latch.trusting = on
+	l.mu.Unlock()
+}
+
 // Expect says where signalling comes from: RTP from that IP address is believed at once, as that from SDP's
 // is; any other must come in a row first. It matters for phones behind a NAT, whose SDP has an address that
 // nothing comes from.

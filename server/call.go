@@ -92,6 +92,7 @@ func (c *call) accept() bool {
 	}
 	leg.Prefer(c.cfg.TrunkCodecs(in.Trunk.Name))
 	leg.Protect(c.cfg.protection(c.a))
+	leg.Trust(c.cfg.TrunkTrusted(in.Trunk.Name))
 	c.audio = leg
 	sdp, err := firstSDP(leg, in)
 	if err != nil {
