@@ -44,6 +44,13 @@ func FuzzReceiveReport(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(seed)
+	seed, err = rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: 1}, &rtcp.ExtendedReport{SenderSSRC: 1, Reports: []rtcp.ReportBlock{
+		&rtcp.VoIPMetricsReportBlock{SSRC: 2, DiscardRate: 255, MOSLQ: 127, MOSCQ: 50},
+	}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(seed)
 	e, err := Open(Config{Bind: loopback})
 	if err != nil {
 		f.Fatal(err)
@@ -54,8 +61,8 @@ func FuzzReceiveReport(f *testing.F) {
 		src := netip.MustParseAddrPort("127.0.0.1:4001")
 		l.reports.redirect(src)
 		l.receiveReport(data, src, time.Second)
-		if s := l.Stats(); s.RTT < 0 || s.RTT > time.Minute {
-			t.Errorf("round trip %v", s.RTT)
+		if s := l.Stats(); s.RTT < 0 || s.RTT > time.Minute || s.PhoneMOS != 0 && s.PhoneMOS < 1 || s.PhoneMOS > 5 || s.PhoneDiscarded > 1 {
+			t.Errorf("round trip %v, the phone's score %v, discarded %v", s.RTT, s.PhoneMOS, s.PhoneDiscarded)
 		}
 	})
 }

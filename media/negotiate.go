@@ -94,7 +94,7 @@ func (l *Leg) Answer(offer []byte) ([]byte, error) {
 		return nil, ErrClosed
 	}
 	ours := l.local(chosen, remote.dir.mirror())
-	ours.mux = remote.mux
+	ours.mux, ours.metrics = remote.mux, remote.metrics
 	if err := l.protect(ours, remote); err != nil {
 		return nil, fmt.Errorf("making SDP answer: %w", err)
 	}
@@ -196,6 +196,7 @@ func (l *Leg) settle(remote *remoteMedia, chosen []format) {
 		l.reports.redirect(remote.rtcp)
 	}
 	l.mux(remote)
+	l.reports.want(remote.metrics)
 	l.sender.agree(agreement{!n.held, chosen[0], n.event, n.noise, remote.packing})
 	limit := l.engine.cfg.RTPTimeout
 	if remote.dir != sendRecv {

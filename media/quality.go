@@ -10,6 +10,7 @@ import (
 // the leg's lock.
 type quality struct {
 	runs    sound.LossRuns
+	bursts  bursts
 	soundAt time.Duration // when something louder than noise came last
 	loud    bool          // it ever did
 }
@@ -31,6 +32,7 @@ func (q *quality) lost(gap uint32) {
 		q.runs.Add(int(gap), true)
 	}
 	q.runs.Add(1, false)
+	q.bursts.add(gap)
 }
 
 // listen looks into a packet of G.711; what G.722 holds isn't decoded for this.
@@ -57,22 +59,14 @@ const phoneDelay = 20*time.Millisecond + 20*time.Millisecond
 
 // rate scores one direction by the E-model (ITU-T G.107), 0 for one that nothing came by.
 func rate(codec Codec, loss, burst float64, jitter, rtt time.Duration) float64 {
-	model := sound.G711
-	if codec == G722 {
-		model = sound.G722
-	}
-	return sound.Path{Delay: rtt/2 + phoneDelay + 2*jitter, Loss: loss, Burst: burst, Codec: model}.MOS()
+	return pathOf(codec, loss, burst, jitter, rtt).MOS()
 }
 
 // rated fills in the scores. The leg's lock is held.
 func (s *LegStats) rated(r *receiver) {
 	if r.stream.started {
 		s.Burst = r.quality.runs.Burst()
-		loss := 0.0
-		if all := float64(s.PacketsReceived) + float64(s.Lost); all > 0 {
-			loss = max(float64(s.Lost), 0) / all
-		}
-		s.MOS = rate(s.Codec, loss, s.Burst, s.Jitter, s.RTT)
+		s.MOS = rate(s.Codec, r.loss(), s.Burst, s.Jitter, s.RTT)
 	}
 	if s.RTT > 0 && s.PacketsSent > 0 {
 		s.PeerMOS = rate(s.Codec, min(max(float64(s.PeerLost), 0)/float64(s.PacketsSent), 1), 1, s.PeerJitter, s.RTT)

@@ -16,10 +16,12 @@ import (
 type reports struct {
 	next atomic.Int64 // when the next report is due; 0: not started
 
-	mu     sync.Mutex
-	closed bool
-	muxed  bool // by the RTP port
-	remote netip.AddrPort
+	mu      sync.Mutex
+	closed  bool
+	muxed   bool // by the RTP port
+	metrics bool // the peer wants VoIP metrics
+	remote  netip.AddrPort
+	phone   phoneReport
 
 	lastSR   uint32        // middle 32 bits of the NTP time in the peer's last sender report
 	lastSRAt time.Duration // when that came
@@ -56,6 +58,13 @@ func (r *reports) schedule(now, interval time.Duration) {
 	r.next.Store(int64(now + wait))
 }
 
+// want has our reports hold VoIP metrics, or not.
+func (r *reports) want(metrics bool) {
+	r.mu.Lock()
+	r.metrics = metrics
+	r.mu.Unlock()
+}
+
 func (r *reports) redirect(to netip.AddrPort) {
 	r.mu.Lock()
 	r.remote = to
@@ -87,7 +96,7 @@ func (l *Leg) sendReport(now time.Duration, bye bool) {
 		return // nothing agreed: nobody to tell
 	}
 	r.schedule(now, l.engine.cfg.ReportInterval)
-	blocks := l.receptionReport(now)
+	blocks, metrics := l.receptionReport(now)
 	ssrc, ts, packets, octets, active := l.sender.report(now)
 	var first rtcp.Packet = &rtcp.ReceiverReport{SSRC: ssrc, Reports: blocks}
 	if active {
@@ -97,6 +106,9 @@ func (l *Leg) sendReport(now time.Duration, bye bool) {
 		}
 	}
 	compound := []rtcp.Packet{first, rtcp.NewCNAMESourceDescription(ssrc, l.engine.cname)}
+	if metrics != nil {
+		compound = append(compound, &rtcp.ExtendedReport{SenderSSRC: ssrc, Reports: []rtcp.ReportBlock{metrics}})
+	}
 	if bye {
 		compound = append(compound, &rtcp.Goodbye{Sources: []uint32{ssrc}})
 	}
@@ -124,14 +136,14 @@ func (l *Leg) sendReport(now time.Duration, bye bool) {
 	_ = socket.send(text, &to)
 }
 
-// receptionReport tells what we hear of the peer; none before it was heard.
-func (l *Leg) receptionReport(now time.Duration) []rtcp.ReceptionReport {
+// receptionReport tells what we hear of the peer; none before it was heard, and metrics only where wanted.
+func (l *Leg) receptionReport(now time.Duration) ([]rtcp.ReceptionReport, *rtcp.VoIPMetricsReportBlock) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lookIn()
 	s := &l.rx.stream
 	if !s.started {
-		return nil
+		return nil, nil
 	}
 	block := rtcp.ReceptionReport{
 		SSRC: s.ssrc, FractionLost: s.fraction(),
@@ -145,7 +157,7 @@ func (l *Leg) receptionReport(now time.Duration) []rtcp.ReceptionReport {
 		block.LastSenderReport = l.reports.lastSR
 		block.Delay = ntpUnits(now - l.reports.lastSRAt)
 	}
-	return []rtcp.ReceptionReport{block}
+	return []rtcp.ReceptionReport{block}, l.metrics()
 }
 
 // receiveReport takes one datagram from the RTCP port.
@@ -180,6 +192,8 @@ func (l *Leg) receiveReport(data []byte, src netip.AddrPort, now time.Duration) 
 			r.heed(p.Reports, ours, l.engine.wall(now))
 		case *rtcp.ReceiverReport:
 			r.heed(p.Reports, ours, l.engine.wall(now))
+		case *rtcp.ExtendedReport:
+			r.heedMetrics(p, ours)
 		case *rtcp.Goodbye:
 			r.peerBye = true
 		}

@@ -56,6 +56,7 @@ type remoteMedia struct {
 	rtp, rtcp netip.AddrPort // rtp.Addr() may be unspecified: hold
 	packing   packing
 	mux       bool // reports go by the RTP port
+	metrics   bool // reports shall hold VoIP metrics
 
 	protos  []string  // of the m= line
 	savp    bool      // the m= line wants SRTP
@@ -184,7 +185,7 @@ func describe(session *sdp.SessionDescription, m *sdp.MediaDescription, index in
 	}
 	r := &remoteMedia{index: index, formats: formats, dir: streamDirection(session, m)}
 	r.rtp = netip.AddrPortFrom(addr, uint16(port))
-	r.packing = packingOf(m)
+	r.packing, r.metrics = packingOf(m), wantsMetrics(session, m)
 	r.protos, r.cryptos = m.MediaName.Protos, cryptos(m)
 	r.savp = strings.HasPrefix(r.protos[len(r.protos)-1], "SAVP")
 	r.readDTLS(session, m)
@@ -300,6 +301,7 @@ type localMedia struct {
 	formats          []format
 	dir              direction
 	mux              bool
+	metrics          bool
 	protos           []string
 	cryptos          []sdesKey
 	browser          *browserMedia // nil: keys don't come by DTLS
@@ -348,6 +350,9 @@ func (l *localMedia) stream() *sdp.MediaDescription {
 	l.browser.stream(m, l.rtp)
 	if l.mux {
 		m.WithPropertyAttribute("rtcp-mux")
+	}
+	if l.metrics {
+		m.WithValueAttribute("rtcp-xr", xrMetrics)
 	}
 	return m.WithPropertyAttribute(l.dir.String())
 }

@@ -27,11 +27,14 @@ type LegStats struct {
 	// MOS scores what comes from the phone by the E-model (ITU-T G.107, narrowband), 1 to 4.41; 0 before
 	// anything came. PeerMOS scores what it hears of us, by its reports; 0 without any.
 	MOS, PeerMOS float64
-	Burst        float64   // how losses cluster: 1 at random, more in bursts (G.107 BurstR)
-	SoundAt      time.Time // when something louder than noise came last, of G.711; zero: never
-	Unauthentic  uint64    // no SRTP, SRTCP, STUN or DTLS of the peer's: another key, changed on the way, or come twice
-	Forwarded    uint64    // of PacketsReceived, passed on by the kernel
-	InKernel     bool      // the kernel passes on what the phone says
+	// PhoneMOS is how the phone itself scores what it hears of us, 1 to 5, and PhoneDiscarded the share of our packets
+	// that its jitter buffer had no use for (RFC 3611); 0 where it doesn't say.
+	PhoneMOS, PhoneDiscarded float64
+	Burst                    float64   // how losses cluster: 1 at random, more in bursts (G.107 BurstR)
+	SoundAt                  time.Time // when something louder than noise came last, of G.711; zero: never
+	Unauthentic              uint64    // no SRTP, SRTCP, STUN or DTLS of the peer's: another key, changed on the way, or come twice
+	Forwarded                uint64    // of PacketsReceived, passed on by the kernel
+	InKernel                 bool      // the kernel passes on what the phone says
 
 	SSRCChanges   uint64
 	DigitsDropped uint64 // nobody took them from Digits
@@ -85,6 +88,7 @@ func (s *sender) stats(to *LegStats) {
 func (r *reports) stats(to *LegStats) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	to.PhoneMOS, to.PhoneDiscarded = r.phone.mos, r.phone.discarded
 	to.RTT, to.PeerLost, to.PeerBye = r.rtt, r.peerLost, r.peerBye
 	to.PeerReports, to.PeerHeard = r.came, r.onUs
 	to.PeerFraction, to.PeerJitter = float64(r.peerFraction)/256, duration(r.peerJitter)

@@ -172,6 +172,10 @@ type Media struct {
 	// of what the phone reports to hear. 0: nothing is known.
 	MOS     float64 `json:"mos,omitempty"`
 	PeerMOS float64 `json:"peer_mos,omitempty"`
+	// PhoneMOS is how the phone itself scores what it hears of us, 1 to 5, and PhoneDiscarded the share of our
+	// packets that its jitter buffer had no use for (RFC 3611); left out where it doesn't say.
+	PhoneMOS       float64 `json:"phone_mos,omitempty"`
+	PhoneDiscarded float64 `json:"phone_discarded,omitempty"`
 	// Fault is "one_way" when the phone was sent sound and nothing ever came from it, "silent" when only
 	// silence came.
 	Fault string `json:"fault,omitempty"`
