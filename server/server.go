@@ -114,6 +114,9 @@ func Start(o Options) (*Server, error) {
 	if err := s.open(o.Config); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	for _, what := range o.Config.KeysInClear() {
+		s.log.Warn("SRTP keys can be read on the way", "where", what)
+	}
 	s.log.Info("hotline is up", "version", o.Version, "sip", s.SIPAddr().String(), "http", s.httpAt.String())
 	return s, nil
 }

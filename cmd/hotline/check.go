@@ -20,7 +20,8 @@ func checkCommand() *cobra.Command {
 		Use:   "check FILE",
 		Short: "Say everything that is wrong with a configuration file",
 		Long: `Say everything that is wrong with a configuration file, one line for each
-problem: FILE:LINE:COLUMN: what; hint. Exit code 1 when there is any.
+problem: FILE:LINE:COLUMN: what; hint. Exit code 1 when there is any. A warning
+names what works and may not be meant, and leaves the code at 0.
 
 With --records the past call records are held against it, too: targets that the
 load makes impossible, even with every agent there, are named.`,
@@ -48,6 +49,9 @@ load makes impossible, even with every agent there, are named.`,
 				if len(impossible) > 0 {
 					return exitError{1}
 				}
+			}
+			for _, what := range cfg.KeysInClear() {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: warning: %s\n", args[0], what)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), args[0]+": ok")
 			return nil
