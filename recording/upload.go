@@ -148,10 +148,10 @@ func (u *uploader) next() (Info, bool) {
 
 var errEnough = errors.New("enough")
 
-// scan looks for recordings that were never uploaded; more says that there are others.
+// scan looks for recordings that were never uploaded, or are to be dropped here; more says that there are others.
 func (u *uploader) scan() (found []Info, more bool) {
 	err := Each(u.rec.opt.Dir, func(in Info) error {
-		if in.Ended == "" || in.File == "" || in.Stored != nil {
+		if in.Ended == "" || in.File == "" || in.Stored != nil && !u.rec.opt.DropLocal {
 			return nil
 		}
 		if len(found) == maxPending {
@@ -190,8 +190,11 @@ func (u *uploader) upload(in Info) error {
 	ctx, cancel := context.WithTimeout(u.rec.ctx, putWithin)
 	defer cancel()
 	sidecar := in.sidecar(opt.Dir)
-	if now, err := readInfo(sidecar); errors.Is(err, fs.ErrNotExist) || err == nil && now.Stored != nil {
-		return nil // erased, or found twice
+	switch now, err := readInfo(sidecar); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // erased
+	case err == nil && now.Stored != nil:
+		return u.drop(now) // found twice, or killed before
 	}
 	key := in.Day + "/" + in.File
 	err := opt.Remote.Put(ctx, key, in.Path(opt.Dir))
@@ -209,15 +212,22 @@ func (u *uploader) upload(in Info) error {
 		return err
 	}
 	now.Stored = &Stored{Bucket: opt.Remote.Bucket(), Key: key, At: time.Now()}
-	path := now.Path(opt.Dir)
-	if opt.DropLocal {
-		now.File = ""
-	}
 	if err := now.write(opt.Dir); err != nil {
 		return err
 	}
-	if opt.DropLocal {
-		return os.Remove(path)
+	return u.drop(now)
+}
+
+// drop erases the sound of a recording that is stored, if it is to. The sidecar names it until it is gone: what no
+// sidecar names would never be erased.
+func (u *uploader) drop(in Info) error {
+	opt := &u.rec.opt
+	if !opt.DropLocal || in.File == "" {
+		return nil
 	}
-	return nil
+	if err := os.Remove(in.Path(opt.Dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	in.File = ""
+	return in.write(opt.Dir)
 }
