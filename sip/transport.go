@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -25,7 +26,9 @@ type udpFront struct {
 	ready  chan struct{}
 	once   sync.Once
 
-	handed packet // to sipgo, and not yet read by it; used by sipgo's reader only
+	// Of sipgo's reader only:
+	handed packet // to sipgo, and not yet read by it
+	marked []byte // the buffer that datagrams are marked in
 }
 
 func newUDPFront(s *Stack, pc net.PacketConn, srv *sipgo.Server) *udpFront {
@@ -98,10 +101,19 @@ func (f *udpFront) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 }
 
+// leaving has buffers for what is written.
+var leaving = sync.Pool{New: func() any { return new([]byte) }}
+
 // WriteTo implements net.PacketConn.
 func (f *udpFront) WriteTo(b []byte, to net.Addr) (int, error) {
 	s := f.stack
-	data, to := s.mark.take(b, to)
+	buf := leaving.Get().(*[]byte)
+	defer leaving.Put(buf)
+	data, back, marked := s.mark.take((*buf)[:0], b)
+	if marked {
+		*buf = data
+		to = net.UDPAddrFromAddrPort(back)
+	}
 	sight, peer := look(data), sourceOfPacket(to)
 	s.tally(&sight, true, "UDP", peer, nil)
 	s.trace(&sight, data, true, "UDP", sourceOfPacket(f.LocalAddr()), peer)
@@ -135,7 +147,7 @@ func (f *udpFront) admit(data []byte, from net.Addr) (as []byte, ok bool) {
 		return nil, false
 	}
 	if g.plain() {
-		return f.stack.mark.put(data, source), true
+		return f.mark(data, source), true
 	}
 	msg, bad := examine(f.parser, data)
 	if bad != nil {
@@ -146,7 +158,13 @@ func (f *udpFront) admit(data []byte, from net.Addr) (as []byte, ok bool) {
 		f.stack.oldPeers.Store(true)
 		data = tidy(data)
 	}
-	return f.stack.mark.put(data, source), true
+	return f.mark(data, source), true
+}
+
+// mark is good until the next datagram.
+func (f *udpFront) mark(data []byte, from netip.AddrPort) []byte {
+	f.marked = f.stack.mark.put(f.marked[:0], data, from)
+	return f.marked
 }
 
 // refuse counts and answers a datagram that can't be read: where its Via points can't be trusted.
@@ -159,7 +177,7 @@ func (f *udpFront) refuse(p packet, bad *refusal) {
 		f.stack.log.Warn("sip datagram refused", "reason", bad.reason, "from", p.from.String(), "bytes", len(p.data), "since_last", n)
 	})
 	if res := rawResponse(p.data, bad.code, bad.phrase); res != nil {
-		res, _ = f.stack.mark.take(res, p.from)
+		res, _, _ = f.stack.mark.take(nil, res)
 		g := look(res)
 		f.stack.trace(&g, res, true, "UDP", sourceOfPacket(f.LocalAddr()), sourceOfPacket(p.from))
 		f.reply(res, p.from)

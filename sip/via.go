@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math"
-	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -29,12 +28,12 @@ func newSourceMark(random []byte) sourceMark {
 // param is the parameter's name.
 func (m sourceMark) param() string { return string(m[1 : len(m)-1]) }
 
-// put is a request with its source in the top Via, and with the received and rport of RFC 3261
-// 18.2.1 and RFC 3581 4. A message without a Via is returned as it is.
-func (m sourceMark) put(data []byte, from netip.AddrPort) []byte {
+// put appends to out a request with its source in the top Via, and with the received and rport of RFC
+// 3261 18.2.1 and RFC 3581 4. A message without a Via is appended as it is.
+func (m sourceMark) put(out, data []byte, from netip.AddrPort) []byte {
 	begin, end := topVia(data)
 	if begin < 0 {
-		return data
+		return append(out, data...)
 	}
 	sentBy, params, _ := bytes.Cut(data[begin:end], []byte(";"))
 	sentBy = bytes.TrimRight(sentBy, " \t\r\n")
@@ -44,11 +43,10 @@ func (m sourceMark) put(data []byte, from netip.AddrPort) []byte {
 	if !rport {
 		answerTo = port
 	}
-	out := make([]byte, 0, len(data)+128)
 	out = append(append(out, data[:begin]...), sentBy...)
 	out = append(out, m...)
-	out = hex.AppendEncode(out, binary.BigEndian.AppendUint16(nil, answerTo))
-	out = hex.AppendEncode(out, marshalled(from))
+	var value [32]byte
+	out = hex.AppendEncode(out, appendAddrPort(binary.BigEndian.AppendUint16(value[:0], answerTo), from))
 	out = append(out, kept...)
 	if rport {
 		out = strconv.AppendUint(append(out, ";rport="...), uint64(from.Port()), 10)
@@ -76,23 +74,20 @@ func ownParams(params []byte) (kept []byte, rport bool) {
 	return kept, rport
 }
 
-// take is a message as it leaves, and where to when it is the answer to a marked request: RFC 3261
-// 18.2.2 and RFC 3581 4.
-func (m sourceMark) take(data []byte, to net.Addr) ([]byte, net.Addr) {
+// take appends to out a message as it leaves, and tells where to when it is the answer to a marked
+// request: RFC 3261 18.2.2 and RFC 3581 4. marked is false for other messages, of which it takes nothing.
+func (m sourceMark) take(out, data []byte) (leaves []byte, to netip.AddrPort, marked bool) {
 	i := bytes.Index(data, m)
 	if i < 0 {
-		return data, to
+		return data, to, false
 	}
 	j := i + len(m)
 	for j < len(data) && isHex(data[j]) {
 		j++
 	}
-	out := append(make([]byte, 0, len(data)), data[:i]...)
-	out = append(out, data[j:]...)
-	if from, port, ok := m.read(data[i+len(m) : j]); ok {
-		to = net.UDPAddrFromAddrPort(netip.AddrPortFrom(from.Addr(), port))
-	}
-	return out, to
+	from, port, ok := m.read(data[i+len(m) : j])
+	out = append(append(out, data[:i]...), data[j:]...)
+	return out, netip.AddrPortFrom(from.Addr(), port), ok
 }
 
 // source is where a request came from; ok is false for one without a mark.
@@ -111,15 +106,20 @@ func (m sourceMark) source(req *gosip.Request) (from netip.AddrPort, ok bool) {
 
 // read is a mark's value: where the request came from, and the port that answers go to.
 func (m sourceMark) read(value []byte) (from netip.AddrPort, answerTo uint16, ok bool) {
-	raw := make([]byte, hex.DecodedLen(len(value)))
-	if _, err := hex.Decode(raw, value); err != nil || len(raw) < 2 || from.UnmarshalBinary(raw[2:]) != nil {
+	var buf [64]byte // enough for an address with a zone
+	if hex.DecodedLen(len(value)) > len(buf) {
+		return netip.AddrPort{}, 0, false
+	}
+	n, err := hex.Decode(buf[:], value)
+	raw := buf[:n]
+	if err != nil || n < 2 || from.UnmarshalBinary(raw[2:]) != nil {
 		return netip.AddrPort{}, 0, false
 	}
 	return from, binary.BigEndian.Uint16(raw), true
 }
 
-func marshalled(from netip.AddrPort) []byte {
-	b, _ := from.MarshalBinary() // never fails
+func appendAddrPort(b []byte, a netip.AddrPort) []byte {
+	b, _ = a.AppendBinary(b) // never fails
 	return b
 }
 
