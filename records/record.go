@@ -37,6 +37,12 @@ type Record struct {
 	Number string `json:"number,omitempty"`
 	DID    string `json:"did,omitempty"`
 	Trunk  string `json:"trunk,omitempty"`
+	// Attestation is what the network says of Number (STIR, RFC 8588): "A", "B" or "C" as
+	// signed, "none" without a signature, "invalid" with a wrong one; left out for a trunk
+	// without verify_identity. Diversions say whom the call was meant for before, the
+	// latest first, as far as the trunk is trusted with it.
+	Attestation string      `json:"attestation,omitempty"`
+	Diversions  []Diversion `json:"diversions,omitempty"`
 
 	// Customer and the next fields are who called. Source is where that is known
 	// from: "redis", "file", "cache", "default" or "anonymous".
@@ -99,6 +105,13 @@ type Record struct {
 	// leg that never was, and for a call that was cut by the end of its node.
 	CallerMedia Media `json:"caller_media,omitzero"`
 	AgentMedia  Media `json:"agent_media,omitzero"`
+}
+
+// Diversion is a number that a call was meant for before, and why it went on, in the
+// words of RFC 5806: "unconditional", "user-busy", "no-answer", "unknown", ...
+type Diversion struct {
+	Number string `json:"number"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // Recording is a recording of the call's sound.
@@ -188,7 +201,7 @@ type Media struct {
 func New(v routing.CallView, caller, agent Media) Record {
 	r := Record{
 		Call: string(v.ID), Node: v.Node, Outcome: string(v.Outcome), Cause: v.Cause,
-		Number: v.Number, DID: v.DID, Trunk: v.Trunk,
+		Number: v.Number, DID: v.DID, Trunk: v.Trunk, Attestation: v.Attestation,
 		Customer: string(v.Customer), Tier: v.Tier.String(), Manager: string(v.Manager), Team: v.Team,
 		Language: v.Language, Source: v.Source,
 		Queue: string(v.Queue), Step: string(v.Step), Seat: string(v.Seat), Agent: string(v.Agent),
@@ -201,6 +214,9 @@ func New(v routing.CallView, caller, agent Media) Record {
 	}
 	if e := v.Expected; e != nil {
 		r.Expected = &Expected{Seconds(e.P50), Seconds(e.P80)}
+	}
+	for _, d := range v.Diversions {
+		r.Diversions = append(r.Diversions, Diversion(d))
 	}
 	for _, m := range v.Moves {
 		r.Moves = append(r.Moves, Move{From: string(m.From), At: at(m.At), Cause: m.Cause})

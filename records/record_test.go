@@ -29,6 +29,7 @@ var noon = routing.Time(time.Date(2026, 3, 2, 12, 0, 0, 0, time.FixedZone("", 8*
 func answered() Record {
 	return New(routing.CallView{
 		ID: "n1-1", Node: "n1", Number: "+8613800000001", DID: "95599", Trunk: "carrier",
+		Attestation: "A", Diversions: []routing.Diversion{{Number: "+8613900000000", Reason: "no-answer"}, {Number: "+861058490000", Reason: "unconditional"}},
 		Customer: "10001", Tier: routing.TierA1, Manager: "alice", Team: "east", Language: "zh", Source: "redis",
 		Queue: "operator", Step: routing.StepTeam, Seat: "bob", Agent: "bob",
 		Arrived: noon, Answered: noon.Add(20 * routing.Millisecond), Identified: noon.Add(24*routing.Millisecond + 600),

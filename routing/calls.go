@@ -35,6 +35,7 @@ func (s *State) callArrived(node string, ev CallArrived) {
 	c := s.newCall()
 	f := &c.facts
 	f.ID, f.Node, f.Number, f.DID, f.Trunk = ev.Call, node, ev.Number, ev.DID, ev.Trunk
+	f.Attestation, f.Diversions = ev.Attestation, ev.Diversions
 	f.Phase, f.Arrived = PhaseArrived, s.now
 	c.band = TierC.Band()
 	c.timer = timer{id: string(ev.Call), pos: -1, call: c}

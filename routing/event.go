@@ -43,6 +43,18 @@ type CallArrived struct {
 	Number string `json:"number,omitempty"` // calling, E.164; empty when anonymous
 	DID    string `json:"did,omitempty"`    // dialled
 	Trunk  string `json:"trunk,omitempty"`
+	// Attestation is what the network says of Number: see CallView.
+	Attestation string `json:"attestation,omitempty"`
+	// Diversions say whom the call was meant for before, the latest first. They are
+	// the state's from then on: never to be changed.
+	Diversions []Diversion `json:"diversions,omitempty"`
+}
+
+// Diversion says that a call was meant for somebody else before.
+type Diversion struct {
+	Number string `json:"number,omitempty"` // that was dialled, in E.164 where it is a telephone number
+	// Reason in the words of RFC 5806, such as "no-answer".
+	Reason string `json:"reason,omitempty"`
 }
 
 // CallAnswered says that leg A was answered and the IVR flow starts.

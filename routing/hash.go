@@ -199,7 +199,7 @@ func (h *hasher) seat(x *seat) {
 
 func (h *hasher) call(c *call) {
 	f := &c.facts
-	for _, t := range []string{string(f.ID), f.Node, string(f.Phase), f.Number, f.DID, f.Trunk, string(f.Customer),
+	for _, t := range []string{string(f.ID), f.Node, string(f.Phase), f.Number, f.DID, f.Trunk, f.Attestation, string(f.Customer),
 		string(f.Manager), f.Team, f.Language, f.Source, string(f.Queue), string(f.Seat), string(f.Agent),
 		string(f.Outcome), f.Cause} {
 		h.text(t)
@@ -221,6 +221,11 @@ func (h *hasher) call(c *call) {
 	h.num(uint64(len(c.rings)))
 	for _, x := range c.rings {
 		h.text(string(x.id))
+	}
+	h.num(uint64(len(f.Diversions)))
+	for _, d := range f.Diversions {
+		h.text(d.Number)
+		h.text(d.Reason)
 	}
 	h.num(uint64(len(f.Moves)))
 	for _, m := range f.Moves {

@@ -4,13 +4,15 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // told says of each text of an event whether an export hides it.
 var told = map[string]bool{
-	"CallArrived.Number": true, "CallIdentified.Customer": true,
+	"CallArrived.Number": true, "CallArrived.Diversions": true, "CallIdentified.Customer": true,
 
-	"CallArrived.Call": false, "CallArrived.DID": false, "CallArrived.Trunk": false,
+	"CallArrived.Call": false, "CallArrived.DID": false, "CallArrived.Trunk": false, "CallArrived.Attestation": false,
 	"CallAnswered.Call": false, "CallEnded.Call": false, "CallEnded.Cause": false,
 	"CallIdentified.Call": false, "CallIdentified.Manager": false, "CallIdentified.Team": false,
 	"CallIdentified.Language": false, "CallIdentified.Source": false,
@@ -89,8 +91,8 @@ func wantHidden(t *testing.T, path string, v reflect.Value) {
 		f, name := v.Field(i), v.Type().Field(i).Name
 		caller := strings.Contains(name, "Number") || strings.Contains(name, "Customer") || name == "ANI"
 		switch {
-		case f.Kind() == reflect.Slice && path == "":
-			wantHidden(t, name, f.Index(0))
+		case f.Kind() == reflect.Slice && (path == "" || name == "Diversions"):
+			wantHidden(t, path+"."+name, f.Index(0))
 		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Struct:
 			for j := range f.Type().Elem().NumField() {
 				if n := f.Type().Elem().Field(j).Name; n == "Number" || n == "Customer" {
@@ -112,6 +114,20 @@ func TestRedactHidesAllOfASnapshot(t *testing.T) {
 	wantHidden(t, "", reflect.ValueOf(f.wire))
 }
 
+// Whom a call was diverted from is hidden like who calls, in a list of its own: the
+// event's belongs to a state.
+func TestRedactHidesDiversions(t *testing.T) {
+	ev := CallArrived{Call: "c1", Number: "+8613800000000", Diversions: []Diversion{{"+8613899999999", "no-answer"}, {"+8613800000000", "unknown"}, {"", "unknown"}}}
+	got := Redact(ev, func(kind, value string) string { return kind + "?" + value[len(value)-1:] }).(CallArrived)
+	want := []Diversion{{"number?9", "no-answer"}, {"number?0", "unknown"}, {"", "unknown"}}
+	if diff := cmp.Diff(want, got.Diversions); diff != "" || got.Number != got.Diversions[1].Number {
+		t.Errorf("number %s: %s", got.Number, diff)
+	}
+	if ev.Diversions[0].Number != "+8613899999999" {
+		t.Errorf("the event itself has %v now", ev.Diversions)
+	}
+}
+
 func TestRedactAState(t *testing.T) {
 	s := busyState(t)
 	f := s.Freeze()
@@ -122,12 +138,14 @@ func TestRedactAState(t *testing.T) {
 	}
 	if c, _ := s.Call("waiting"); c.Customer != "k1" {
 		t.Errorf("the state itself has customer %s", c.Customer)
+	} else if c.Diversions[0].Number != "+8613899999999" {
+		t.Errorf("the state itself has %v", c.Diversions)
 	}
 	back, err := Restore(data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, _ := back.Call("waiting"); c.Customer != "customer?" || c.Number != "" {
+	if c, _ := back.Call("waiting"); c.Customer != "customer?" || c.Number != "" || c.Diversions[0] != (Diversion{"number?", "no-answer"}) || c.Attestation != "A" {
 		t.Errorf("%+v", c)
 	}
 }

@@ -272,7 +272,7 @@ func busyState(t testing.TB) *State {
 	o = talk("back")
 	do(AgentStatusChanged{Agent: "mei", Status: StatusReady})
 	do(OfferFailed{Call: o.Call, Seat: o.Seat, Offer: o.Offer, Cause: OfferRefused})
-	do(CallArrived{Call: "waiting"})
+	do(CallArrived{Call: "waiting", Attestation: "A", Diversions: []Diversion{{"+8613899999999", "no-answer"}, {"+8613800000000", "unknown"}}})
 	do(CallIdentified{Call: "waiting", Customer: "k1", Tier: TierA1, Manager: "s1", Team: "gov", Language: "zh", Source: "redis"})
 	do(CallQueued{Call: "waiting", Queue: "投诉"})
 	do(CallArrived{Call: "ivr"})

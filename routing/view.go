@@ -13,6 +13,12 @@ type CallView struct {
 	Number string `json:"number,omitempty"`
 	DID    string `json:"did,omitempty"`
 	Trunk  string `json:"trunk,omitempty"`
+	// Attestation is what the network says of Number (RFC 8588): "A", "B", "C", "none"
+	// without a signature, "invalid" with a wrong one; empty when nobody looked.
+	Attestation string `json:"attestation,omitempty"`
+	// Diversions say whom the call was meant for before, the latest first. They are
+	// never changed.
+	Diversions []Diversion `json:"diversions,omitempty"`
 
 	Customer CustomerID `json:"customer,omitempty"`
 	Tier     Tier       `json:"tier"`

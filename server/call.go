@@ -70,7 +70,8 @@ func (c *call) run() {
 func (c *call) accept() bool {
 	in := c.a.Incoming()
 	c.a.JoinTrace(string(c.id))
-	c.s.core.post(routing.CallArrived{Call: c.id, Number: in.Caller.Number, DID: in.Dialled, Trunk: in.Trunk.Name})
+	c.s.core.post(routing.CallArrived{Call: c.id, Number: in.Caller.Number, DID: in.Dialled, Trunk: in.Trunk.Name,
+		Attestation: verdict(in.Attestation), Diversions: diversions(in.Diversions)})
 	c.log.Info("call arrived", "trunk", in.Trunk.Name, "did", in.Dialled, "from", maskNumber(in.Caller.Number))
 	if c.flow = c.cfg.flowFor(in.Trunk.Name, in.Dialled); c.flow == nil {
 		if c.cfg.Incomplete(in.Trunk.Name, in.Dialled) {
@@ -219,7 +220,7 @@ func (c *call) askIVR() bool {
 		cancel()
 	}()
 	res, err := ivr.Run(ctx, c.flow, recordedPort{c.audio, c}, c.cfg.prompts,
-		ivr.Facts{Tier: c.customer.Tier, Language: c.language, Identified: c.known, Attestation: attested(c.a.Incoming().Attestation)})
+		ivr.Facts{Tier: c.customer.Tier, Language: c.language, Identified: c.known, Attestation: verdict(c.a.Incoming().Attestation)})
 	if res.Language != "" {
 		c.language = res.Language
 	}
@@ -242,16 +243,22 @@ func (c *call) askIVR() bool {
 	return false
 }
 
-// attested is what a flow asks of who signed for the caller's number.
-func attested(a sip.Attestation) string {
-	switch a.Result {
-	case "valid":
+// verdict is what is recorded of who signed for the caller's number; empty when nobody
+// looked.
+func verdict(a sip.Attestation) string {
+	if a.Result == "valid" {
 		return a.Level
-	case "invalid":
-		return "invalid"
-	default:
-		return "none"
 	}
+	return a.Result
+}
+
+// diversions are what is recorded of whom the call was meant for before.
+func diversions(list []sip.Diversion) []routing.Diversion {
+	var out []routing.Diversion
+	for _, d := range list {
+		out = append(out, routing.Diversion(d))
+	}
+	return out
 }
 
 func isDone(ch <-chan struct{}) bool {

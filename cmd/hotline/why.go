@@ -123,6 +123,17 @@ func (s *story) begin(at routing.Time, c *routing.CallView, entry uint64) {
 	s.more("%s, queue %s, %s in the queue so far, %d offers", c.Phase, orNone(c.Queue), span(c.QueueWait), c.Rings)
 }
 
+// signed tells what came with the caller's number; whose numbers they were is for the
+// record.
+func (s *story) signed(ev routing.CallArrived) {
+	if ev.Attestation != "" {
+		s.more("the caller's number is attested: %s", ev.Attestation)
+	}
+	for _, d := range ev.Diversions {
+		s.more("diverted: %s", d.Reason)
+	}
+}
+
 // event tells what happened to the call.
 func (s *story) event(e routing.Entry) {
 	switch ev := e.Event.(type) {
@@ -130,6 +141,7 @@ func (s *story) event(e routing.Entry) {
 		if ev.Call == s.call {
 			s.found = true
 			s.say(e.At, "arrived by trunk %s for %s, node %s", ev.Trunk, ev.DID, e.Node)
+			s.signed(ev)
 		}
 	case routing.CallIdentified:
 		if ev.Call == s.call {

@@ -53,7 +53,7 @@ func oneDay(t *testing.T) (dir string, policy routing.Policy) {
 	do(0, routing.SeatRegistered{Seat: "carol"})
 	do(0, routing.SeatRegistered{Seat: "vip"})
 	for i, id := range []routing.CallID{"first", "second"} {
-		do(10+i, routing.CallArrived{Call: id, Trunk: "carrier", DID: "1"})
+		do(10+i, routing.CallArrived{Call: id, Trunk: "carrier", DID: "1", Attestation: "B", Diversions: []routing.Diversion{{Number: "+8613900000000", Reason: "no-answer"}}})
 		do(10+i, routing.CallIdentified{Call: id, Tier: routing.TierC, Source: "default"})
 		do(10+i, routing.CallQueued{Call: id, Queue: "sales"})
 	}
@@ -69,7 +69,7 @@ func TestWhyTellsTheCallsStory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"arrived by trunk carrier for 1",
+		"arrived by trunk carrier for 1", "attested: B", "diverted: no-answer",
 		"identified: tier C, customer none",
 		"+  0.000s  entered queue sales",
 		"+ 31.000s  OFFERED to carol by rule queue (order strict, step queue), after 31s",

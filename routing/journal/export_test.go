@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,6 +48,10 @@ func readExport(data []byte) (header exportHeader, state *routing.State, entries
 func anonymous(d routing.Decision) string {
 	hide := func(v routing.CallView) routing.CallView {
 		v.Number, v.Customer = "", ""
+		v.Diversions = slices.Clone(v.Diversions)
+		for i := range v.Diversions {
+			v.Diversions[i].Number = ""
+		}
 		return v
 	}
 	switch x := d.(type) {
@@ -101,7 +106,8 @@ func traffic(t *rapid.T, j Journal, s *routing.State, n int) {
 		id := routing.CallID(fmt.Sprintf("c%d", rapid.IntRange(0, 20).Draw(t, "call")))
 		switch rapid.IntRange(0, 7).Draw(t, "kind") {
 		case 0, 1:
-			send(routing.CallArrived{Call: id, Number: rapid.SampledFrom([]string{"", theNumber + "001", theNumber + "002"}).Draw(t, "number")})
+			send(routing.CallArrived{Call: id, Number: rapid.SampledFrom([]string{"", theNumber + "001", theNumber + "002"}).Draw(t, "number"),
+				Diversions: rapid.SampledFrom([][]routing.Diversion{nil, {{Number: theNumber + "003", Reason: "no-answer"}}}).Draw(t, "diversions")})
 		case 2:
 			send(routing.CallIdentified{Call: id, Customer: rapid.SampledFrom([]routing.CustomerID{"", theCustomer}).Draw(t, "customer"),
 				Tier: rapid.SampledFrom(routing.Tiers()).Draw(t, "tier"), Manager: rapid.SampledFrom([]routing.AgentID{"", "s1"}).Draw(t, "manager")})
