@@ -318,6 +318,10 @@ type Trunk struct {
 	// Codecs are those spoken with its callers, the preferred one first, as in
 	// media.codecs. Default: those.
 	Codecs []string `yaml:"codecs" oneof:"pcma|pcmu|g722" unique:"yes"`
+	// DTMF is how keys travel, both ways: "rfc4733" (events beside the sound; keys by INFO
+	// get 415), "info" (events are neither offered nor taken) or "any": events where the
+	// trunk takes them, and keys by INFO are taken, too. Default "any".
+	DTMF string `yaml:"dtmf" default:"any" oneof:"any|rfc4733|info"`
 	// SRTP is how sound with the trunk is encrypted, as in media.srtp. Default: that.
 	SRTP string `yaml:"srtp" oneof:"off|accepted|preferred|required"`
 	// DIDs are the numbers that may be dialled here. At least one, unless calls

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -244,6 +245,29 @@ func (c *Config) TrunkCodecs(trunk string) []media.Codec {
 		}
 	}
 	return nil
+}
+
+// The values of Trunk.DTMF.
+const (
+	KeysAny    = "any"
+	KeysEvents = "rfc4733"
+	KeysInfo   = "info"
+)
+
+// TrunkKeys is the Trunk.DTMF that trunks have in common; KeysAny where they differ, and
+// for none.
+func (c *Config) TrunkKeys(trunks ...string) string {
+	way := ""
+	for _, t := range c.Trunks {
+		switch own := cmp.Or(t.DTMF, KeysAny); {
+		case !slices.Contains(trunks, t.Name):
+		case way == "" || way == own:
+			way = own
+		default:
+			return KeysAny
+		}
+	}
+	return cmp.Or(way, KeysAny)
 }
 
 // FlowFor is the name of the flow that answers what was dialled on a trunk: the

@@ -38,7 +38,8 @@ type Leg struct {
 	muxed    atomic.Bool // reports come by the RTP port
 	pressing atomic.Bool // a key press is being received: beats look after its end
 
-	digits chan Digit // sent to and closed with mu held
+	digits chan Digit                     // sent to and closed with mu held
+	keysBy atomic.Pointer[func(key byte)] // how keys reach the peer instead of events; nil: as events
 
 	mu     sync.Mutex // taken before sender's and reports' locks, never with another leg's
 	closed bool
@@ -150,26 +151,33 @@ func (l *Leg) Expect(addr netip.Addr) {
 func (l *Leg) Digits() <-chan Digit { return l.digits }
 
 // InjectDigit reports a key press that came another way (SIP INFO), unless it came as telephone-event, too:
-// some phones send their keys both ways.
+// some phones send their keys both ways. A leg that this one is bridged with sends it on.
 func (l *Leg) InjectDigit(key byte) error {
 	code, ok := keyCode(key)
 	if !ok {
 		return fmt.Errorf("taking digit: %w", ErrBadKey)
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.closed {
+		l.mu.Unlock()
 		return fmt.Errorf("taking digit: %w", ErrClosed)
 	}
-	l.injected(keys[code], l.engine.now())
+	first := l.injected(keys[code], l.engine.now())
+	l.mu.Unlock()
+	if first {
+		l.passOn(keys[code])
+	}
 	return nil
 }
 
-// injected reports a key that came by SIP INFO. The leg's lock is held.
-func (l *Leg) injected(key byte, now time.Duration) {
-	if !l.rx.twice.again(key, true, now, now) {
-		l.tell(press{key: key, at: now})
+// injected reports a key that came by SIP INFO; first is false for one that came before as telephone-event. The
+// leg's lock is held.
+func (l *Leg) injected(key byte, now time.Duration) (first bool) {
+	if l.rx.twice.again(key, true, now, now) {
+		return false
 	}
+	l.tell(press{key: key, at: now})
+	return true
 }
 
 // pressed reports a key that came as telephone-event. The leg's lock is held.
@@ -189,6 +197,7 @@ func (l *Leg) tell(p press) {
 	default:
 		l.rx.digitsDropped++
 	}
+	l.tellPeer(p.key)
 }
 
 // Timeout is closed when nothing was received for the engine's RTPTimeout, or HoldTimeout while

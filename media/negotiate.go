@@ -65,6 +65,9 @@ func (l *Leg) offered() *localMedia {
 	for _, c := range l.codecs {
 		formats = append(formats, format{c.PayloadType(), c})
 	}
+	if l.keysBy.Load() != nil {
+		return l.local(formats, sendRecv)
+	}
 	return l.local(append(formats, telephone), sendRecv)
 }
 
@@ -130,7 +133,7 @@ func (l *Leg) SetAnswer(answer []byte) error {
 			chosen = append(chosen, f)
 		}
 	}
-	chosen = append(chosen, remote.extras()...)
+	chosen = append(chosen, l.beside(remote)...)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -157,7 +160,7 @@ func (l *Leg) choose(remote *remoteMedia) ([]format, error) {
 		if !ok {
 			continue
 		}
-		return append([]format{voice}, remote.extras()...), nil
+		return append([]format{voice}, l.beside(remote)...), nil
 	}
 	return nil, ErrNoCommonCodec
 }

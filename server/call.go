@@ -94,6 +94,7 @@ func (c *call) accept() bool {
 	leg.Prefer(c.cfg.TrunkCodecs(in.Trunk.Name))
 	leg.Protect(c.cfg.protection(c.a))
 	leg.Trust(c.cfg.TrunkTrusted(in.Trunk.Name))
+	keysWith(c.a, leg, c.cfg.TrunkKeys(in.Trunk.Name))
 	c.audio = leg
 	sdp, err := firstSDP(leg, in)
 	if err != nil {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"hotline/config"
 	"hotline/media"
 	"hotline/routing"
 	"hotline/sip"
@@ -34,7 +35,7 @@ func (s *Server) dialTo(to destination, by dialer) (*dialled, refused) {
 	if !ok {
 		return nil, refused{486, "Busy Here"}
 	}
-	d, err := s.dialPhone(by.id+"/"+to.agent, to, contacts, p, nil, nil, func(sdp []byte) (*sip.Dialing, error) {
+	d, err := s.dialPhone(by.id+"/"+to.agent, to, contacts, p, nil, config.KeysAny, nil, func(sdp []byte) (*sip.Dialing, error) {
 		o := by.phone(contacts, sdp)
 		o.Hops = by.hops
 		return s.sip.Dial(o), nil
@@ -68,7 +69,7 @@ func (s *Server) dialOutside(to destination, by dialer) (*dialled, refused) {
 	if len(trunks) > 0 {
 		codecs = set.TrunkCodecs(trunks[0])
 	}
-	d, err := s.dialPhone(by.id+"/outside", to, nil, set.outside(trunks), codecs, nil, func(sdp []byte) (*sip.Dialing, error) {
+	d, err := s.dialPhone(by.id+"/outside", to, nil, set.outside(trunks), codecs, set.TrunkKeys(trunks...), nil, func(sdp []byte) (*sip.Dialing, error) {
 		o := sip.Outgoing{Offer: sdp, FromUser: by.caller, Hops: by.hops}
 		if by.diverted != "" {
 			o.Diversions = []sip.Diversion{{Number: by.diverted, Reason: "unconditional"}}
@@ -77,6 +78,7 @@ func (s *Server) dialOutside(to destination, by dialer) (*dialled, refused) {
 	})
 	switch reason := outsideReason(err); {
 	case err == nil:
+		d.keys = set.TrunkKeys
 		return d, refused{}
 	case reason == noRoute:
 		return nil, refused{404, "Not Found"}

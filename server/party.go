@@ -3,6 +3,7 @@ package server
 import (
 	"time"
 
+	"hotline/config"
 	"hotline/media"
 	"hotline/routing"
 	"hotline/sip"
@@ -62,11 +63,13 @@ type dialled struct {
 	to    destination
 	// vacate, if not nil, says that the phone is in no call of its own any more.
 	vacate func()
+	// keys, if not nil, tells how they travel with the trunk that answers.
+	keys func(trunk ...string) string
 }
 
 // dialPhone dials with an offer of the codecs, protected as told, preferred ones first; nil are those of the
-// house; browsers among the contacts get an offer of their own. The codec that beside speaks, if it isn't nil, comes first.
-func (s *Server) dialPhone(id string, to destination, contacts []sip.Contact, p media.Protection, codecs []media.Codec, beside *media.Leg, dial func(sdp []byte) (*sip.Dialing, error)) (*dialled, error) {
+// house; keys travel as told; browsers among the contacts get an offer of their own. The codec that beside speaks, if it isn't nil, comes first.
+func (s *Server) dialPhone(id string, to destination, contacts []sip.Contact, p media.Protection, codecs []media.Codec, keys string, beside *media.Leg, dial func(sdp []byte) (*sip.Dialing, error)) (*dialled, error) {
 	audio, err := s.media.NewLeg(id)
 	if err != nil {
 		return nil, err
@@ -75,6 +78,9 @@ func (s *Server) dialPhone(id string, to destination, contacts []sip.Contact, p 
 	audio.Prefer(codecs)
 	if beside != nil {
 		audio.Favour(beside)
+	}
+	if keys == config.KeysInfo {
+		audio.KeysBy(func(byte) {}) // nobody has answered yet
 	}
 	sdp, err := audio.Offer()
 	if err != nil {
@@ -115,6 +121,9 @@ func (d *dialled) answered() (p *party, why string, code int) {
 			code = 480
 		}
 		return nil, string(out.Cause), code
+	}
+	if d.keys != nil {
+		keysWith(out.Leg, d.audio, d.keys(out.Trunk))
 	}
 	if err := d.audio.SetAnswer(out.Answer); err != nil {
 		d.drop()

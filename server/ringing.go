@@ -3,6 +3,7 @@ package server
 import (
 	"time"
 
+	"hotline/config"
 	"hotline/media"
 	"hotline/routing"
 	"hotline/sip"
@@ -55,7 +56,7 @@ func (c *call) ring(o routing.Offer) {
 	}
 	c.log.Info("offer", "seat", o.Seat, "offer", o.Offer, "rule", o.Reasons.Rule, "waited_ms", o.Reasons.Waited/routing.Millisecond, "phones", len(contacts))
 	to := destination{agent: string(o.Seat)}
-	d, err := c.s.dialPhone(string(c.id)+"/"+string(o.Seat), to, contacts, p, nil, c.audio, func(sdp []byte) (*sip.Dialing, error) {
+	d, err := c.s.dialPhone(string(c.id)+"/"+string(o.Seat), to, contacts, p, nil, config.KeysAny, c.audio, func(sdp []byte) (*sip.Dialing, error) {
 		return c.s.sip.Dial(c.ringOut(contacts, to, sdp, o.Reasons.Tier)), nil
 	})
 	if err != nil {

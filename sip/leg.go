@@ -72,6 +72,8 @@ type Leg struct {
 	leaveOnce sync.Once
 	onReoffer func([]byte) ([]byte, int)
 	onDigit   func(byte)
+	noDigits  bool   // keys by INFO are refused
+	keys      []byte // to be sent by INFO; the first is under way
 	onAnswer  func([]byte)
 	callTx    gosip.ServerTransaction
 	callReq   *gosip.Request
@@ -323,6 +325,10 @@ func (s *Stack) handleInfo(req *gosip.Request, tx gosip.ServerTransaction) {
 	}
 	switch strings.ToLower(strings.TrimSpace(kind)) {
 	case "application/dtmf-relay", "application/dtmf":
+		if l.refusesKeys() {
+			s.respond(req, tx, 415, "Unsupported Media Type", gosip.NewHeader("Accept", ""))
+			return
+		}
 	case "":
 		s.respond(req, tx, 200, "OK")
 		return
