@@ -206,7 +206,7 @@ func (s *Stack) handleReinvite(req *gosip.Request, tx gosip.ServerTransaction) {
 	l.mu.Unlock()
 	l.keepSDP(sdp)
 	res := s.response(req, 200, "OK", sdp, l.sessionHeaders(req)...)
-	res.AppendHeader(s.contact(l.bind))
+	res.AppendHeader(l.contact())
 	res.AppendHeader(gosip.NewHeader("Allow", allowed))
 	if err := tx.Respond(res); err != nil {
 		l.endChange(c)
@@ -297,7 +297,7 @@ func (s *Stack) handleUpdate(req *gosip.Request, tx gosip.ServerTransaction) {
 	}
 	l.refreshTarget(req.Contact())
 	res := s.response(req, 200, "OK", sdp, l.sessionHeaders(req)...)
-	res.AppendHeader(s.contact(l.bind))
+	res.AppendHeader(l.contact())
 	s.obs.ServerRequest(string(req.Method), 200)
 	if err := tx.Respond(res); err != nil {
 		s.log.Debug("UPDATE not answered", "sip_call_id", l.id.callID, "error", err)

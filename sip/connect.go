@@ -242,6 +242,8 @@ func networkOf(u gosip.Uri) (string, error) {
 	switch t = strings.ToUpper(t); {
 	case t == "TLS", u.Scheme == "sips" && (t == "" || t == "TCP"):
 		return "TLS", nil
+	case u.Scheme == "sips":
+		return "", fmt.Errorf("nobody is called with sips by transport %s", t)
 	case t == "", t == "UDP":
 		return "UDP", nil
 	case t == "TCP":

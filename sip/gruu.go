@@ -68,7 +68,7 @@ func (r *registrar) gruuParams(user string, aor gosip.Uri, c *Contact) string {
 	if urn == "" || len(urn) > 128 || len(c.path) > 0 || strings.Trim(urn, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:.-_") != "" || strings.Contains(c.callID, "\x00") {
 		return ""
 	}
-	public := gosip.Uri{Scheme: "sip", User: aor.User, Host: aor.Host, Port: aor.Port}
+	public := gosip.Uri{Scheme: c.uri.Scheme, User: aor.User, Host: aor.Host, Port: aor.Port}
 	temporary := public
 	temporary.User = r.gruus.temporary(user, c)
 	return fmt.Sprintf(`;pub-gruu="%s;gr=%s";temp-gruu="%s;gr"`, public.String(), urn, temporary.String())

@@ -41,13 +41,16 @@ func (s *Stack) buildInvite(o Outgoing, c Contact) *gosip.Request {
 	}
 	from := &gosip.FromHeader{DisplayName: cleanName(o.FromName), Address: gosip.Uri{Scheme: "sip", User: o.FromUser, Host: viaHost(c.bind.host)}}
 	from.Params.Add("tag", gosip.GenerateTagN(16))
-	to := &gosip.ToHeader{Address: gosip.Uri{Scheme: "sip", User: o.ToUser, Host: c.uri.Host, Port: c.uri.Port}}
+	to := &gosip.ToHeader{Address: gosip.Uri{Scheme: c.uri.Scheme, User: o.ToUser, Host: c.uri.Host, Port: c.uri.Port}}
 	req.AppendHeader(from)
 	req.AppendHeader(to)
 	id := gosip.CallIDHeader(gosip.GenerateTagN(24) + "@" + c.bind.host)
 	req.AppendHeader(&id)
 	req.AppendHeader(&gosip.CSeqHeader{SeqNo: newSeq(), MethodName: gosip.INVITE})
 	s.common(req, c.bind)
+	if wantsSIPS(&c.uri, c.path) {
+		secureContact(req.Contact())
+	}
 	if o.Hops > 0 {
 		*req.MaxForwards() = gosip.MaxForwardsHeader(o.Hops - 1)
 	}
@@ -295,6 +298,7 @@ func (b *invite) leg(res *gosip.Response) *Leg {
 		stack: s, bind: b.contact.bind,
 		id:       dialogID{callID, fromTag, toTag},
 		network:  b.contact.Network,
+		sips:     wantsSIPS(&b.contact.uri, b.contact.path),
 		local:    gosip.FromHeader{DisplayName: b.req.From().DisplayName, Address: *b.req.From().Address.Clone(), Params: b.req.From().Params.Clone()},
 		remote:   gosip.ToHeader{DisplayName: res.To().DisplayName, Address: *res.To().Address.Clone(), Params: res.To().Params.Clone()},
 		target:   *b.req.Recipient.Clone(),

@@ -52,6 +52,7 @@ type Leg struct {
 	info  Incoming
 
 	network string // "UDP", "TCP", "TLS", "WS", "WSS"
+	sips    bool   // our Contact is one of sips
 	dest    string // where requests of this dialog are sent, host:port; "" by the route
 	local   gosip.FromHeader
 	remote  gosip.ToHeader

@@ -142,7 +142,7 @@ func (r *Referral) Accept() {
 		defer close(r.decided)
 		s := r.leg.stack
 		code, phrase := 202, "Accepted"
-		hs := []gosip.Header{s.contact(r.leg.bind)}
+		hs := []gosip.Header{r.leg.contact()}
 		if r.silent {
 			code, phrase = 200, "OK"
 			hs = append(hs, gosip.NewHeader("Refer-Sub", "false"))
@@ -219,7 +219,7 @@ func (r *Referral) notifyAll() {
 // notification is RFC 3515 2.4.4 to 2.4.6.
 func (r *Referral) notification(st referState) *gosip.Request {
 	req := r.leg.request(gosip.NOTIFY)
-	req.AppendHeader(r.leg.stack.contact(r.leg.bind))
+	req.AppendHeader(r.leg.contact())
 	req.AppendHeader(gosip.NewHeader("Event", "refer;id="+strconv.FormatUint(uint64(r.req.CSeq().SeqNo), 10)))
 	state := "active;expires=" + referLife
 	if st.final {
@@ -243,9 +243,9 @@ type refer struct {
 // call is still ours to hang up.
 func (l *Leg) Refer(ctx context.Context, to string) (code int, err error) {
 	req := l.request(gosip.REFER)
-	req.AppendHeader(l.stack.contact(l.bind))
+	req.AppendHeader(l.contact())
 	req.AppendHeader(gosip.NewHeader("Refer-To", "<"+to+">"))
-	req.AppendHeader(gosip.NewHeader("Referred-By", "<"+l.stack.contact(l.bind).Address.String()+">"))
+	req.AppendHeader(gosip.NewHeader("Referred-By", "<"+l.contact().Address.String()+">"))
 	r := &refer{seq: req.CSeq().SeqNo, code: make(chan int, 1)}
 	l.mu.Lock()
 	l.referred = r

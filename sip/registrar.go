@@ -115,6 +115,9 @@ func (s *Stack) handleRegister(req *gosip.Request, tx gosip.ServerTransaction) {
 	case errors.Is(err, errFirstHop):
 		s.respond(req, tx, 439, "First Hop Lacks Outbound Support")
 		return
+	case errors.Is(err, errSIPS):
+		s.respond(req, tx, 400, "SIPS Contact Without TLS", s.sipsNotAllowed())
+		return
 	case err != nil:
 		s.respond(req, tx, 400, "Bad Contact")
 		return
@@ -202,8 +205,11 @@ func (s *Stack) readContacts(req *gosip.Request, tx gosip.ServerTransaction) ([]
 			}
 			c.URI = "*"
 		} else {
-			if ch.Address.Scheme != "sip" || ch.Address.Host == "" || len(ch.Address.String()) > 512 {
+			if ch.Address.Scheme != "sip" && ch.Address.Scheme != "sips" || ch.Address.Host == "" || len(ch.Address.String()) > 512 {
 				return nil, fmt.Errorf("contact is not a sip URI")
+			}
+			if !c.keepsSIPS() {
+				return nil, errSIPS
 			}
 			c.URI = ch.Address.String()
 		}

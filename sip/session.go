@@ -150,7 +150,7 @@ func (l *Leg) refresh() {
 	}
 	for {
 		req := l.request(gosip.UPDATE)
-		req.AppendHeader(l.stack.contact(l.bind))
+		req.AppendHeader(l.contact())
 		req.AppendHeader(gosip.NewHeader("Supported", supported))
 		l.askSession(req)
 		res, err := l.exchange(req)

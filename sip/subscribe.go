@@ -190,7 +190,7 @@ func (s *Stack) refreshSubscription(u *subscription, req *gosip.Request, tx gosi
 // acceptSubscribe answers 200, then tells the state (RFC 6665 4.2.1.2).
 func (s *Stack) acceptSubscribe(u *subscription, req *gosip.Request, tx gosip.ServerTransaction, life time.Duration) {
 	_, by := s.cameBy(req, tx)
-	s.respond(req, tx, 200, "OK", gosip.NewHeader("Expires", wholeSeconds(life)), s.contact(by),
+	s.respond(req, tx, 200, "OK", gosip.NewHeader("Expires", wholeSeconds(life)), s.contactIn(by, u.sips),
 		gosip.NewHeader("Allow-Events", allowEvents))
 	if life == 0 {
 		u.end("timeout")

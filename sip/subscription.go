@@ -25,6 +25,7 @@ type subscription struct {
 	local   gosip.FromHeader
 	remote  gosip.ToHeader
 	routes  []gosip.Uri
+	sips    bool // it goes by TLS alone
 
 	mu        sync.Mutex
 	bind      *bind
@@ -55,6 +56,8 @@ func (s *Stack) makeSubscription(req *gosip.Request, tx gosip.ServerTransaction,
 	u.local.Params = u.local.Params.Clone()
 	u.local.Params.Remove("tag")
 	u.local.Params.Add("tag", tag)
+	network, _ := s.cameBy(req, tx)
+	u.sips = wantsSIPS(&req.Recipient, u.routes) && encrypted(network)
 	u.moved(req, tx)
 	return u
 }
@@ -63,6 +66,9 @@ func (s *Stack) makeSubscription(req *gosip.Request, tx gosip.ServerTransaction,
 // back where it came from, like all requests in a dialog.
 func (u *subscription) moved(req *gosip.Request, tx gosip.ServerTransaction) {
 	network, by := u.stack.cameBy(req, tx)
+	if u.sips && !encrypted(network) {
+		return // it stays where it is
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.network, u.bind = network, by
@@ -227,7 +233,7 @@ func (u *subscription) notification() (req *gosip.Request, last bool) {
 	req.AppendHeader(&id)
 	req.AppendHeader(&gosip.CSeqHeader{SeqNo: u.localSeq, MethodName: gosip.NOTIFY})
 	s.common(req, u.bind)
-	req.AppendHeader(s.contact(u.bind))
+	req.AppendHeader(s.contactIn(u.bind, u.sips))
 	event := string(u.event)
 	if u.eventID != "" {
 		event += ";id=" + u.eventID

@@ -167,6 +167,7 @@ func (s *Stack) newIncoming(req *gosip.Request, tx gosip.ServerTransaction, tr *
 		}
 	}
 	l.routes = recordRoutes(req.GetHeaders("Record-Route"), false)
+	l.sips = wantsSIPS(&req.Recipient, l.routes) && encrypted(network)
 	l.dest = s.flow(network, req.Source(), tr == nil || tr.Symmetric, len(l.routes) > 0)
 	return l
 }
@@ -219,7 +220,7 @@ func (l *Leg) holdTransaction(tx gosip.ServerTransaction) {
 func (l *Leg) answer(code int, phrase string, sdp []byte, hs ...gosip.Header) *gosip.Response {
 	res := l.stack.response(l.callReq, code, phrase, sdp, hs...)
 	if code < 300 && code > 100 {
-		res.AppendHeader(l.stack.contact(l.bind))
+		res.AppendHeader(l.contact())
 	}
 	if code >= 200 && code < 300 {
 		res.AppendHeader(gosip.NewHeader("Allow", allowed))

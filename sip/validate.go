@@ -58,6 +58,9 @@ func (s *Stack) valid(req *gosip.Request, tx gosip.ServerTransaction) bool {
 	default:
 		return bad(416, "Unsupported URI Scheme")
 	}
+	if s.downgraded(req, tx) {
+		return bad(480, "SIPS Without TLS", s.sipsNotAllowed())
+	}
 	if u := unsupported(req); u != "" && req.Method != gosip.CANCEL && req.Method != gosip.REGISTER && !req.IsAck() {
 		return bad(420, "Bad Extension", gosip.NewHeader("Unsupported", u))
 	}
