@@ -99,17 +99,24 @@ type kamailio struct {
 // startKamailio starts a proxy between us and the far end.
 func startKamailio(t *testing.T, port, us, far int) *kamailio {
 	t.Helper()
+	return runKamailio(t, "kamailio.cfg", port, "@US@", strconv.Itoa(us), "@FAR@", strconv.Itoa(far), "@PASSWORD@", password)
+}
+
+// runKamailio starts a proxy with a file of testdata, in which words are replaced, and
+// waits until it answers on its UDP port.
+func runKamailio(t *testing.T, config string, port int, words ...string) *kamailio {
+	t.Helper()
 	bin, err := exec.LookPath("kamailio")
 	if err != nil {
 		t.Fatal("kamailio is missing: make deps installs it")
 	}
-	text, err := os.ReadFile(filepath.Join("testdata", "kamailio.cfg"))
+	text, err := os.ReadFile(filepath.Join("testdata", config))
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "kamailio.cfg")
-	text = []byte(strings.NewReplacer("@PROXY@", strconv.Itoa(port), "@US@", strconv.Itoa(us), "@FAR@", strconv.Itoa(far), "@PASSWORD@", password).Replace(string(text)))
+	text = []byte(strings.NewReplacer(append(words, "@PROXY@", strconv.Itoa(port))...).Replace(string(text)))
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
