@@ -111,9 +111,12 @@ type SIP struct {
 	// default 1h.
 	IdleTimeout time.Duration `yaml:"idle_timeout" default:"1h" min:"10s" max:"24h" restart:"yes"`
 	// MaxDelay is how long work may wait for a processor before new calls,
-	// registrations and pings get 503, strangers first, VIP trunks and agents' phones
-	// last; 0s refuses none. 0s to 1s, default 20ms.
+	// registrations and pings get 503, strangers first, VIP trunks, favoured callers and
+	// agents' phones last; 0s refuses none. 0s to 1s, default 20ms.
 	MaxDelay time.Duration `yaml:"max_delay" default:"20ms" min:"0s" max:"1s" restart:"yes"`
+	// FavouredCallers is how many callers of the tiers A1 and A2 are remembered: their next
+	// calls by a known trunk are refused last. 0 to 1000000, default 10000, 0: none.
+	FavouredCallers int `yaml:"favoured_callers" default:"10000" min:"0" max:"1000000" restart:"yes"`
 	// MaxRatePerSource is how many datagrams a second are taken from one IPv4 address
 	// or IPv6 /64, trunks' addresses aside, and 50 times as many from where somebody has
 	// shown a password; the rest is dropped. 0 to 100000, default 200, 0: any number.

@@ -183,6 +183,10 @@ func (c *Config) SIPOptions() sip.Options {
 	if rate == 0 {
 		rate = -1
 	}
+	callers := s.FavouredCallers
+	if callers == 0 {
+		callers = -1
+	}
 	traces := s.TraceCalls
 	if traces == 0 {
 		traces = -1
@@ -198,7 +202,7 @@ func (c *Config) SIPOptions() sip.Options {
 	return sip.Options{
 		STIR: stir, Listen: c.SIPListen(), Access: c.SIPAccess(), UserAgent: s.UserAgent, Realm: s.Realm,
 		MaxCalls: s.MaxCalls, MaxPending: s.MaxPending, MaxConnections: s.MaxConnections,
-		MaxDelay: delay, MaxSourceRate: rate, TraceCalls: traces, HEP: s.HEP.options(), MaxPerSource: s.MaxConnectionsPerSource, TLS: sip.TLSFiles{Certificate: s.TLS.Certificate, Key: s.TLS.Key, CA: s.TLS.CA},
+		MaxDelay: delay, FavouredCallers: callers, MaxSourceRate: rate, TraceCalls: traces, HEP: s.HEP.options(), MaxPerSource: s.MaxConnectionsPerSource, TLS: sip.TLSFiles{Certificate: s.TLS.Certificate, Key: s.TLS.Key, CA: s.TLS.CA},
 		IdleTimeout: s.IdleTimeout, RetryAfter: retry, Unreachable: s.UnreachableAfter,
 		SessionExpires: session, MinSession: s.MinSession,
 		MinExpires: s.Register.MinExpires, MaxExpires: s.Register.MaxExpires,

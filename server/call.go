@@ -193,6 +193,9 @@ func (c *call) identify(who sip.Caller) {
 	if c.known {
 		c.language = cust.Language // a stranger is asked, or hears both
 	}
+	if c.known { // nothing is known of the others, perhaps as the directory is away
+		c.a.Favour(cust.Tier.Band() == routing.BandA)
+	}
 	c.s.core.post(routing.CallIdentified{Call: c.id, Customer: cust.ID, Tier: cust.Tier, Manager: cust.Manager,
 		Team: cust.Team, Language: c.language, Source: string(source)})
 	c.log.Info("caller identified", "tier", cust.Tier, "customer", cust.ID, "source", source)

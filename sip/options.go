@@ -80,6 +80,9 @@ type Options struct {
 	// MaxDelay is how long work may wait for a processor, for a while, before new work
 	// is refused; 20 ms, negative refuses none.
 	MaxDelay time.Duration
+	// FavouredCallers is how many callers are remembered for [Leg.Favour]; 10000, negative
+	// for none.
+	FavouredCallers int
 	// MaxSourceRate is how many datagrams a second are taken from one IPv4 address or
 	// IPv6 /64 that isn't a trunk's, and 50 times as many from where somebody has shown a
 	// password and from where we send requests to; 200, negative for any number.
@@ -129,6 +132,7 @@ func (o *Options) defaults() {
 	def(&o.MaxPending, 4000)
 	def(&o.MaxConnections, 1024)
 	def(&o.MaxPerSource, max(1, o.MaxConnections/4))
+	def(&o.FavouredCallers, 10000)
 	def(&o.MaxContacts, 4)
 	def(&o.MaxSubscriptions, 10000)
 	def(&o.MaxPerAgent, 100)

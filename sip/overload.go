@@ -13,7 +13,7 @@ type standing int
 const (
 	stranger standing = iota // anybody; the address may be forged
 	familiar                 // has a trunk's address, or has shown that the address is its own
-	favoured                 // a VIP trunk, an agent's registered phone, an answer to our own doing
+	favoured                 // a VIP trunk or caller, an agent's registered phone, an answer to our own doing
 )
 
 // admission lets new work in at the rate that this process is found to manage. What it
@@ -26,6 +26,7 @@ const (
 type admission struct {
 	target  time.Duration // 0 or less admits everything
 	measure func(time.Duration)
+	callers callers      // who are favoured
 	probing atomic.Int64 // when the probe on its way was sent, by epoch; 0: none is
 	epoch   time.Time
 

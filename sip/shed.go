@@ -18,6 +18,7 @@ type glance struct {
 	method                               string // "" for a response
 	code                                 int    // 0 for a request
 	callID, seq, from, to, allowed, call []byte
+	asserted, remoteParty                []byte
 
 	via []byte // the first
 	old bool   // of another version than SIP/2.0, or none
@@ -67,6 +68,10 @@ func look(data []byte) glance {
 			g.call = value
 		case is(name, "authorization", ""):
 			g.allowed = value
+		case g.asserted == nil && is(name, "p-asserted-identity", ""):
+			g.asserted = value
+		case g.remoteParty == nil && is(name, "remote-party-id", ""):
+			g.remoteParty = value
 		}
 	}
 	return g
@@ -125,7 +130,7 @@ func (s *Stack) standing(g *glance, from netip.AddrPort, conn *streamConn) stand
 		tr = table.trunkAt(from.Addr())
 	}
 	switch {
-	case tr != nil && tr.VIP, s.reg.knows(from.String()):
+	case tr != nil && (tr.VIP || s.favours(g, tr)), s.reg.knows(from.String()):
 		return favoured
 	case tr != nil, conn != nil && conn.known.Load(), s.flood.known.has(from.Addr(), time.Now()):
 		return familiar
