@@ -61,10 +61,14 @@ func (l *Leg) progress(p provisional) {
 	}
 	l.spoke = true
 	l.sdpDone = l.sdpDone || wants && p.sdp != nil
+	var u *unacked
+	if wants {
+		u = r.await(p) // at once: others want to say something, too
+	}
 	l.mu.Unlock()
 	l.keepSDP(p.sdp)
 	if wants {
-		l.sendReliably(p)
+		l.sendReliably(p, u)
 		return
 	}
 	if err := l.callTx.Respond(l.answer(p.code, p.phrase, p.sdp)); err != nil {
@@ -72,18 +76,19 @@ func (l *Leg) progress(p provisional) {
 	}
 }
 
-// sendReliably sends a provisional answer and repeats it at T1, 2*T1, ... until its
-// PRACK; without one after 64*T1 the call is refused (section 3).
-func (l *Leg) sendReliably(p provisional) {
-	l.mu.Lock()
-	r := &l.rel
+// await makes p the answer that waits for its PRACK. The leg's lock is held.
+func (r *provisionals) await(p provisional) *unacked {
 	if r.seq == 0 {
 		r.seq = rand.Uint32N(1 << 16)
 	}
 	r.seq++
-	u := &unacked{seq: r.seq, withSDP: p.sdp != nil, acked: make(chan struct{})}
-	r.pending = u
-	l.mu.Unlock()
+	r.pending = &unacked{seq: r.seq, withSDP: p.sdp != nil, acked: make(chan struct{})}
+	return r.pending
+}
+
+// sendReliably sends a provisional answer and repeats it at T1, 2*T1, ... until its
+// PRACK; without one after 64*T1 the call is refused (section 3).
+func (l *Leg) sendReliably(p provisional, u *unacked) {
 	res := l.answer(p.code, p.phrase, p.sdp, gosip.NewHeader("Require", "100rel"),
 		gosip.NewHeader("RSeq", strconv.FormatUint(uint64(u.seq), 10)))
 	send := func() {
