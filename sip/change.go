@@ -147,6 +147,7 @@ func (l *Leg) exchange(req *gosip.Request) (*gosip.Response, error) {
 	switch {
 	case err == nil && res.IsSuccess():
 		if req.IsInvite() {
+			l.refreshTarget(res.Contact()) // the ACK goes there already
 			l.ack(req.CSeq().SeqNo, req)
 		}
 		return res, nil
