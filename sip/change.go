@@ -192,7 +192,7 @@ func (s *Stack) handleReinvite(req *gosip.Request, tx gosip.ServerTransaction) {
 	}
 	c, f, code, phrase := l.beginChange(req)
 	if c == nil {
-		s.respond(req, tx, code, phrase)
+		s.refuseChange(req, tx, code, phrase)
 		return
 	}
 	sdp, refuse := f(req.Body())
@@ -242,7 +242,9 @@ func (l *Leg) beginChange(req *gosip.Request) (c *reinvite, f func([]byte) ([]by
 	switch {
 	case l.state == legEnded:
 		return nil, nil, 481, "Call/Transaction Does Not Exist"
-	case l.ours, l.state != legConfirmed, l.change != nil && (l.change.owed || !l.change.answered):
+	case l.state == legEarly && l.callTx != nil, l.change != nil && !l.change.answered:
+		return nil, nil, 500, "Another INVITE Is Open" // of the peer's own, section 14.2
+	case l.ours, l.state != legConfirmed, l.change != nil && l.change.owed:
 		// A change of ours, our last 2xx, or the SDP that answers it, is under
 		// way: glare, section 14.2.
 		return nil, nil, 491, "Request Pending"
@@ -255,6 +257,16 @@ func (l *Leg) beginChange(req *gosip.Request) (c *reinvite, f func([]byte) ([]by
 	}
 	l.change = &reinvite{seq: req.CSeq().SeqNo, owed: len(req.Body()) == 0, acked: make(chan struct{})}
 	return l.change, l.onReoffer, 0, ""
+}
+
+// refuseChange answers a change of the session that can't be made now; 500 says when to
+// come again (RFC 3261 14.2, RFC 3311 5.2).
+func (s *Stack) refuseChange(req *gosip.Request, tx gosip.ServerTransaction, code int, phrase string) {
+	var hs []gosip.Header
+	if code == 500 {
+		hs = append(hs, gosip.NewHeader("Retry-After", strconv.Itoa(rand.IntN(10))))
+	}
+	s.respond(req, tx, code, phrase, hs...)
 }
 
 // endChange forgets a re-INVITE that was not answered with 2xx.
@@ -279,12 +291,8 @@ func (s *Stack) handleUpdate(req *gosip.Request, tx gosip.ServerTransaction) {
 		return
 	}
 	f, code, phrase := l.mayUpdate(offers)
-	switch {
-	case code == 500:
-		s.respond(req, tx, code, phrase, gosip.NewHeader("Retry-After", strconv.Itoa(rand.IntN(10))))
-		return
-	case code != 0:
-		s.respond(req, tx, code, phrase)
+	if code != 0 {
+		s.refuseChange(req, tx, code, phrase)
 		return
 	}
 	var sdp []byte
@@ -315,7 +323,7 @@ func (l *Leg) mayUpdate(offers bool) (f func([]byte) ([]byte, int), code int, ph
 		return nil, 481, "Call/Transaction Does Not Exist"
 	case !offers:
 		return nil, 0, ""
-	case l.ours:
+	case l.ours, l.offers():
 		return nil, 491, "Request Pending"
 	case l.change != nil && !l.change.answered, l.state == legEarly && l.callTx != nil && !l.sdpDone:
 		return nil, 500, "Another Offer Is Open"
@@ -325,6 +333,18 @@ func (l *Leg) mayUpdate(offers bool) (f func([]byte) ([]byte, int), code int, ph
 		return nil, 488, "Not Acceptable Here"
 	}
 	return l.onReoffer, 0, ""
+}
+
+// offers tells whether our own offer, to an INVITE that had none, still wants its answer:
+// in the PRACK, or in the ACK. The leg's lock is held.
+func (l *Leg) offers() bool {
+	if l.callTx == nil || len(l.info.Offer) > 0 {
+		return false
+	}
+	if l.sdpDone {
+		return l.rel.pending != nil && l.rel.pending.withSDP
+	}
+	return l.state == legAnswered
 }
 
 // keepSDP remembers what we said last of the session: a refresh says it again.

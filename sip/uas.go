@@ -339,7 +339,7 @@ func (l *Leg) acknowledge(ack *gosip.Request) {
 		close(c.acked)
 	}
 	if l.state == legAnswered {
-		owed = len(l.info.Offer) == 0
+		owed = len(l.info.Offer) == 0 && !l.sdpDone // else the PRACK had it
 		l.state = legConfirmed
 	}
 	take := l.onAnswer
