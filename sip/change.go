@@ -26,6 +26,8 @@ type reinvite struct {
 type RefusedError struct {
 	Method string
 	Code   int
+
+	least time.Duration // the Min-SE that a 422 asks for
 }
 
 // Error implements error.
@@ -40,12 +42,15 @@ var errGlare = errors.New("both sides change the session at once")
 // both sides change the session at once it tries again after the time of RFC 3261
 // 14.1. A *RefusedError leaves the session as it was.
 func (l *Leg) Reoffer(ctx context.Context, offer []byte) ([]byte, error) {
-	for {
+	for longer := false; ; {
 		res, err := l.offerOnce(ctx, offer)
 		var no *RefusedError
 		switch {
 		case err == nil:
 			return res.Body(), nil
+		case !longer && l.longerSession(err):
+			longer = true
+			continue
 		case errors.Is(err, errGlare), errors.As(err, &no) && no.Code == 491:
 		default:
 			return nil, fmt.Errorf("change the session: %w", err)
@@ -152,9 +157,9 @@ func (l *Leg) exchange(req *gosip.Request) (*gosip.Response, error) {
 		}
 		return res, nil
 	case err == nil && res.StatusCode != 408 && res.StatusCode != 481:
-		return nil, &RefusedError{string(req.Method), res.StatusCode}
+		return nil, &RefusedError{Method: string(req.Method), Code: res.StatusCode, least: leastSession(res)}
 	case err == nil:
-		err = &RefusedError{string(req.Method), res.StatusCode}
+		err = &RefusedError{Method: string(req.Method), Code: res.StatusCode}
 	}
 	switch req.Method {
 	case gosip.BYE, gosip.NOTIFY, gosip.REFER:

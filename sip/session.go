@@ -17,7 +17,9 @@ import (
 type session struct {
 	interval time.Duration // 0: none
 	ours     bool          // we refresh
+	least    time.Duration // the longest Min-SE that the peer has asked for; 0: none
 	timer    *time.Timer
+	turn     uint64 // counts the timers: one that fires while it is replaced is of an earlier turn
 }
 
 // smallestSession is the least that RFC 4028 5 allows for a session.
@@ -61,10 +63,13 @@ func leastSession(m message) time.Duration {
 // askSession puts our wish for a session timer on an INVITE or UPDATE.
 func (l *Leg) askSession(req *gosip.Request) {
 	l.mu.Lock()
-	interval, ours := l.session.interval, l.session.ours
+	interval, ours, least := l.session.interval, l.session.ours, l.session.least
 	l.mu.Unlock()
 	if interval == 0 {
 		return
+	}
+	if least > 0 {
+		req.AppendHeader(gosip.NewHeader("Min-SE", wholeSeconds(least)))
 	}
 	refresher := "uas"
 	if ours {
@@ -117,7 +122,8 @@ func (l *Leg) startSession(interval time.Duration, ours bool) {
 	if l.session.timer != nil {
 		l.session.timer.Stop()
 	}
-	l.session = session{interval: interval, ours: ours}
+	turn := l.session.turn + 1
+	l.session = session{interval: interval, ours: ours, least: l.session.least, turn: turn}
 	if interval == 0 || l.state == legEnded {
 		return
 	}
@@ -125,18 +131,18 @@ func (l *Leg) startSession(interval time.Duration, ours bool) {
 	if ours {
 		wait, f = interval/2, l.refresh
 	}
-	l.session.timer = time.AfterFunc(wait, func() { l.stack.spawn(f) })
+	l.session.timer = time.AfterFunc(wait, func() { l.stack.spawn(func() { f(turn) }) })
 }
 
 // refresh says that we are there, by UPDATE, or by a re-INVITE with the same SDP
 // where the peer doesn't know UPDATE. Whatever goes wrong, the session lives
 // until its end.
-func (l *Leg) refresh() {
+func (l *Leg) refresh(turn uint64) {
 	l.mu.Lock()
 	byUpdate, interval, sdp := l.allowsUpdate, l.session.interval, l.localSDP
-	over := l.state == legEnded
+	over := l.state == legEnded || l.session.turn != turn
 	if !over {
-		l.session.timer = time.AfterFunc(interval/2-min(32*time.Second, interval/6), func() { l.stack.spawn(l.expire) })
+		l.session.timer = time.AfterFunc(interval/2-min(32*time.Second, interval/6), func() { l.stack.spawn(func() { l.expire(turn) }) })
 	}
 	l.mu.Unlock()
 	if over {
@@ -148,7 +154,7 @@ func (l *Leg) refresh() {
 		}
 		return
 	}
-	for {
+	for longer := false; ; {
 		req := l.request(gosip.UPDATE)
 		req.AppendHeader(l.contact())
 		req.AppendHeader(gosip.NewHeader("Supported", supported))
@@ -164,6 +170,9 @@ func (l *Leg) refresh() {
 				l.startSession(interval, true)
 			}
 			return
+		case !longer && l.longerSession(err):
+			longer, interval = true, l.sessionInterval()
+			continue
 		case errors.As(err, &no) && no.Code == 491:
 		default:
 			l.stack.log.Debug("session not refreshed", "sip_call_id", l.id.callID, "error", err)
@@ -177,8 +186,36 @@ func (l *Leg) refresh() {
 	}
 }
 
+// longerSession takes the interval that a 422 to a refresh of ours asks for (RFC 4028 7.3);
+// false when err is none, or asks for nothing that can be done.
+func (l *Leg) longerSession(err error) bool {
+	var no *RefusedError
+	if !errors.As(err, &no) || no.Code != 422 || no.least > 24*time.Hour {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.session.interval == 0 || no.least <= l.session.interval {
+		return false
+	}
+	l.session.interval, l.session.least = no.least, no.least
+	return true
+}
+
+func (l *Leg) sessionInterval() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.session.interval
+}
+
 // expire ends a call whose session nobody has refreshed.
-func (l *Leg) expire() {
+func (l *Leg) expire(turn uint64) {
+	l.mu.Lock()
+	late := l.session.turn != turn
+	l.mu.Unlock()
+	if late {
+		return
+	}
 	if l.finish(End{Cause: EndExpired}) {
 		l.sendBye("")
 	}
