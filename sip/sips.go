@@ -10,9 +10,6 @@ import (
 // This file keeps the promise of a sips URI (RFC 5630): each hop of such a request, and
 // of the dialog that it makes, is encrypted. It is never sent another way instead.
 
-// encrypted tells whether a transport is: TLS, or WebSocket within TLS.
-func encrypted(network string) bool { return network == "TLS" || network == "WSS" }
-
 // downgraded tells of a request for a sips URI that a hop before us has sent on in the
 // clear. What ends something is served whatever way it comes, and so is all within a
 // dialog.
@@ -24,7 +21,7 @@ func (s *Stack) downgraded(req *gosip.Request, tx gosip.ServerTransaction) bool 
 		return false
 	}
 	network, _ := s.cameBy(req, tx)
-	return !encrypted(network)
+	return !private(network)
 }
 
 // sipsNotAllowed says in an answer that sips can't be kept on this way, and sip could
@@ -70,9 +67,9 @@ func (c *Contact) keepsSIPS() bool {
 		return true
 	}
 	for i := range c.path {
-		if network, err := networkOf(c.path[i]); err != nil || !encrypted(network) {
+		if network, err := networkOf(c.path[i]); err != nil || !private(network) {
 			return false
 		}
 	}
-	return encrypted(c.Network)
+	return private(c.Network)
 }

@@ -57,7 +57,7 @@ func (s *Stack) makeSubscription(req *gosip.Request, tx gosip.ServerTransaction,
 	u.local.Params.Remove("tag")
 	u.local.Params.Add("tag", tag)
 	network, _ := s.cameBy(req, tx)
-	u.sips = wantsSIPS(&req.Recipient, u.routes) && encrypted(network)
+	u.sips = wantsSIPS(&req.Recipient, u.routes) && private(network)
 	u.moved(req, tx)
 	return u
 }
@@ -66,7 +66,7 @@ func (s *Stack) makeSubscription(req *gosip.Request, tx gosip.ServerTransaction,
 // back where it came from, like all requests in a dialog.
 func (u *subscription) moved(req *gosip.Request, tx gosip.ServerTransaction) {
 	network, by := u.stack.cameBy(req, tx)
-	if u.sips && !encrypted(network) {
+	if u.sips && !private(network) {
 		return // it stays where it is
 	}
 	u.mu.Lock()

@@ -167,7 +167,7 @@ func (s *Stack) newIncoming(req *gosip.Request, tx gosip.ServerTransaction, tr *
 		}
 	}
 	l.routes = recordRoutes(req.GetHeaders("Record-Route"), false)
-	l.sips = wantsSIPS(&req.Recipient, l.routes) && encrypted(network)
+	l.sips = wantsSIPS(&req.Recipient, l.routes) && private(network)
 	l.dest = s.flow(network, req.Source(), tr == nil || tr.Symmetric, len(l.routes) > 0)
 	return l
 }
