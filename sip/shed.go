@@ -88,12 +88,21 @@ func (s *Stack) newWork(g *glance) bool {
 	case "", "ACK", "CANCEL":
 		return false
 	}
+	if !s.hasDialog(g.callID) {
+		return true
+	}
 	from, to := rawTag(g.from), rawTag(g.to)
 	if to == "" {
 		// One of the first INVITE's transaction, again: 503 would be taken for its answer.
 		return g.method != "INVITE" || !s.hasLeg(g.callID, s.localTag(string(g.callID), from), from)
 	}
 	return !s.hasLeg(g.callID, to, from)
+}
+
+func (s *Stack) hasDialog(callID []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dialogs[string(callID)] > 0
 }
 
 func (s *Stack) hasLeg(callID []byte, localTag, remoteTag string) bool {

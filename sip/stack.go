@@ -60,6 +60,7 @@ type Stack struct {
 
 	mu        sync.Mutex
 	legs      map[dialogID]*Leg
+	dialogs   map[string]int              // legs by Call-ID
 	abandoned map[string]*abandonedInvite // by branch
 	refused   map[string]*gosip.Request   // by branch: ACKs of refused INVITEs
 	sending   int                         // requests in the background
@@ -76,6 +77,7 @@ func Open(opt Options) (*Stack, error) {
 		opt: opt, log: opt.Logger, obs: opt.Observer,
 		closed:    make(chan struct{}),
 		legs:      make(map[dialogID]*Leg),
+		dialogs:   make(map[string]int),
 		abandoned: make(map[string]*abandonedInvite),
 	}
 	if _, err := rand.Read(s.tagKey[:]); err != nil {
@@ -325,6 +327,7 @@ func (s *Stack) addLeg(l *Leg) bool {
 		return false
 	}
 	s.legs[l.id] = l
+	s.dialogs[l.id.callID]++
 	s.traces.keep(l.id.callID)
 	s.calls.Add(1)
 	return true
@@ -335,6 +338,9 @@ func (s *Stack) dropLeg(l *Leg) {
 	had := s.legs[l.id] == l
 	if had {
 		delete(s.legs, l.id)
+		if s.dialogs[l.id.callID]--; s.dialogs[l.id.callID] == 0 {
+			delete(s.dialogs, l.id.callID)
+		}
 	}
 	s.mu.Unlock()
 	if had {
