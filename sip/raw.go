@@ -5,8 +5,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -86,43 +86,117 @@ func rawResponse(data []byte, code int, phrase string, headers ...string) []byte
 	if code == 0 || bytes.HasPrefix(bytes.ToUpper(line), []byte("SIP/")) || bytes.HasPrefix(line, []byte("ACK ")) {
 		return nil
 	}
-	var out bytes.Buffer
-	fmt.Fprintf(&out, "SIP/2.0 %d %s\r\n", code, phrase)
-	found := map[string]bool{}
-	for _, h := range headerLines(data) {
-		name := canonicalName(h)
-		switch name {
-		case "via":
-		case "from", "to", "call-id", "cseq":
-			if found[name] {
-				continue
+	out := make([]byte, 0, len(data)+128)
+	out = append(strconv.AppendInt(append(out, "SIP/2.0 "...), int64(code), 10), ' ')
+	out = append(append(out, phrase...), "\r\n"...)
+	var found copied
+	taken := false // whether the last line is copied
+	begin := len(out)
+	_, rest, _ := bytes.Cut(bytes.TrimLeft(data, "\r\n"), []byte("\n"))
+	for n := 0; len(rest) > 0 && n < maxHeaderLines; n++ {
+		var l []byte
+		l, rest, _ = bytes.Cut(rest, []byte("\n"))
+		if l = bytes.TrimRight(l, "\r"); len(l) == 0 {
+			break
+		}
+		if l[0] == ' ' || l[0] == '\t' { // folded on to the one before
+			if taken {
+				out = append(append(out, ' '), bytes.TrimSpace(l)...)
 			}
-		default:
 			continue
 		}
-		found[name] = true
-		out.Write(h)
-		if name == "to" && !bytes.Contains(bytes.ToLower(h), []byte(";tag=")) {
-			out.WriteString(";tag=" + rawToTag)
+		if taken {
+			out = found.end(out, begin)
 		}
-		out.WriteString("\r\n")
+		if taken = found.takes(l); taken {
+			begin = len(out)
+			out = append(out, l...)
+		}
 	}
-	if len(found) < 5 {
+	if taken {
+		out = found.end(out, begin)
+	}
+	if found.all != copiedAll {
 		return nil
 	}
 	for _, h := range headers {
-		out.WriteString(h + "\r\n")
+		out = append(append(out, h...), "\r\n"...)
 	}
-	out.WriteString("Content-Length: 0\r\n\r\n")
-	return out.Bytes()
+	return append(out, "Content-Length: 0\r\n\r\n"...)
 }
 
-// headerLines are the unfolded header lines of a message, at most 64.
+// maxHeaderLines of a message are looked at here.
+const maxHeaderLines = 64
+
+// copied is which fields of a request an answer has already (RFC 3261 8.2.6.2).
+type copied struct {
+	all  uint8
+	last uint8
+}
+
+const (
+	copiedVia uint8 = 1 << iota
+	copiedFrom
+	copiedTo
+	copiedCallID
+	copiedCSeq
+
+	copiedAll = copiedVia | copiedFrom | copiedTo | copiedCallID | copiedCSeq
+)
+
+// takes tells whether a field is copied: each Via, and the first of the others.
+func (c *copied) takes(line []byte) bool {
+	i := bytes.IndexByte(line, ':')
+	if i < 0 {
+		return false
+	}
+	switch name := bytes.TrimSpace(line[:i]); {
+	case is(name, "via", "v"):
+		c.last = copiedVia
+		c.all |= copiedVia
+		return true
+	case is(name, "from", "f"):
+		c.last = copiedFrom
+	case is(name, "to", "t"):
+		c.last = copiedTo
+	case is(name, "call-id", "i"):
+		c.last = copiedCallID
+	case is(name, "cseq", ""):
+		c.last = copiedCSeq
+	default:
+		return false
+	}
+	first := c.all&c.last == 0
+	c.all |= c.last
+	return first
+}
+
+// end ends the line that begins there; To gets a tag.
+func (c *copied) end(out []byte, begin int) []byte {
+	if c.last == copiedTo && !hasTag(out[begin:]) {
+		out = append(out, ";tag="+rawToTag...)
+	}
+	return append(out, "\r\n"...)
+}
+
+func hasTag(line []byte) bool {
+	for {
+		i := bytes.IndexByte(line, ';')
+		if i < 0 {
+			return false
+		}
+		if line = line[i+1:]; len(line) >= 4 && bytes.EqualFold(line[:4], []byte("tag=")) {
+			return true
+		}
+	}
+}
+
+// headerLines are the unfolded header lines of a message, at most maxHeaderLines.
 func headerLines(data []byte) [][]byte {
 	data = bytes.TrimLeft(data, "\r\n")
 	_, rest, _ := bytes.Cut(data, []byte("\n"))
 	var lines [][]byte
-	for len(rest) > 0 && len(lines) < 64 {
+	for len(rest) > 0 && len(lines) < maxHeaderLines {
 		var l []byte
 		l, rest, _ = bytes.Cut(rest, []byte("\n"))
 		l = bytes.TrimRight(l, "\r")
