@@ -283,6 +283,14 @@ func (l *Leg) beat(now time.Duration) {
 	}
 }
 
+// awaited tells whether somebody waits for what the leg hears, and it isn't the kernel that passes it on.
+func (l *Leg) awaited() bool {
+	if l.flow.Load() != nil {
+		return false
+	}
+	return l.peer.Load() != nil || l.seat.Load() != nil || l.listener.Load() != nil
+}
+
 // endPress reports a key press whose end packets got lost.
 func (l *Leg) endPress(now time.Duration) {
 	l.mu.Lock()

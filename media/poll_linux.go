@@ -19,8 +19,8 @@ const (
 	// turnEvents bounds the sockets read at once.
 	turnEvents = 128
 
-	// tick is how often sockets are read and beats served while there are legs: a packet waits half
-	// of it on average. Waking up for each packet costs more than handling it.
+	// tick is how often sockets are read and beats served while somebody waits for what comes: a packet
+	// waits half of it on average. Waking up for each packet costs more than handling it.
 	tick = time.Millisecond
 
 	chunkSize = 1024
@@ -71,10 +71,7 @@ func newPoller(now func() time.Duration, log *slog.Logger) (*poller, error) {
 	return p, nil
 }
 
-// run starts the ticks, and stop ends them.
-func (p *poller) run() error  { return p.pace(tick) }
-func (p *poller) stop() error { return p.pace(0) }
-
+// pace sets the time between ticks; 0 ends them.
 func (p *poller) pace(every time.Duration) (err error) {
 	spec := unix.ItimerSpec{Interval: unix.NsecToTimespec(int64(every)), Value: unix.NsecToTimespec(int64(every))}
 	failed := p.wait.Control(func(fd uintptr) { err = unix.TimerfdSettime(int(fd), 0, &spec, nil) })

@@ -28,7 +28,20 @@ type shard struct {
 	mu    sync.Mutex // guards who is in which slot; beats don't take it
 	legs  int
 	slots [phases]slot
+	every time.Duration // between ticks; 0 without legs
+
+	hurried time.Duration // when a leg last had somebody waiting for what it hears; of the shard's goroutine
 }
+
+const (
+	// idleTick is how often a shard looks while nobody waits for what its legs hear: they play, or are
+	// silent. Each look costs more than a packet.
+	idleTick = 5 * time.Millisecond
+	// idleLegs is up to how many legs that pays; more would send in bursts, and later ones late.
+	idleLegs = 400
+	// hurryAfter is how long a shard looks each millisecond after the last need of it.
+	hurryAfter = time.Second
+)
 
 // slot is the legs of a shard that share a phase of the grid.
 type slot struct {
@@ -87,9 +100,29 @@ func (s *shard) add(l *Leg) error {
 	least.legs.Store(&members)
 	l.slot = least
 	if s.legs++; s.legs == 1 {
-		return s.poll.run()
+		return s.pace(tick)
 	}
 	return nil
+}
+
+// pace sets the time between ticks. s.mu is held.
+func (s *shard) pace(every time.Duration) error {
+	s.every = every
+	return s.poll.pace(every)
+}
+
+// rest paces the shard by what its legs need.
+func (s *shard) rest() {
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	want := tick
+	if now-s.hurried > hurryAfter && s.legs <= idleLegs {
+		want = idleTick
+	}
+	if s.legs > 0 && s.every != want {
+		_ = s.pace(want) // fails only when the shard is being closed
+	}
 }
 
 // remove takes the leg out; a beat under way may still reach it.
@@ -104,7 +137,7 @@ func (s *shard) remove(l *Leg) error {
 	}
 	l.slot.legs.Store(&members)
 	if s.legs--; s.legs == 0 {
-		return s.poll.stop()
+		return s.pace(0)
 	}
 	return nil
 }
@@ -119,8 +152,14 @@ func (s *shard) load() int {
 // run serves the shard's legs until its poller is closed.
 func (s *shard) run() {
 	defer close(s.done)
-	for s.poll.turn() == nil {
+	for looked := time.Duration(0); s.poll.turn() == nil; {
+		before := s.hurried
 		s.beats()
+		// At once when somebody begins to wait, else each second is enough.
+		if now := s.now(); s.hurried-before > hurryAfter || now-looked > hurryAfter {
+			looked = now
+			s.rest()
+		}
 	}
 }
 
@@ -154,6 +193,9 @@ func (s *shard) beat(slot *slot, legs []*Leg) {
 		}
 		for _, l := range legs {
 			l.beat(at)
+			if l.awaited() {
+				s.hurried = now
+			}
 		}
 	}
 }

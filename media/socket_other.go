@@ -81,12 +81,18 @@ type poller struct {
 
 func newPoller(now func() time.Duration, log *slog.Logger) (*poller, error) {
 	p := &poller{now: now, log: log, ticker: time.NewTicker(time.Hour), closed: make(chan struct{})}
-	return p, p.stop()
+	return p, p.pace(0)
 }
 
-// run starts the ticks, and stop ends them.
-func (p *poller) run() error  { p.ticker.Reset(tick); return nil }
-func (p *poller) stop() error { p.ticker.Stop(); return nil }
+// pace sets the time between ticks; 0 ends them.
+func (p *poller) pace(every time.Duration) error {
+	if every == 0 {
+		p.ticker.Stop()
+	} else {
+		p.ticker.Reset(every)
+	}
+	return nil
+}
 
 func (p *poller) add(s *socket) error {
 	s.done = make(chan struct{})
