@@ -71,9 +71,14 @@ func newPoller(now func() time.Duration, log *slog.Logger) (*poller, error) {
 	return p, nil
 }
 
-// pace sets the time between ticks; 0 ends them.
+// pace sets the time between ticks; 0 ends them. They come at multiples of it since the engine's start, so that
+// beats aren't moved by another pace.
 func (p *poller) pace(every time.Duration) (err error) {
-	spec := unix.ItimerSpec{Interval: unix.NsecToTimespec(int64(every)), Value: unix.NsecToTimespec(int64(every))}
+	var spec unix.ItimerSpec
+	if every > 0 {
+		spec.Interval = unix.NsecToTimespec(int64(every))
+		spec.Value = unix.NsecToTimespec(int64(every - p.now()%every))
+	}
 	failed := p.wait.Control(func(fd uintptr) { err = unix.TimerfdSettime(int(fd), 0, &spec, nil) })
 	return errors.Join(failed, err)
 }

@@ -86,12 +86,16 @@ func closeShards(shards []*shard) (err error) {
 	return err
 }
 
-// add puts the leg into the slot with the fewest legs.
+// add puts the leg into the slot with the fewest legs, of those that an idle shard looks at in time.
 func (s *shard) add(l *Leg) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	step := 1
+	if s.legs < idleLegs {
+		step = int(idleTick / (ptime / phases))
+	}
 	least := &s.slots[0]
-	for i := range s.slots {
+	for i := 0; i < phases; i += step {
 		if len(s.slots[i].members()) < len(least.members()) {
 			least = &s.slots[i]
 		}
