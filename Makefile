@@ -20,7 +20,9 @@ test-only: ## all tests, nothing installed
 bench: ## measure this machine: calls per second, CPU and memory per call
 	@scripts/bench-deps.sh
 	$(GO) run ./bench
-	$(GO) run ./bench -media -calls 100 -large 400 -span 1s
+	$(GO) run ./bench -media -calls 100 -large 1000 -span 1s
+	$(GO) run ./bench -sip -span 4s
+	$(GO) run ./bench -overload -span 4s
 	$(GO) test -run '^$$' -bench . -benchmem ./routing ./routing/journal ./media ./playout ./sound
 
 lint: ## gofmt, go vet, staticcheck

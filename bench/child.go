@@ -22,14 +22,20 @@ import (
 	"hotline/server"
 )
 
+// hotlineOptions are what a measurement sets.
+type hotlineOptions struct {
+	estimate time.Duration // how often waits are estimated; 0 never
+	kernel   bool          // the kernel passes bridged voice on
+}
+
 // hotlineConfig has a flow that hangs up at once, one that keeps the caller
 // listening, and one that leads to an agent; and as many agents as calls.
-func hotlineConfig(dir string, agents int, estimate time.Duration) string {
+func hotlineConfig(dir string, agents int, o hotlineOptions) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `node: bench
 sip: {listen: [{network: udp, address: "127.0.0.1:0"}], max_calls: 100000, max_pending: 100000, register: {file: %s}}
 directory: {file: %s}
-media: {address: 127.0.0.1, rtp_timeout: 0s}
+media: {address: 127.0.0.1, rtp_timeout: 0s, kernel: %s}
 trunks:
   - name: load
     addresses: [127.0.0.1]
@@ -59,20 +65,27 @@ http: {listen: "127.0.0.1:0"}
 routing: {estimate_every: %s}
 agents:
   - {user: away, password: bench-secret, queues: [nobody]}
-`, filepath.Join(dir, "registrations.json"), filepath.Join(dir, "customers.csv"), filepath.Join(dir, "records"), filepath.Join(dir, "journal"), estimate)
+`, filepath.Join(dir, "registrations.json"), filepath.Join(dir, "customers.csv"), onOff(o.kernel), filepath.Join(dir, "records"), filepath.Join(dir, "journal"), o.estimate)
 	for i := range agents {
 		fmt.Fprintf(&b, "  - {user: agent%d, password: bench-secret, queues: [q]}\n", i)
 	}
 	return b.String()
 }
 
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
 // serve is the hotline's process: it prints its address and runs until its
 // standard input closes.
-func serve(dir string, agents int, estimate time.Duration) error {
+func serve(dir string, agents int, o hotlineOptions) error {
 	if err := writeCustomers(filepath.Join(dir, "customers.csv")); err != nil {
 		return err
 	}
-	cfg, err := config.Parse("bench", []byte(hotlineConfig(dir, agents, estimate)))
+	cfg, err := config.Parse("bench", []byte(hotlineConfig(dir, agents, o)))
 	if err != nil {
 		return err
 	}

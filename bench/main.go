@@ -22,7 +22,9 @@ func main() {
 	isBare := flag.Bool("bare", false, "internal: be the bare sipgo server")
 	sip := flag.Bool("sip", false, "measure signalling only, on a core of its own, beside a bare sipgo server; -sip queued: only queued calls")
 	over := flag.Bool("overload", false, "measure what gets done when more calls come than can be answered")
-	estimate := flag.Duration("estimate", 10*time.Second, "internal: how often the hotline estimates waits; 0 never")
+	var hotline hotlineOptions
+	flag.DurationVar(&hotline.estimate, "estimate", 10*time.Second, "internal: how often the hotline estimates waits; 0 never")
+	flag.BoolVar(&hotline.kernel, "kernel", false, "internal: the kernel passes bridged voice on")
 	isRelay := flag.String("relay", "", "internal: be a bare relay, between the two addresses that follow: epoll, goroutines or batch")
 	med := flag.Bool("media", false, "measure media only, on a core of its own, beside bare relays and rtpengine")
 	soakFor := flag.Duration("soak", 0, "let calls come and go for so long, -calls of each kind at once, and watch for drift")
@@ -49,7 +51,7 @@ func main() {
 		opt.small, opt.span = *calls, *span
 		err = mediaCost(opt)
 	case *child != "":
-		err = serve(*child, *calls, *estimate)
+		err = serve(*child, *calls, hotline)
 	case *over:
 		err = overload(*span)
 	case *sip:

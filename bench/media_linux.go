@@ -35,9 +35,10 @@ type mediaCase struct {
 var mediaCases = []mediaCase{
 	{"ivr, callers listen", streamKind{playback: true}, startIVR},
 	{"ivr, callers send", streamKind{playback: true, sends: true}, startIVR},
-	{"bridged", streamKind{sends: true}, startBridged(0)},
-	{"bridged, keys pressed", streamKind{sends: true, keys: true}, startBridged(0)},
-	{"bridged, waits estimated", streamKind{sends: true}, startBridged(10 * time.Second)},
+	{"bridged", streamKind{sends: true}, startBridged(hotlineOptions{})},
+	{"bridged, keys pressed", streamKind{sends: true, keys: true}, startBridged(hotlineOptions{})},
+	{"bridged, waits estimated", streamKind{sends: true}, startBridged(hotlineOptions{estimate: 10 * time.Second})},
+	{"bridged, in the kernel", streamKind{sends: true}, startBridged(hotlineOptions{kernel: true})},
 	{"bare relay, epoll", streamKind{sends: true}, startBare("epoll")},
 	{"bare relay, goroutines", streamKind{sends: true}, startBare("goroutines")},
 	{"bare relay, batch", streamKind{sends: true}, startBare("batch")},
@@ -48,12 +49,12 @@ var mediaCases = []mediaCase{
 }
 
 func startIVR(rtp *rtpLoad, _ int, kind streamKind) (peer, error) {
-	return startHotlinePeer(rtp, 0, 0, kind)
+	return startHotlinePeer(rtp, 0, hotlineOptions{}, kind)
 }
 
-func startBridged(estimate time.Duration) func(*rtpLoad, int, streamKind) (peer, error) {
+func startBridged(o hotlineOptions) func(*rtpLoad, int, streamKind) (peer, error) {
 	return func(rtp *rtpLoad, calls int, kind streamKind) (peer, error) {
-		return startHotlinePeer(rtp, calls, estimate, kind)
+		return startHotlinePeer(rtp, calls, o, kind)
 	}
 }
 

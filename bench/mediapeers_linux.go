@@ -65,12 +65,12 @@ type hotlinePeer struct {
 	legs    int           // a call
 }
 
-func startHotlinePeer(rtp *rtpLoad, agents int, estimate time.Duration, kind streamKind) (h *hotlinePeer, err error) {
+func startHotlinePeer(rtp *rtpLoad, agents int, o hotlineOptions, kind streamKind) (h *hotlinePeer, err error) {
 	dir, err := os.MkdirTemp("", "hotline-bench-")
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"-serve", dir, "-calls", strconv.Itoa(max(agents, 1)), "-estimate", estimate.String()}
+	args := []string{"-serve", dir, "-calls", strconv.Itoa(max(agents, 1)), "-estimate", o.estimate.String(), fmt.Sprintf("-kernel=%t", o.kernel)}
 	if profile != "" {
 		profiles++
 		args = append(args, "-profile", fmt.Sprintf("%s.%d", profile, profiles))
