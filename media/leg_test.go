@@ -330,6 +330,16 @@ func TestRTPTimeout(t *testing.T) {
 	}
 }
 
+// A phone on hold may be silent for another time than one that talks.
+func TestHoldTimeout(t *testing.T) {
+	e := openEngine(t, func(c *Config) { c.RTPTimeout, c.HoldTimeout = time.Hour, 100*time.Millisecond })
+	talks := newPhone(t, PCMA).call(e)
+	wait(t, "the timeout of a phone on hold that says nothing", newPhone(t, PCMA).call(e, "a=sendonly").Timeout())
+	if isClosed(talks.Timeout()) {
+		t.Error("a phone that isn't on hold timed out, too")
+	}
+}
+
 func TestBridgeRefusals(t *testing.T) {
 	e, other := openEngine(t, nil), openEngine(t, nil)
 	a, b, c := openLeg(t, e), openLeg(t, e), openLeg(t, e)

@@ -190,3 +190,35 @@ func BenchmarkMixBeat(b *testing.B) {
 		m.beat(now)
 	}
 }
+
+// A supervisor who whispers softly is raised to what the agent hears well.
+func TestSoftWhisperIsRaised(t *testing.T) {
+	all := mixedPhones(t, PCMA, PCMU, PCMA)
+	caller, agent, supervisor := all[0], all[1], all[2]
+	const soft, raised = 0.05, 0.12 // -29 dBov; the gain aims at -19, which is 0.16
+	supervisor.far.Play(Tone(supervisor.freq, 2*time.Second, soft), PlayOptions{Loop: true})
+	m := caller.near.engine.NewMix()
+	defer m.Close()
+	join(t, m, caller, Everyone)
+	join(t, m, agent, Everyone)
+	join(t, m, supervisor, Only(agent.near))
+	windows := make(chan []int16, 1)
+	var pcm []int16
+	agent.far.OnAudio(func(frame []int16) {
+		if pcm = append(pcm, frame...); len(pcm) >= clockRate/5 {
+			select {
+			case windows <- pcm[:clockRate/5]:
+			default:
+			}
+			pcm = nil
+		}
+	})
+	defer agent.far.OnAudio(nil)
+	level := 0.0
+	for deadline := time.Now().Add(patience); level < raised; {
+		level = Goertzel(wait(t, "sound", windows), supervisor.freq, clockRate)
+		if time.Now().After(deadline) {
+			t.Fatalf("a whisper of %.2f is heard at %.3f, want %.2f at least", soft, level, raised)
+		}
+	}
+}

@@ -44,7 +44,8 @@ func TestSprayedPorts(t *testing.T) {
 	}
 }
 
-// sprayRTP sends RTP of a stream that would be right from 127.0.0.66 to all even ports until stop.
+// sprayRTP sends RTP of a stream that would be right, and to the odd ports BYEs, from 127.0.0.66 to all ports until
+// stop.
 func sprayRTP(t *testing.T, low, high uint16) (stop func() (sent int)) {
 	t.Helper()
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 66)})
@@ -58,7 +59,8 @@ func sprayRTP(t *testing.T, low, high uint16) (stop func() (sent int)) {
 		p := &phone{t: t, codec: PCMA, ssrc: 0xBAD}
 		for {
 			datagram := p.packet(8, bytes.Repeat([]byte{0x66}, frameSamples), frameSamples)
-			for port := low; port < high; port += 2 {
+			bye := []byte{0x81, 203, 0, 1, 0, 0, 0x0b, 0xad}
+			for port := low; port < high; port++ {
 				select {
 				case <-over:
 					return
@@ -66,6 +68,9 @@ func sprayRTP(t *testing.T, low, high uint16) (stop func() (sent int)) {
 				}
 				if _, err := conn.WriteToUDPAddrPort(datagram, netip.AddrPortFrom(loopback, port)); err == nil {
 					sent++
+				}
+				if port&1 == 1 {
+					_, _ = conn.WriteToUDPAddrPort(bye, netip.AddrPortFrom(loopback, port))
 				}
 			}
 			<-time.After(ptime)
