@@ -182,6 +182,9 @@ func (l *Leg) injected(key byte, now time.Duration) (first bool) {
 
 // pressed reports a key that came as telephone-event. The leg's lock is held.
 func (l *Leg) pressed(p press) {
+	if seat := l.seat.Load(); seat != nil {
+		seat.pressed(p)
+	}
 	if !l.rx.twice.again(p.key, false, p.at, p.at+p.duration) {
 		l.tell(p)
 	}

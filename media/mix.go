@@ -53,6 +53,7 @@ type mixSeat struct {
 	generation uint32
 	codec      Codec
 	noise      sound.ComfortNoise
+	keys       []press // to be passed on
 
 	// Guarded by the mix's lock.
 	audience  Audience
@@ -62,6 +63,8 @@ type mixSeat struct {
 	gain      *sound.Gain // of a whisper; nil otherwise
 	pcm       [frameSamples]int16
 	mouth     mouth
+
+	joined time.Duration // on the engine's clock
 }
 
 // whisperLevel suits telephones: about -13 dBm0.
@@ -96,7 +99,7 @@ func (m *Mix) Join(l *Leg, heardBy Audience) error {
 	if other := l.peer.Load(); other != nil {
 		part(l, other)
 	}
-	seat := &mixSeat{mix: m, leg: l, buffer: playout.New(playout.Options{}), concealer: sound.NewConcealer(clockRate)}
+	seat := &mixSeat{mix: m, leg: l, buffer: playout.New(playout.Options{}), concealer: sound.NewConcealer(clockRate), joined: m.engine.now()}
 	m.let(seat, heardBy)
 	m.mu.Lock()
 	m.seats = append(m.seats, seat)
@@ -111,6 +114,7 @@ func (m *Mix) Join(l *Leg, heardBy Audience) error {
 func (m *Mix) let(seat *mixSeat, heardBy Audience) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.passKeys(seat) // a key that changes who hears is for those before
 	seat.audience = heardBy
 	seat.gain = nil
 	if heardBy.leg != nil {
@@ -184,6 +188,7 @@ func (m *Mix) beat(now time.Duration) {
 	m.sum.Begin(frameSamples)
 	for _, s := range m.seats {
 		s.hear(now)
+		m.passKeys(s)
 		if s.audience.all {
 			m.sum.Add(s.pcm[:])
 		}
