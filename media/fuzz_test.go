@@ -51,6 +51,7 @@ func FuzzReceiveReport(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(seed)
+	f.Add(malformed(f, 2))
 	e, err := Open(Config{Bind: loopback})
 	if err != nil {
 		f.Fatal(err)

@@ -178,9 +178,9 @@ func (l *Leg) receiveReport(data []byte, src netip.AddrPort, now time.Duration) 
 		r.stray++
 		return
 	}
-	packets, err := rtcp.Unmarshal(data)
-	if err != nil {
-		r.invalid++
+	packets, bad := readReports(data)
+	r.invalid += bad
+	if len(packets) == 0 {
 		return
 	}
 	r.remote = src // symmetric RTCP, RFC 4961
