@@ -200,12 +200,17 @@ func (c *call) recordings() []records.Recording {
 	return c.rec.all
 }
 
-// pauseRecording pauses what is recorded, or goes on with it; false when nothing is.
+// pauseRecording pauses what is recorded and what will be, or goes on with it; false when there is nothing
+// to pause: the call isn't recorded any more, or there was no pause.
 func (c *call) pauseRecording(on bool) bool {
 	c.rec.mu.Lock()
 	defer c.rec.mu.Unlock()
+	if c.rec.stopped || c.s.recorder.Load() == nil {
+		return false
+	}
+	was := c.rec.byHand
 	c.rec.byHand = on
-	return c.rec.follow()
+	return c.rec.follow() || on || was
 }
 
 // Private pauses what is recorded while a step of a flow asks for what must not be.
