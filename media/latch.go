@@ -132,7 +132,7 @@ func (l *latch) signal(addr netip.AddrPort, now time.Duration) (changed bool) {
 	}
 	first := !l.signalled.IsValid()
 	l.signalled = addr
-	if first && l.locked.IsValid() {
+	if first && l.locked.IsValid() && (!l.certain() || l.locked.Addr() == addr.Addr()) {
 		return false // early media came before the answer and has told already
 	}
 	if l.locked.IsValid() && l.locked != addr {

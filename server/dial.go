@@ -78,7 +78,7 @@ func (s *Server) dialOutside(to destination, by dialer) (*dialled, refused) {
 	})
 	switch reason := outsideReason(err); {
 	case err == nil:
-		d.keys = set.TrunkKeys
+		d.keys, d.trusted = set.TrunkKeys, set.TrunkTrusted
 		return d, refused{}
 	case reason == noRoute:
 		return nil, refused{404, "Not Found"}

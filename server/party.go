@@ -61,6 +61,8 @@ type dialled struct {
 	dial  *sip.Dialing
 	audio *media.Leg
 	to    destination
+	// trusted, if not nil, tells whether a trunk sends its sound from where its SDP says.
+	trusted func(trunk string) bool
 	// vacate, if not nil, says that the phone is in no call of its own any more.
 	vacate func()
 	// keys, if not nil, tells how they travel with the trunk that answers.
@@ -125,7 +127,7 @@ func (d *dialled) answered() (p *party, why string, code int) {
 	if d.keys != nil {
 		keysWith(out.Leg, d.audio, d.keys(out.Trunk))
 	}
-	if err := d.audio.SetAnswer(out.Answer); err != nil {
+	if err := d.take(out.Answer, out.From); err != nil {
 		d.drop()
 		return nil, err.Error(), 488
 	}
@@ -138,5 +140,14 @@ func (d *dialled) answered() (p *party, why string, code int) {
 // hears lets the other side hear what the phone's network has to say before it
 // answers: its ring-back, or an announcement. False when that can't be used.
 func (d *dialled) hears(other *media.Leg) bool {
-	return d.audio.SetAnswer(d.dial.EarlySDP()) == nil && media.Bridge(d.audio, other) == nil
+	return d.take(d.dial.EarlySDP(), d.dial.EarlyFrom()) == nil && media.Bridge(d.audio, other) == nil
+}
+
+// take gives the leg an answer. That of a gateway may be believed as far as a call is that comes from it.
+func (d *dialled) take(answer []byte, from sip.Answerer) error {
+	if from.Trunk != "" {
+		d.audio.Trust(d.trusted != nil && d.trusted(from.Trunk))
+		expectFrom(d.audio, from.Source)
+	}
+	return d.audio.SetAnswer(answer)
 }

@@ -194,8 +194,8 @@ func (b *invite) heard(res *gosip.Response) {
 	if res.StatusCode >= 180 {
 		b.d.ringOnce.Do(func() { close(b.d.ringing) })
 	}
-	if len(res.Body()) > 0 && isSDP(res) {
-		b.d.hears(res.Body())
+	if len(res.Body()) > 0 && isSDP(res) && res.To() != nil {
+		b.d.hears(res.Body(), b.answerer(res))
 	}
 }
 
@@ -255,7 +255,7 @@ func (b *invite) success(res *gosip.Response) {
 		if len(l.earlySDP) > 0 {
 			answer = l.earlySDP // what the 200 says then means nothing (RFC 6337 3.1.1)
 		}
-		if d.finish(Outcome{Leg: l, Answer: answer, Code: res.StatusCode}) {
+		if d.finish(Outcome{Leg: l, Answer: answer, From: b.answerer(res), Code: res.StatusCode}) {
 			d.stopOthers(b)
 			return
 		}

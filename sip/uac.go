@@ -59,9 +59,10 @@ type Outgoing struct {
 
 // Outcome is how a dialled call came out.
 type Outcome struct {
-	Leg    *Leg   // the dialog, when it was answered
-	Answer []byte // the peer's SDP
-	Code   int    // the final status; 0 when none came
+	Leg    *Leg     // the dialog, when it was answered
+	Answer []byte   // the peer's SDP
+	From   Answerer // who answered
+	Code   int      // the final status; 0 when none came
 	Cause  DialCause
 	// Trunk by whose gateway the call went last; "" for another call.
 	Trunk string
@@ -80,17 +81,18 @@ type Dialing struct {
 	ringOnce  sync.Once
 	earlyOnce sync.Once
 
-	mu       sync.Mutex
-	open     int // branches that ring
-	waiting  []*invite
-	winner   *invite
-	best     Outcome
-	out      Outcome
-	over     bool
-	given    bool // cancelled by the owner
-	earlySDP []byte
-	trunk    string
-	branches []*invite
+	mu        sync.Mutex
+	open      int // branches that ring
+	waiting   []*invite
+	winner    *invite
+	best      Outcome
+	out       Outcome
+	over      bool
+	given     bool // cancelled by the owner
+	earlySDP  []byte
+	earlyFrom Answerer
+	trunk     string
+	branches  []*invite
 	// next begins another branch in place of one that failed; false when there
 	// is none. nil: all branches ring together. See hunt.
 	next func(Outcome) bool
@@ -151,10 +153,10 @@ func (d *Dialing) EarlySDP() []byte {
 	return d.earlySDP
 }
 
-func (d *Dialing) hears(sdp []byte) {
+func (d *Dialing) hears(sdp []byte, from Answerer) {
 	d.earlyOnce.Do(func() {
 		d.mu.Lock()
-		d.earlySDP = sdp
+		d.earlySDP, d.earlyFrom = sdp, from
 		d.mu.Unlock()
 		close(d.early)
 	})
