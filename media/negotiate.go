@@ -115,12 +115,14 @@ func (l *Leg) Answer(offer []byte) ([]byte, error) {
 
 // SetAnswer takes the peer's answer to the last [Leg.Offer]; the codec it lists first is used. The
 // leg starts to send. It may be called more than once for one offer: early media, then the 200.
-func (l *Leg) SetAnswer(answer []byte) error {
+func (l *Leg) SetAnswer(answer []byte) error { return l.setAnswer("", answer) }
+
+func (l *Leg) setAnswer(party string, answer []byte) error {
 	session, err := parseSDP(answer)
 	if err != nil {
 		return fmt.Errorf("reading SDP answer: %w", err)
 	}
-	remote, err := activeAudio(session, l.judge((*secrets).judgeAnswer))
+	remote, err := activeAudio(session, l.judge(judgeAnswerOf(party)))
 	if err != nil {
 		return fmt.Errorf("reading SDP answer: %w", err)
 	}
@@ -142,8 +144,14 @@ func (l *Leg) SetAnswer(answer []byte) error {
 	case !l.nego.offered:
 		return ErrNoOffer
 	}
+	if l.secrets.kind != Plain && remote.kind == Plain {
+		l.disarm() // judged to be another's
+	}
 	if err := l.secure(remote); err != nil {
 		return fmt.Errorf("reading SDP answer: %w", err)
+	}
+	if party != "" {
+		l.secrets.party = party
 	}
 	l.settle(remote, chosen)
 	return nil

@@ -77,6 +77,7 @@ type secrets struct {
 	offered []sdesKey          // in our last offer
 	// offeredDTLS tells that an offer of ours was for a browser; client that we began the handshake.
 	offeredDTLS, client bool
+	party               string   // who gave the last answer; "": not known
 	mid, bundle         string   // in force with DTLS
 	kind                Security // in force
 	protos              []string // in force, of the m= line

@@ -149,5 +149,5 @@ func (d *dialled) take(answer []byte, from sip.Answerer) error {
 		d.audio.Trust(d.trusted != nil && d.trusted(from.Trunk))
 		expectFrom(d.audio, from.Source)
 	}
-	return d.audio.SetAnswer(answer)
+	return d.audio.SetAnswerOf(from.Dialog, answer)
 }
