@@ -91,6 +91,8 @@ func (l *Leg) Answer(offer []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading SDP offer: %w", err)
 	}
+	l.sender.widen(chosen[0].codec)
+	defer l.sender.widen(chosen[0].codec) // what began to play meanwhile
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -136,6 +138,8 @@ func (l *Leg) setAnswer(party string, answer []byte) error {
 		}
 	}
 	chosen = append(chosen, l.beside(remote)...)
+	l.sender.widen(chosen[0].codec)
+	defer l.sender.widen(chosen[0].codec) // what began to play meanwhile
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {

@@ -1,6 +1,9 @@
 package media
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // PlayOptions say how a leg plays a clip.
 type PlayOptions struct {
@@ -13,10 +16,12 @@ type Playback struct {
 	sender *sender
 	audio  Audio
 	loop   bool
+	length int // frames of audio
 	done   chan struct{}
 
 	// Guarded by the sender's lock.
 	frame, frames int
+	wide          atomic.Bool // encoded in G.722
 }
 
 // Play replaces whatever the leg plays. The clip runs on while the peer holds us, unheard. On a
@@ -25,10 +30,11 @@ type Playback struct {
 func (l *Leg) Play(a Audio, opt PlayOptions) *Playback {
 	p := &Playback{sender: &l.sender, audio: a, loop: opt.Loop, done: make(chan struct{})}
 	if a != nil {
-		p.frames = a.Frames()
+		p.length = a.Frames()
+		p.frames = p.length
 	}
-	if p.frames > 0 && l.Codec() == G722 {
-		a.Frame(G722, 0) // is encoded here if need be, not on the packet path
+	if l.Codec() == G722 {
+		p.widen()
 	}
 	p.frame = int(max(opt.From, 0) / ptime)
 	if p.frame >= p.frames {
@@ -54,6 +60,28 @@ func (p *Playback) Position() time.Duration {
 	p.sender.mu.Lock()
 	defer p.sender.mu.Unlock()
 	return time.Duration(p.frame) * ptime
+}
+
+// widen has the clip encoded in G.722, which it is when first asked for: by who plays or negotiates, not on
+// the packet path.
+func (p *Playback) widen() {
+	if p.wide.Load() {
+		return
+	}
+	for i := range p.length {
+		p.audio.Frame(G722, i)
+	}
+	p.wide.Store(true)
+}
+
+// widen has what plays encoded if the peer is to hear G.722.
+func (s *sender) widen(codec Codec) {
+	s.mu.Lock()
+	p := s.play
+	s.mu.Unlock()
+	if p != nil && codec == G722 {
+		p.widen()
+	}
 }
 
 // advance moves on by a frame and tells whether that was the last.

@@ -182,6 +182,10 @@ func silence(c Codec) []byte {
 }
 
 func (s *sender) sendClip(now time.Duration) {
+	if s.voice.codec == G722 && !s.play.wide.Load() {
+		s.sendVoice(now, fromClip, silence(G722)) // it began as the codec changed, and is being encoded
+		return
+	}
 	if s.play.frame < s.play.frames {
 		s.sendVoice(now, fromClip, s.play.audio.Frame(s.voice.codec, s.play.frame))
 	}
