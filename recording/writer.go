@@ -97,7 +97,11 @@ func (g *Recording) write(all bool) error {
 		g.line.begin(time.Duration(first))
 	}
 	frame := g.rec.opt.Format.frame()
-	for g.take() {
+	for at, ok := g.oldest(); ok; at, ok = g.oldest() {
+		if err := g.pass(at - hold*time.Second/rate); err != nil {
+			return err
+		}
+		g.take()
 		if len(g.out) >= chunk*frame {
 			if err := g.flush(); err != nil {
 				return err
@@ -110,7 +114,11 @@ func (g *Recording) write(all bool) error {
 	if !all {
 		return g.syncDue()
 	}
-	g.out = g.line.finish(g.out, time.Duration(g.last.Load())+20*time.Millisecond)
+	end := time.Duration(g.last.Load()) + 20*time.Millisecond
+	if err := g.pass(end); err != nil {
+		return err
+	}
+	g.out = g.line.finish(g.out, end)
 	return g.flush()
 }
 
@@ -127,9 +135,33 @@ func (g *Recording) begin() error {
 	return errors.Join(err, g.info.write(opt.Dir))
 }
 
-// take moves the older of both rings' first packets into the timeline; false when both
-// are empty.
-func (g *Recording) take() bool {
+// pass writes what comes before a moment, but the last chunk: a pause may have been hours long.
+func (g *Recording) pass(at time.Duration) error {
+	if !g.line.begun {
+		return nil
+	}
+	for limit := g.line.samplesAt(at); limit-g.line.base > chunk; {
+		g.out = g.line.giveOut(g.out, g.line.base+chunk)
+		if err := g.flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oldest is when the older of both rings' first packets came; false when both are empty.
+func (g *Recording) oldest() (at time.Duration, ok bool) {
+	for _, r := range g.rings {
+		var p packet
+		if _, some := r.peek(&p); some && (!ok || p.at < at) {
+			at, ok = p.at, true
+		}
+	}
+	return at, ok
+}
+
+// take moves the older of both rings' first packets into the timeline, if there is one.
+func (g *Recording) take() {
 	var p [2]packet
 	size, ok := [2]int{}, [2]bool{}
 	for i, r := range g.rings {
@@ -138,13 +170,12 @@ func (g *Recording) take() bool {
 	side := 0
 	switch {
 	case !ok[0] && !ok[1]:
-		return false
+		return
 	case !ok[0] || ok[1] && p[1].at < p[0].at:
 		side = 1
 	}
 	p[side].payload = g.rings[side].take(g.buf[:], size[side])
 	g.out = g.line.add(g.out, side, &p[side])
-	return true
 }
 
 func (g *Recording) flush() error {
