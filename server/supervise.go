@@ -75,7 +75,10 @@ func (t *talk) attend(g *guest, log *slog.Logger) {
 		case <-g.audio.Timeout():
 			log.Warn("no sound from the guest any more")
 			return
-		case k := <-digits:
+		case k, open := <-digits:
+			if !open { // the media are closing
+				return
+			}
 			m, ok := supervisorKeys[k.Key]
 			if !ok || !g.supervisor {
 				continue
