@@ -37,6 +37,7 @@ type Leg struct {
 	expired  atomic.Bool
 	muxed    atomic.Bool // reports come by the RTP port
 	pressing atomic.Bool // a key press is being received: beats look after its end
+	collides atomic.Bool // the peer sends with our SSRC: a beat sees to it
 
 	digits chan Digit                     // sent to and closed with mu held
 	keysBy atomic.Pointer[func(key byte)] // how keys reach the peer instead of events; nil: as events
@@ -276,6 +277,9 @@ func (l *Leg) beat(now time.Duration) {
 	}
 	if l.pressing.Load() {
 		l.endPress(now)
+	}
+	if l.collides.Load() {
+		l.rename()
 	}
 	if l.alive.expired(now) && l.expired.CompareAndSwap(false, true) {
 		l.log.Debug("no RTP for too long")

@@ -101,6 +101,9 @@ func (l *Leg) accept(data []byte, src netip.AddrPort, now time.Duration) (in inc
 		l.reports.follow(src)
 	}
 	l.alive.heard(now)
+	if !r.stream.started || p.SSRC != r.stream.ssrc {
+		l.compare(p.SSRC)
+	}
 	v = l.count(codec, now)
 	switch {
 	case codec.voice():

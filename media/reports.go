@@ -112,6 +112,11 @@ func (l *Leg) sendReport(now time.Duration, bye bool) {
 	if bye {
 		compound = append(compound, &rtcp.Goodbye{Sources: []uint32{ssrc}})
 	}
+	l.sendCompound(compound)
+}
+
+func (l *Leg) sendCompound(compound []rtcp.Packet) {
+	r := &l.reports
 	text, err := rtcp.Marshal(compound)
 	if err != nil {
 		l.log.Error("making RTCP report", "error", err)
@@ -188,9 +193,11 @@ func (l *Leg) receiveReport(data []byte, src netip.AddrPort, now time.Duration) 
 	for _, p := range packets {
 		switch p := p.(type) {
 		case *rtcp.SenderReport:
+			l.compare(p.SSRC)
 			r.lastSR, r.lastSRAt = uint32(p.NTPTime>>16), now
 			r.heed(p.Reports, ours, l.engine.wall(now))
 		case *rtcp.ReceiverReport:
+			l.compare(p.SSRC)
 			r.heed(p.Reports, ours, l.engine.wall(now))
 		case *rtcp.ExtendedReport:
 			r.heedMetrics(p, ours)

@@ -81,6 +81,7 @@ type sender struct {
 	flow    *flow // towards this leg through the kernel; nil: none
 
 	packets, octets uint64 // packets sent, payload octets sent
+	past            past   // under another SSRC
 	failed          uint64
 	sentAt          time.Duration
 }
@@ -292,7 +293,8 @@ func (s *sender) report(now time.Duration) (ssrc, ts uint32, packets, octets uin
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lookIn()
-	return s.hdr.SSRC, s.clock(now), s.packets, s.octets, s.packets > 0
+	packets, octets = s.packets-s.past.packets, s.octets-s.past.octets
+	return s.hdr.SSRC, s.clock(now), packets, octets, packets > 0
 }
 
 // SendDigit queues a key press to be sent as RFC 4733 events in place of other sound, held for dur
