@@ -123,7 +123,7 @@ func open(opt Options, create func(string) (file, error)) (*Recorder, error) {
 	}
 	r.measure()
 	for range writers {
-		w := &writer{rec: r, wake: make(chan struct{}, 1)}
+		w := &writer{rec: r, wake: make(chan struct{}, 1), scratch: new(scratch)}
 		r.writers = append(r.writers, w)
 		r.writes.Go(w.run)
 	}
@@ -189,7 +189,7 @@ func (r *Recorder) Start(about Info, n int) (*Recording, error) {
 		about.File, about.Key = about.ID+encExt, r.opt.Key.ID
 	}
 	size := int(r.opt.Buffer.Seconds() * (rate + packetHead*50))
-	g := &Recording{rec: r, info: about, rings: [2]*ring{newRing(size), newRing(size)}, done: make(chan struct{})}
+	g := &Recording{rec: r, info: about, rings: newRings(size), done: make(chan struct{})}
 	g.first.Store(never)
 	g.w = r.writers[int(r.next.Add(1))%len(r.writers)]
 	g.w.add(g)

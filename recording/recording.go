@@ -27,7 +27,6 @@ type Recording struct {
 	out  []byte
 	sink *sink
 	sync time.Time
-	buf  [maxPayload]byte
 }
 
 // never is the first packet's time before there was one.

@@ -25,18 +25,17 @@ const packetHead = 16
 // ring holds packets of one direction between the packet path, which puts, and a writer,
 // which takes. Neither waits for the other.
 type ring struct {
-	buf  []byte        // its length is a power of two
+	buf  []byte
 	head atomic.Uint64 // bytes ever put
 	tail atomic.Uint64 // bytes ever taken
 }
 
-// newRing holds packets of size bytes together, rounded up to a power of two.
-func newRing(size int) *ring {
-	n := 4096
-	for n < size {
-		n *= 2
-	}
-	return &ring{buf: make([]byte, n)}
+// newRings are two that hold packets of size bytes each, with their heads: no more, since there are
+// thousands.
+func newRings(size int) (both [2]*ring) {
+	size = max(size, 4096)
+	buf := make([]byte, 2*size)
+	return [2]*ring{{buf: buf[:size:size]}, {buf: buf[size:]}}
 }
 
 // put copies a packet in; false when there is no room.
@@ -57,12 +56,12 @@ func (r *ring) put(at time.Duration, ts uint32, codec media.Codec, payload []byt
 }
 
 func (r *ring) copyIn(at uint64, b []byte) {
-	n := copy(r.buf[at&uint64(len(r.buf)-1):], b)
+	n := copy(r.buf[at%uint64(len(r.buf)):], b)
 	copy(r.buf, b[n:])
 }
 
 func (r *ring) copyOut(b []byte, at uint64) {
-	n := copy(b, r.buf[at&uint64(len(r.buf)-1):])
+	n := copy(b, r.buf[at%uint64(len(r.buf)):])
 	copy(b[n:], r.buf)
 }
 

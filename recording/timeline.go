@@ -84,8 +84,14 @@ type timeline struct {
 	base   int64
 	ch     [2]channel
 	late   int // samples that came when their moment had been written
-	pcm    [maxPayload]int16
-	wide   [2 * maxPayload]int16
+	*scratch
+}
+
+// scratch is where a packet is decoded: one for all recordings of a writer.
+type scratch struct {
+	payload [maxPayload]byte
+	pcm     [maxPayload]int16
+	wide    [2 * maxPayload]int16
 }
 
 // channel is one stream's place in time.
@@ -98,8 +104,8 @@ type channel struct {
 	down     sound.Downsampler
 }
 
-func newTimeline(f Format) *timeline {
-	t := &timeline{format: f, win: make([]byte, window*f.frame())}
+func newTimeline(f Format, s *scratch) *timeline {
+	t := &timeline{format: f, scratch: s, win: make([]byte, window*f.frame())}
 	t.silence(0, window)
 	return t
 }

@@ -48,7 +48,7 @@ func TestPlaces(t *testing.T) {
 		{"a silence of ten seconds", []*packet{place(ms(0), 0, loud, 160), place(ms(10000), 80000, loud, 160)}, []int{0, 80000}, 80160},
 		{"it begins late", []*packet{place(ms(0), 0, 0, 160), place(ms(100), 800, loud, 160)}, []int{800}, 960},
 	} {
-		tl := newTimeline(Linear)
+		tl := newTimeline(Linear, new(scratch))
 		var out []byte
 		for _, p := range c.packets {
 			out = tl.add(out, 0, p)
@@ -66,7 +66,7 @@ func TestPlaces(t *testing.T) {
 // What comes after more than a second is where the clock says, and nothing that was
 // written changes.
 func TestTooLateToPlace(t *testing.T) {
-	tl := newTimeline(Linear)
+	tl := newTimeline(Linear, new(scratch))
 	out := tl.add(nil, 0, place(0, 0, 100, 160))
 	for i := range 100 {
 		out = tl.add(out, 1, place(time.Duration(i)*20*time.Millisecond, uint32(i*160), 100, 160))
@@ -80,7 +80,7 @@ func TestTooLateToPlace(t *testing.T) {
 
 func TestG722IsDecoded(t *testing.T) {
 	var enc sound.G722Encoder
-	c, tl := &channel{}, newTimeline(Linear)
+	c, tl := &channel{}, newTimeline(Linear, new(scratch))
 	wide, code := make([]int16, 320), make([]byte, 160)
 	var all []int16
 	for i := range 50 {

@@ -14,6 +14,8 @@ type writer struct {
 	wake chan struct{}
 	mu   sync.Mutex
 	list []*Recording
+
+	scratch *scratch
 }
 
 func (w *writer) add(g *Recording) {
@@ -125,7 +127,7 @@ func (g *Recording) write(all bool) error {
 // begin makes the file and the sidecar.
 func (g *Recording) begin() error {
 	opt := &g.rec.opt
-	g.line = newTimeline(opt.Format)
+	g.line = newTimeline(opt.Format, g.w.scratch)
 	f, err := g.rec.create(g.info.Path(opt.Dir) + partExt)
 	if err != nil {
 		return err
@@ -174,7 +176,7 @@ func (g *Recording) take() {
 	case !ok[0] || ok[1] && p[1].at < p[0].at:
 		side = 1
 	}
-	p[side].payload = g.rings[side].take(g.buf[:], size[side])
+	p[side].payload = g.rings[side].take(g.w.scratch.payload[:], size[side])
 	g.out = g.line.add(g.out, side, &p[side])
 }
 
