@@ -211,7 +211,7 @@ func (m *Mix) beat(now time.Duration) {
 // addTo adds saturated.
 func addTo(sum, more []int16) {
 	for i, v := range more {
-		sum[i] = int16(max(-32768, min(32767, int(sum[i])+int(v))))
+		sum[i] = added(sum[i], v)
 	}
 }
 

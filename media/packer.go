@@ -77,7 +77,8 @@ func (s *sender) flush(now time.Duration) {
 // sendVoicePacket sends sound as the next packet.
 func (s *sender) sendVoicePacket(ts uint32, from source, sound []byte, now time.Duration) {
 	var buf packetBuf
-	copy(buf[rtpHeader:], sound)
+	sound = buf[rtpHeader : rtpHeader+copy(buf[rtpHeader:], sound)]
+	s.overlay(s.voice.codec, sound)
 	s.write(&buf, s.voice.payload, s.mark(from), s.seq, ts, len(sound), now)
 	s.said(s.voice.codec, ts, sound, now)
 	s.seq++

@@ -52,10 +52,13 @@ func (s *sender) relayWhole(out format, in incoming, now time.Duration) {
 		return
 	}
 	var buf packetBuf
-	length := fill(buf[rtpHeader:rtpHeader+len(in.payload)], out, in)
+	length, voice := fill(buf[rtpHeader:rtpHeader+len(in.payload)], out, in), out.codec.voice()
+	if voice {
+		s.overlay(out.codec, buf[rtpHeader:rtpHeader+len(in.payload)])
+	}
 	marker := s.mark(fromPeer) || in.marker
 	s.write(&buf, out.payload, marker, seq, ts, len(in.payload), now)
-	if out.codec.voice() {
+	if voice {
 		s.said(out.codec, ts, buf[rtpHeader:rtpHeader+len(in.payload)], now)
 	}
 	if int16(seq-s.seq) >= 0 {

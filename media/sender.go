@@ -74,6 +74,7 @@ type sender struct {
 	pack    packer      // what waits to fill a packet
 	convert *transcoder // of what is relayed; nil until needed
 	play    *Playback   // nil: none
+	over    []int16     // to be mixed over what is sent; see Overlay
 	digits  digitWriter
 	waited  bool // a beat was left out to let our clock catch up
 	relayed relay

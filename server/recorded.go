@@ -276,8 +276,8 @@ func (t *talk) beep() {
 	if !on || t.b == nil || t.onHold || t.moving != nil || t.handing != nil {
 		return
 	}
-	t.audio.Play(beepTone(), media.PlayOptions{})
-	t.b.audio.Play(beepTone(), media.PlayOptions{})
+	t.audio.Overlay(beepTone())
+	t.b.audio.Overlay(beepTone())
 }
 
 // togglePause follows the key code of an agent.
