@@ -98,7 +98,7 @@ func (h *hotline) sides(in recording.Info, keys ...*recording.Key) (left, right 
 
 // steady wants a sine of a quarter of full scale without a gap, and nothing of another. Phones are
 // in real time: where the machine was late, a frame that they left out or moved is a gap or a click
-// in a few parts of 50 ms: one of eight at most. recording.TestTonesOnTheirChannels allows none.
+// in a few parts of 50 ms: one of three at most. recording.TestTonesOnTheirChannels allows none.
 func (h *hotline) steady(what string, pcm []int16, freq, other float64) {
 	h.t.Helper()
 	late := 0
@@ -108,7 +108,7 @@ func (h *hotline) steady(what string, pcm []int16, freq, other float64) {
 		if math.Abs(off) <= 0.5 && cross <= 0.002 {
 			continue
 		}
-		if late++; late > len(pcm)/400/8 || cross > 0.05 {
+		if late++; late > len(pcm)/400/3 || cross > 0.05 {
 			h.t.Fatalf("%s: %.0f Hz is %.2f dB off, and %.0f Hz at %.4f, at %d of %d", what, freq, off, other, cross, i, len(pcm))
 		}
 	}
