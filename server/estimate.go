@@ -11,7 +11,7 @@ import (
 
 const (
 	// estimateShare is the part of the time between two estimates that one may take.
-	estimateShare = 5
+	estimateShare = 2
 	// estimateKept is how long an estimate that comes out the same isn't told again;
 	// routing believes it for longer.
 	estimateKept = 2 * time.Minute
@@ -74,16 +74,22 @@ func (s *Server) estimate(every time.Duration, told estimates) {
 	}
 }
 
-// breather lets others go first after each millisecond of looking ahead: sound must leave on time, also
-// where there is one processor for all. A sleep, however short, does what yielding doesn't: the
+// Looking ahead goes on for lookAhead at a time and rests for breath: a call that is set up meanwhile passes
+// from goroutine to goroutine, and each may have to wait for so long where there is one processor for all.
+const (
+	lookAhead = 200 * time.Microsecond
+	breath    = 300 * time.Microsecond
+)
+
+// breather lets others go first while looking ahead. A sleep, however short, does what yielding doesn't: the
 // scheduler looks who waits for the network.
 func breather() func() {
 	last := time.Now()
 	return func() {
-		if time.Since(last) < time.Millisecond {
+		if time.Since(last) < lookAhead {
 			return
 		}
-		time.Sleep(50 * time.Microsecond)
+		time.Sleep(breath)
 		last = time.Now()
 	}
 }
