@@ -290,8 +290,8 @@ type Trunk struct {
 	// Only for a trunk that checks them. Default false.
 	TrustIdentity bool `yaml:"trust_identity"`
 	// Refer hands a caller of the trunk who is transferred outside back to it (REFER):
-	// the call costs us no more from then on. If the trunk refuses, we dial. Default
-	// false.
+	// the call costs us no more from then on. If the trunk refuses, or the agent's minutes
+	// are counted, we dial. Default false.
 	Refer bool `yaml:"refer"`
 	// Symmetric sends requests within a call to where it came from instead of
 	// its Contact: for a trunk behind a NAT. Default false.

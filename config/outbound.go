@@ -49,8 +49,8 @@ type Right struct {
 	// MaxCalls at once. 0 to 1000, default 1; 0: any number.
 	MaxCalls int `yaml:"max_calls" default:"1" min:"0" max:"1000"`
 	// MinutesPerDay are all calls of a day together, from midnight in
-	// routing.time_zone; a call that reaches it is ended. 0 to 100000, default 0:
-	// any time.
+	// routing.time_zone; those in progress share what is left, and are ended when it is
+	// used up. 0 to 100000, default 0: any time.
 	MinutesPerDay int `yaml:"minutes_per_day" default:"0" min:"0" max:"100000"`
 	// Flows that have this right. Default: none.
 	Flows []string `yaml:"flows" unique:"yes"`

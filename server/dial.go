@@ -76,15 +76,24 @@ func (s *Server) dialOutside(to destination, by dialer) (*dialled, refused) {
 		}
 		return s.dialOut(byAgent(by.agent), to.number, o)
 	})
-	switch reason := outsideReason(err); {
-	case err == nil:
-		d.keys, d.trusted = set.TrunkKeys, set.TrunkTrusted
-		return d, refused{}
-	case reason == noRoute:
-		return nil, refused{404, "Not Found"}
-	case reason != "":
-		return nil, refused{403, "Not Allowed"}
+	if err != nil {
+		if outsideReason(err) == "" {
+			s.log.Error("number outside can't be dialled", "error", err)
+		}
+		return nil, notOutside(err)
 	}
-	s.log.Error("number outside can't be dialled", "error", err)
-	return nil, refused{503, "Service Unavailable"}
+	d.keys, d.trusted = set.TrunkKeys, set.TrunkTrusted
+	return d, refused{}
+}
+
+// notOutside is how whoever asks for a call to the outside is told that dialling failed.
+func notOutside(err error) refused {
+	switch outsideReason(err) {
+	case "":
+		return refused{503, "Service Unavailable"}
+	case noRoute:
+		return refused{404, "Not Found"}
+	default:
+		return refused{403, "Not Allowed"}
+	}
 }

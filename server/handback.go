@@ -8,17 +8,23 @@ import (
 )
 
 // handBack asks the caller's trunk to connect the caller itself; the answer comes by
-// t.handed. The rights are those of a call that we would dial.
+// t.handed. The rights are those of a call that we would dial, and it has its place among
+// the agent's calls until the trunk tells how it came out: from then on nobody here sees
+// it any more. So where minutes are counted we dial, and count them.
 func (t *talk) handBack(to destination, r asked) refused {
-	if ok, reason := t.s.mayDial(byAgent(string(t.b.seat)), to.number); !ok {
-		t.s.metrics.OutsideRefused(reason)
-		return refused{403, "Not Allowed"}
+	who := byAgent(string(t.b.seat))
+	if right := t.s.settings.Load().rightOf(who); right != nil && right.MinutesPerDay > 0 {
+		return t.dialOn(to, r)
+	}
+	c, err := t.s.beginOutside(who, to.number)
+	if err != nil {
+		return notOutside(err)
 	}
 	if r.Referral != nil {
 		r.Accept()
 	}
 	in := t.a.Incoming()
-	number := in.Trunk.Outbound.Numbers.Apply(t.cfg.Outbound.Number(to.number))
+	number := in.Trunk.Outbound.Numbers.Apply(c.number)
 	t.log.Info("caller is handed back to the trunk", "trunk", in.Trunk.Name, "number", maskNumber(number))
 	t.part()
 	t.handing = &handing{to: to, agent: string(t.b.seat), asked: r, done: make(chan int, 1)}
@@ -30,6 +36,7 @@ func (t *talk) handBack(to destination, r asked) refused {
 		if err != nil {
 			t.log.Info("trunk doesn't take the caller back", "error", err)
 		}
+		c.end(time.Now().In(c.zone))
 		h.done <- code
 	})
 	return refused{}

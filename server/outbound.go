@@ -50,6 +50,9 @@ type spent struct {
 	day   time.Time     // midnight of the latest day
 	used  time.Duration // on that day, by calls that have ended
 	talks map[*outcall]bool
+	// changed is closed when what each call has left is another: one was answered, or
+	// has ended.
+	changed chan struct{}
 }
 
 // outcall is one call to the outside.
@@ -58,18 +61,14 @@ type outcall struct {
 	who      string
 	right    config.Right
 	answered time.Time // zero before
+
+	number string   // in E.164, or as it was dialled
+	trunks []string // of its route
+	zone   *time.Location
 }
 
-// decide tells whether who may call a number now, given as it was dialled and in
-// E.164; the reason says why not. It changes nothing. now is in the time zone of
-// days and hours.
-func (s *spending) decide(r *config.Right, who, dialled, number string, now time.Time) (ok bool, reason string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	reason = s.objection(r, who, dialled, number, now)
-	return reason == "", reason
-}
-
+// objection says why who may not call a number now, given as it was dialled and in
+// E.164; "" for may. now is in the time zone of days and hours. The caller holds s.mu.
 func (s *spending) objection(r *config.Right, who, dialled, number string, now time.Time) string {
 	sp := s.who[who]
 	switch {
@@ -100,11 +99,21 @@ func (s *spending) begin(r *config.Right, who, dialled, number string, now time.
 	}
 	sp := s.who[who]
 	if sp == nil {
-		sp = &spent{talks: make(map[*outcall]bool)}
+		sp = newSpent()
 		s.who[who] = sp
 	}
 	sp.calls++
 	return &outcall{of: s, who: who, right: *r}, ""
+}
+
+func newSpent() *spent {
+	return &spent{talks: make(map[*outcall]bool), changed: make(chan struct{})}
+}
+
+// retime has all calls ask again what they have left.
+func (sp *spent) retime() {
+	close(sp.changed)
+	sp.changed = make(chan struct{})
 }
 
 func midnight(t time.Time) time.Time {
@@ -141,17 +150,21 @@ func (c *outcall) answer(now time.Time) {
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
 	c.answered = now
-	c.of.who[c.who].talks[c] = true
+	sp := c.of.who[c.who]
+	sp.talks[c] = true
+	sp.retime()
 }
 
-// left is how long the call may go on; false when that isn't bounded.
-func (c *outcall) left(now time.Time) (time.Duration, bool) {
+// left is how long the call may go on, as all that are answered share what is left of
+// the day; false when that isn't bounded. It is another when changed is closed.
+func (c *outcall) left(now time.Time) (left time.Duration, bounded bool, changed <-chan struct{}) {
 	if c.right.MinutesPerDay == 0 {
-		return 0, false
+		return 0, false, nil
 	}
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
-	return c.of.who[c.who].left(&c.right, now), true
+	sp := c.of.who[c.who]
+	return sp.left(&c.right, now) / time.Duration(max(1, len(sp.talks))), true, sp.changed
 }
 
 // end gives the place back and counts what was talked today.
@@ -167,33 +180,21 @@ func (c *outcall) end(now time.Time) {
 		}
 		sp.used += now.Sub(later(c.answered, day))
 		delete(sp.talks, c)
+		sp.retime()
 	}
 }
 
-// mayDial tells whether dialOut would dial a number now; the reason says why not.
-func (s *Server) mayDial(who, dialled string) (ok bool, reason string) {
-	set := s.settings.Load()
-	number := set.Outbound.Number(dialled)
-	ok, reason = s.spending.decide(set.rightOf(who), who, dialled, number, time.Now().In(set.Routing.Zone()))
-	if ok && len(set.Outbound.TrunksFor(number)) == 0 {
-		return false, noRoute
-	}
-	return ok, reason
-}
-
-// dialOut dials a number outside for an agent or a flow (byAgent, byFlow), if they
-// may, by the trunks of its route. It fails with an errOutside before anything is
-// sent; what goes wrong later is the Dialing's outcome. The call is hung up when
-// its time for the day is over. It blocks for nothing.
-func (s *Server) dialOut(who, dialled string, o sip.Outgoing) (*sip.Dialing, error) {
+// beginOutside takes a place among the calls of an agent or a flow (byAgent, byFlow) for a
+// number, if they may call it and a route leads there; [outcall.end] must follow. It
+// fails with an errOutside, which is counted and logged here.
+func (s *Server) beginOutside(who, dialled string) (*outcall, error) {
 	set := s.settings.Load()
 	zone := set.Routing.Zone()
-	now := func() time.Time { return time.Now().In(zone) }
 	number := set.Outbound.Number(dialled)
-	c, reason := s.spending.begin(set.rightOf(who), who, dialled, number, now())
+	c, reason := s.spending.begin(set.rightOf(who), who, dialled, number, time.Now().In(zone))
 	trunks := set.Outbound.TrunksFor(number)
 	if c != nil && len(trunks) == 0 {
-		c.end(now())
+		c.end(time.Now().In(zone))
 		reason = noRoute
 	}
 	if reason != "" {
@@ -201,9 +202,23 @@ func (s *Server) dialOut(who, dialled string, o sip.Outgoing) (*sip.Dialing, err
 		s.log.Warn("call to the outside refused", "who", who, "number", maskNumber(number), "reason", reason)
 		return nil, &errOutside{reason}
 	}
-	s.log.Info("call to the outside", "who", who, "number", maskNumber(number), "trunks", trunks)
-	o.ToUser = number
-	d := s.sip.DialTrunks(trunks, o)
+	c.number, c.trunks, c.zone = number, trunks, zone
+	return c, nil
+}
+
+// dialOut dials a number outside for an agent or a flow (byAgent, byFlow), if they
+// may, by the trunks of its route. It fails with an errOutside before anything is
+// sent; what goes wrong later is the Dialing's outcome. The call is hung up when
+// its time for the day is over. It blocks for nothing.
+func (s *Server) dialOut(who, dialled string, o sip.Outgoing) (*sip.Dialing, error) {
+	c, err := s.beginOutside(who, dialled)
+	if err != nil {
+		return nil, err
+	}
+	now := func() time.Time { return time.Now().In(c.zone) }
+	s.log.Info("call to the outside", "who", who, "number", maskNumber(c.number), "trunks", c.trunks)
+	o.ToUser = c.number
+	d := s.sip.DialTrunks(c.trunks, o)
 	go func() {
 		<-d.Done()
 		if l := d.Outcome().Leg; l != nil {
@@ -215,11 +230,17 @@ func (s *Server) dialOut(who, dialled string, o sip.Outgoing) (*sip.Dialing, err
 	return d, nil
 }
 
+// outLeg is a leg as follow needs it.
+type outLeg interface {
+	Done() <-chan struct{}
+	Hangup()
+}
+
 // follow waits for the end of a call to the outside, and brings it about when its
 // time is over.
-func (s *Server) follow(c *outcall, l *sip.Leg, now func() time.Time) {
+func (s *Server) follow(c *outcall, l outLeg, now func() time.Time) {
 	for {
-		left, bounded := c.left(now())
+		left, bounded, changed := c.left(now())
 		if !bounded {
 			<-l.Done()
 			return
@@ -234,6 +255,8 @@ func (s *Server) follow(c *outcall, l *sip.Leg, now func() time.Time) {
 		case <-l.Done():
 			t.Stop()
 			return
+		case <-changed:
+			t.Stop()
 		case <-t.C:
 		}
 	}

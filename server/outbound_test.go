@@ -21,11 +21,9 @@ func TestOutsideIsDecided(t *testing.T) {
 	o := config.Outbound{Region: "CN"}
 	var s spending
 	ask := func(r *config.Right, who, number string, now time.Time) string {
-		ok, reason := s.decide(r, who, number, o.Number(number), now)
-		if ok != (reason == "") {
-			t.Errorf("%v with reason %q", ok, reason)
-		}
-		return reason
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.objection(r, who, number, o.Number(number), now)
 	}
 	begin := func(who string, now time.Time) *outcall {
 		c, reason := s.begin(right, who, "10086", "10086", now)
@@ -52,7 +50,7 @@ func TestOutsideIsDecided(t *testing.T) {
 	second.end(monday.Add(50 * time.Minute)) // never answered: costs nothing
 	first.answer(monday.Add(10 * time.Minute))
 	is("a place is free", ask(right, "agent:a", "10086", monday.Add(69*time.Minute)), "")
-	if left, bounded := first.left(monday.Add(69 * time.Minute)); left != time.Minute || !bounded {
+	if left, bounded, _ := first.left(monday.Add(69 * time.Minute)); left != time.Minute || !bounded {
 		t.Errorf("%v left, %v; want a minute", left, bounded)
 	}
 	is("its minutes are used up by a call in progress", ask(right, "agent:a", "10086", monday.Add(70*time.Minute)), noMinutesLeft)
@@ -64,15 +62,15 @@ func TestOutsideIsDecided(t *testing.T) {
 	night := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
 	long := begin("agent:c", monday)
 	long.answer(night.Add(-30 * time.Minute))
-	if left, _ := long.left(night.Add(-time.Nanosecond)); left != 30*time.Minute+time.Nanosecond {
+	if left, _, _ := long.left(night.Add(-time.Nanosecond)); left != 30*time.Minute+time.Nanosecond {
 		t.Errorf("%v left before midnight", left)
 	}
-	if left, _ := long.left(night.Add(20 * time.Minute)); left != 40*time.Minute {
+	if left, _, _ := long.left(night.Add(20 * time.Minute)); left != 40*time.Minute {
 		t.Errorf("%v left after midnight", left)
 	}
 	long.end(night.Add(20 * time.Minute))
 	if c := begin("agent:c", monday.Add(24*time.Hour)); c != nil {
-		if left, _ := c.left(monday.Add(24 * time.Hour)); left != 40*time.Minute {
+		if left, _, _ := c.left(monday.Add(24 * time.Hour)); left != 40*time.Minute {
 			t.Errorf("%v left on the next day", left)
 		}
 		c.end(monday.Add(24 * time.Hour))
@@ -119,9 +117,6 @@ func TestDialOut(t *testing.T) {
 		{byAgent("bob"), "13800000000", noRight}, {byAgent("nobody"), "13800000000", noRight}, {byFlow("bye"), "13800000000", noRight},
 		{"alice", "13800000000", noRight}, {byAgent("alice"), "110", noDestination}, {byAgent("alice"), "+4930123456", noRoute},
 	} {
-		if ok, reason := h.mayDial(tc.who, tc.number); ok || reason != tc.reason {
-			t.Errorf("%s may dial %s: %v, %s", tc.who, tc.number, ok, reason)
-		}
 		d, err := h.dialOut(tc.who, tc.number, sip.Outgoing{})
 		if d != nil || outsideReason(err) != tc.reason {
 			t.Errorf("%s dials %s: %v, want %s", tc.who, tc.number, err, tc.reason)
@@ -168,7 +163,9 @@ func TestDialOut(t *testing.T) {
 	// The minutes of the day end a call.
 	zone := h.settings.Load().Routing.Zone()
 	h.spending.mu.Lock()
-	h.spending.who[byFlow("direct")] = &spent{day: midnight(time.Now().In(zone)), used: time.Minute - 200*time.Millisecond, talks: map[*outcall]bool{}}
+	sp := newSpent()
+	sp.day, sp.used = midnight(time.Now().In(zone)), time.Minute-200*time.Millisecond
+	h.spending.who[byFlow("direct")] = sp
 	h.spending.mu.Unlock()
 	_, theirs = dial(byFlow("direct"))
 	h.await("the minutes to end", theirs.Done())

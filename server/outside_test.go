@@ -8,6 +8,7 @@ import (
 
 	"hotline/config"
 	"hotline/routing"
+	"hotline/sip"
 	"hotline/softphone"
 )
 
@@ -208,5 +209,51 @@ func TestCallerIsHandedBackToTheTrunk(t *testing.T) {
 				h.hears("caller to the outside", caller, far, '2')
 			}
 		})
+	}
+}
+
+// While the trunk is asked to take a caller back, that is one of the agent's calls to the
+// outside. Where an agent's minutes are counted we dial, as nobody could count them there.
+func TestHandingBackIsCounted(t *testing.T) {
+	for _, minutes := range []int{0, 60} {
+		rings, cfg := outside(t)
+		h := start(t, func(c *config.Config) {
+			cfg(c)
+			c.Trunks[0].Refer = true
+			c.Outbound.Rights[0].MaxCalls, c.Outbound.Rights[0].MinutesPerDay = 1, minutes
+		})
+		_, alice := h.desk("alice")
+		caller := h.call()
+		asked, take := make(chan struct{}), make(chan struct{})
+		caller.TakeTransfers(func(string) int { close(asked); <-take; return 200 })
+		a := h.pickUp(alice)
+		h.seatIs("alice", routing.SeatTalking)
+		code := h.transfer(a, "+8613900000000")
+		if minutes == 0 {
+			h.await("the REFER", asked)
+			if _, err := h.dialOut(byAgent("alice"), "+8613900000000", sip.Outgoing{}); outsideReason(err) != noCallsLeft {
+				t.Errorf("another call meanwhile: %v", err)
+			}
+			close(take)
+			h.status("transfer", code, 200)
+			h.await("the end of the caller's leg", caller.Done())
+			continue
+		}
+		far, err := h.ring(rings).Answer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.status("transfer", code, 200)
+		h.hears("caller to the outside", caller, far, '2')
+		select {
+		case <-asked:
+			t.Error("the trunk was asked")
+		default:
+		}
+		h.spending.mu.Lock()
+		if n := len(h.spending.who[byAgent("alice")].talks); n != 1 {
+			t.Errorf("%d calls counted", n)
+		}
+		h.spending.mu.Unlock()
 	}
 }
