@@ -22,6 +22,10 @@ type Config struct {
 	// Advertise is the address in our SDP, when phones reach us by another one (behind a NAT).
 	// Zero means Bind; needed when Bind is unspecified (0.0.0.0).
 	Advertise netip.Addr
+	// Others are local addresses beside Bind, see [Engine.NewLegAt]: of another network, or of
+	// the other IP version. Each has ports of its own in the same range; the kernel passes on
+	// the voice between legs of Bind only. None may be unspecified.
+	Others []netip.Addr
 	// PortMin and PortMax bound the ports; a leg takes an even one for RTP and the next for RTCP.
 	// Both 0: the kernel chooses, without a limit.
 	PortMin, PortMax uint16
@@ -67,6 +71,9 @@ func (c *Config) complete() error {
 	case c.Advertise.Is4() != c.Bind.Is4():
 		return fmt.Errorf("media: bind address %s and advertised address %s are of different IP versions", c.Bind, c.Advertise)
 	}
+	if err := c.completeOthers(); err != nil {
+		return err
+	}
 	if err := c.completePorts(); err != nil {
 		return err
 	}
@@ -108,7 +115,8 @@ func (c *Config) completePorts() error {
 type Engine struct {
 	cfg    Config
 	start  time.Time
-	ports  *portPool
+	ports  *portPool // of Config.Bind
+	others map[netip.Addr]*portPool
 	shards []*shard
 	cname  string
 	kernelPath
@@ -158,7 +166,7 @@ func Open(cfg Config) (*Engine, error) {
 		cname: newCNAME(),
 		legs:  map[*Leg]struct{}{},
 	}
-	e.ports = newPortPool(cfg.PortMin, cfg.PortMax, cfg.PortRest, e.openPair)
+	e.openPools()
 	if cfg.Kernel {
 		e.openKernel()
 	}
@@ -177,24 +185,28 @@ func (e *Engine) wall(now time.Duration) time.Time { return e.start.Add(now) }
 
 // NewLeg opens a pair of ports. The id is for logs only. The caller must Close the leg. ErrNoPorts
 // means that the range is exhausted: answer the call with 503.
-func (e *Engine) NewLeg(id string) (*Leg, error) {
+func (e *Engine) NewLeg(id string) (*Leg, error) { return e.NewLegAt(id, Address{}) }
+
+// newLegOf opens a pair of the pool's ports.
+func (e *Engine) newLegOf(id string, ports *portPool, at Address) (*Leg, error) {
 	e.mu.Lock()
 	closed := e.closed
 	e.mu.Unlock()
 	if closed {
 		return nil, fmt.Errorf("opening leg: %w", ErrClosed)
 	}
-	pair, err := e.ports.take(e.now(), func(port uint16) {
+	pair, err := ports.take(e.now(), func(port uint16) {
 		e.cfg.Logger.Warn("RTP port is used by another process", "port", port)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opening leg: %w", err)
 	}
 	l := newLeg(e, id, pair)
+	l.at, l.ports = at, ports
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
-		return nil, errors.Join(fmt.Errorf("opening leg: %w", ErrClosed), e.ports.give(pair, e.now()))
+		return nil, errors.Join(fmt.Errorf("opening leg: %w", ErrClosed), ports.give(pair, e.now()))
 	}
 	e.legs[l] = struct{}{}
 	pair.rtp.listenTo(l.receive)
@@ -229,8 +241,11 @@ func (e *Engine) Stats() EngineStats {
 	}
 	sum.Legs = len(legs)
 	sum.Kernel, sum.KernelLegs = e.kernel != nil, int(e.flows.Load())
-	sum.PortsInUse, sum.PortsFree, sum.PortsResting = e.ports.count(e.now())
-	sum.PortsSpare = e.ports.spares()
+	for _, p := range e.pools() {
+		inUse, free, resting := p.count(e.now())
+		sum.PortsInUse, sum.PortsFree, sum.PortsResting = sum.PortsInUse+inUse, sum.PortsFree+free, sum.PortsResting+resting
+		sum.PortsSpare += p.spares()
+	}
 	for _, s := range e.shards {
 		sum.LateFrames += s.late.Load()
 		sum.SkippedFrames += s.skipped.Load()
@@ -262,7 +277,9 @@ func (e *Engine) Close() error {
 		errs = append(errs, l.Close())
 	}
 	e.handshakes.Wait()
-	errs = append(errs, e.ports.close())
+	for _, p := range e.pools() {
+		errs = append(errs, p.close())
+	}
 	e.halt.Do(func() { errs = append(errs, closeShards(e.shards), e.closeKernel()) })
 	return errors.Join(errs...)
 }

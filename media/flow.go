@@ -98,8 +98,8 @@ func (l *Leg) offerKernel(now time.Duration) {
 	}
 	l.offerAt = now + l.engine.settled/offers
 	peer := l.peer.Load()
-	if peer == nil {
-		return
+	if peer == nil || l.at.Bind != l.engine.cfg.Bind || peer.at.Bind != l.at.Bind {
+		return // the kernel's path is that address's
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

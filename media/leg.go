@@ -21,6 +21,8 @@ type Leg struct {
 	id     string
 	log    *slog.Logger
 	pair   *pair
+	at     Address
+	ports  *portPool // that the pair is of
 	port   uint16
 	slot   *slot
 
@@ -86,7 +88,7 @@ func (l *Leg) ID() string { return l.id }
 
 // LocalAddr is the leg's RTP address as our SDP gives it.
 func (l *Leg) LocalAddr() netip.AddrPort {
-	return netip.AddrPortFrom(l.engine.cfg.Advertise, l.port)
+	return netip.AddrPortFrom(l.at.Advertise, l.port)
 }
 
 // Prefer sets which codecs the leg speaks, in order of preference; those that the
@@ -339,7 +341,7 @@ func (l *Leg) shut() error {
 	err := l.pair.shard.remove(l)
 	l.pair.rtp.listenTo(nil)
 	l.pair.rtcp.listenTo(nil)
-	err = errors.Join(err, l.engine.ports.give(l.pair, l.engine.now()))
+	err = errors.Join(err, l.ports.give(l.pair, l.engine.now()))
 	l.engine.forget(l)
 	if err != nil {
 		return fmt.Errorf("closing leg: %w", err)

@@ -182,10 +182,10 @@ func (l *Leg) reachable(remote *remoteMedia) error {
 	if remote.ufrag != "" {
 		return nil // checks tell
 	}
-	if remote.rtp.Addr().Is4() != l.engine.cfg.Bind.Is4() {
+	if remote.rtp.Addr().Is4() != l.at.Bind.Is4() {
 		return fmt.Errorf("%w: the peer's address is of the other IP version", ErrBadSDP)
 	}
-	if remote.rtcp.Addr().Is4() != l.engine.cfg.Bind.Is4() {
+	if remote.rtcp.Addr().Is4() != l.at.Bind.Is4() {
 		remote.rtcp = netip.AddrPort{} // no reports there
 	}
 	return nil
@@ -225,7 +225,7 @@ func (l *Leg) settle(remote *remoteMedia, chosen []format) {
 func (l *Leg) local(formats []format, dir direction) *localMedia {
 	return &localMedia{
 		session: l.nego.session, version: l.nego.version + 1,
-		rtp:     netip.AddrPortFrom(l.engine.cfg.Advertise, l.port),
+		rtp:     netip.AddrPortFrom(l.at.Advertise, l.port),
 		formats: formats, dir: dir, protos: []string{"RTP", "AVP"},
 	}
 }

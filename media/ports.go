@@ -2,6 +2,7 @@ package media
 
 import (
 	"errors"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
@@ -182,15 +183,17 @@ func (p *portPool) close() error {
 
 // openPair opens a pair on that port and the next, read by the shard with the fewest legs. 0 lets
 // the kernel choose; EADDRINUSE then says that its choice was odd, or its neighbour taken.
-func (e *Engine) openPair(port uint16) (*pair, error) {
-	rtp, err := listen(e.cfg.Bind, port)
+func (e *Engine) openPair(port uint16) (*pair, error) { return e.openPairAt(e.cfg.Bind, port) }
+
+func (e *Engine) openPairAt(bind netip.Addr, port uint16) (*pair, error) {
+	rtp, err := listen(bind, port)
 	if err != nil {
 		return nil, err
 	}
 	if rtp.port&1 == 1 {
 		return nil, errors.Join(syscall.EADDRINUSE, rtp.close())
 	}
-	rtcp, err := listen(e.cfg.Bind, rtp.port+1)
+	rtcp, err := listen(bind, rtp.port+1)
 	if err != nil {
 		return nil, errors.Join(err, rtp.close())
 	}
