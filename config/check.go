@@ -102,6 +102,7 @@ func (c *checker) sip() {
 				"advertise %s is no host", quote(a))
 		}
 		c.listenTLS(i, l)
+		c.listenMedia(i, l)
 	}
 	if a := c.cfg.SIP.HEP.Address; a.IsValid() && a.Port() == 0 {
 		c.wrong("sip.hep.address", "write the port that the capture server listens on, such as 192.0.2.60:9060", "address %s has no port", a)
@@ -138,7 +139,7 @@ func (c *checker) media() {
 	}
 	for i, l := range c.cfg.SIP.Listen {
 		port := l.Address.Port()
-		same := l.Address.Addr() == m.Address || m.Address.IsUnspecified()
+		same := l.Address.Addr() == m.Address || m.Address.IsUnspecified() || slices.Contains(c.cfg.mediaOthers(), l.Address.Addr())
 		if l.Network == "udp" && same && port >= m.Ports.Min && port <= m.Ports.Max {
 			c.wrong("media.ports", "choose another range", "the range holds port %d of entry %d of sip.listen", port, i+1)
 			return

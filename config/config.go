@@ -180,6 +180,13 @@ type Listen struct {
 	// Advertise is the host, or host:port, that peers reach this address by
 	// when it is another one (behind a NAT). Default: the address.
 	Advertise string `yaml:"advertise"`
+	// MediaAddress is the local IP address of the RTP sockets of calls by this listener.
+	// Default: media.address where that is of the listener's IP version, else the
+	// listener's own.
+	MediaAddress netip.Addr `yaml:"media_address"`
+	// MediaAdvertise is the IP address that these phones send RTP to when it is another
+	// one (behind a NAT). Default: media.advertise with media.address, else the address.
+	MediaAdvertise netip.Addr `yaml:"media_advertise"`
 	// Certificate is the PEM file that a tls or wss listener shows, with those
 	// between it and its authority behind it. It and its key are read again when
 	// they change.

@@ -219,7 +219,7 @@ func (c *Config) MediaConfig() media.Config {
 		rest = -1
 	}
 	cfg := media.Config{
-		Bind: m.Address, Advertise: m.Advertise,
+		Bind: m.Address, Advertise: m.Advertise, Others: c.mediaOthers(),
 		PortMin: m.Ports.Min, PortMax: m.Ports.Max, PortRest: rest,
 		RTPTimeout: m.RTPTimeout, HoldTimeout: m.HoldTimeout, Kernel: m.Kernel == "on",
 	}

@@ -83,7 +83,7 @@ func (s *Server) agentReaches(leg *sip.Leg, cfg *settings, dialled string) {
 
 // confirm answers and plays one prompt, at most ten seconds.
 func (s *Server) confirm(leg *sip.Leg, cfg *settings, prompt string) {
-	audio, err := s.media.NewLeg(leg.CallID())
+	audio, err := s.newAudio(leg.CallID(), leg.Listener())
 	if err != nil {
 		_ = leg.Reject(503, "Service Unavailable")
 		return

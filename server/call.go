@@ -80,7 +80,7 @@ func (c *call) accept() bool {
 		return c.refuse(404, "Not Found", "no flow for the number dialled")
 	}
 	c.identify(in.Caller)
-	leg, err := c.s.media.NewLeg(string(c.id))
+	leg, err := c.s.newAudio(string(c.id), c.a.Listener())
 	if errors.Is(err, media.ErrNoPorts) {
 		c.log.Warn("call refused", "code", 503, "reason", err)
 		c.cause = routing.CauseRejected

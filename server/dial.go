@@ -2,7 +2,6 @@ package server
 
 import (
 	"hotline/config"
-	"hotline/media"
 	"hotline/routing"
 	"hotline/sip"
 )
@@ -35,27 +34,18 @@ func (s *Server) dialTo(to destination, by dialer) (*dialled, refused) {
 	if !ok {
 		return nil, refused{486, "Busy Here"}
 	}
-	d, err := s.dialPhone(by.id+"/"+to.agent, to, contacts, p, nil, config.KeysAny, nil, func(sdp []byte) (*sip.Dialing, error) {
+	d, err := s.dialPhones(by.id+"/"+to.agent, to, contacts, p, nil, func(sdp []byte) *sip.Dialing {
 		o := by.phone(contacts, sdp)
 		o.Hops = by.hops
-		return s.sip.Dial(o), nil
+		return s.sip.Dial(o)
 	})
 	if err != nil {
 		vacate()
 		s.log.Error("phone can't be dialled", "seat", to.agent, "error", err)
 		return nil, refused{503, "Service Unavailable"}
 	}
-	expectFrom(d.audio, sourcesOf(contacts)...)
 	d.vacate = vacate
 	return d, refused{}
-}
-
-// sourcesOf are the addresses that phones registered from.
-func sourcesOf(contacts []sip.Contact) (from []string) {
-	for _, c := range contacts {
-		from = append(from, c.Source)
-	}
-	return from
 }
 
 // dialOutside dials a number by a trunk, if the agent has the right to it.
@@ -63,27 +53,36 @@ func (s *Server) dialOutside(to destination, by dialer) (*dialled, refused) {
 	if to.number == "" {
 		return nil, refused{404, "Not Found"} // agents don't call queues and flows
 	}
-	set := s.settings.Load()
-	var codecs []media.Codec
-	trunks := set.Outbound.TrunksFor(set.Outbound.Number(to.number))
-	if len(trunks) > 0 {
-		codecs = set.TrunkCodecs(trunks[0])
+	set, offers := s.settings.Load(), s.newOffers(by.id+"/outside")
+	o := sip.Outgoing{OfferTo: set.offerTo(offers), FromUser: by.caller, Hops: by.hops}
+	if by.diverted != "" {
+		o.Diversions = []sip.Diversion{{Number: by.diverted, Reason: "unconditional"}}
 	}
-	d, err := s.dialPhone(by.id+"/outside", to, nil, set.outside(trunks), codecs, set.TrunkKeys(trunks...), nil, func(sdp []byte) (*sip.Dialing, error) {
-		o := sip.Outgoing{Offer: sdp, FromUser: by.caller, Hops: by.hops}
-		if by.diverted != "" {
-			o.Diversions = []sip.Diversion{{Number: by.diverted, Reason: "unconditional"}}
-		}
-		return s.dialOut(byAgent(by.agent), to.number, o)
-	})
+	d, err := s.dialOut(byAgent(by.agent), to.number, o)
 	if err != nil {
 		if outsideReason(err) == "" {
 			s.log.Error("number outside can't be dialled", "error", err)
 		}
 		return nil, notOutside(err)
 	}
-	d.keys, d.trusted = set.TrunkKeys, set.TrunkTrusted
-	return d, refused{}
+	return &dialled{dial: d, offers: offers, to: to, keys: set.TrunkKeys, trusted: set.TrunkTrusted}, refused{}
+}
+
+// offerTo makes the offer that suits each trunk that is tried: its codecs, its encryption,
+// and how it wants keys to travel.
+func (set *settings) offerTo(o *offers) func(trunk string, listener int) ([]byte, error) {
+	return func(trunk string, listener int) ([]byte, error) {
+		audio, err := o.leg(listener)
+		if err != nil {
+			return nil, err
+		}
+		audio.Protect(set.outside([]string{trunk}))
+		audio.Prefer(set.TrunkCodecs(trunk))
+		if set.TrunkKeys(trunk) == config.KeysInfo {
+			audio.KeysBy(func(byte) {}) // nobody has answered yet
+		}
+		return o.sdp(audio, audio.Offer)
+	}
 }
 
 // notOutside is how whoever asks for a call to the outside is told that dialling failed.

@@ -118,7 +118,7 @@ func (d *direct) ring() bool {
 // open makes the agent's media leg, if there is none yet, and its SDP.
 func (d *direct) open() ([]byte, error) {
 	if d.audio == nil {
-		audio, err := d.s.media.NewLeg(d.a.CallID())
+		audio, err := d.s.newAudio(d.a.CallID(), d.a.Listener())
 		if err != nil {
 			return nil, err
 		}

@@ -306,9 +306,12 @@ type textPhone struct {
 	seq  int
 }
 
-func (h *hotline) textPhone() *textPhone {
+func (h *hotline) textPhone() *textPhone { return h.textPhoneAt(0) }
+
+// textPhoneAt speaks with a listener of the server's.
+func (h *hotline) textPhoneAt(listener int) *textPhone {
 	h.t.Helper()
-	c, err := net.Dial("udp", h.SIPAddr().String())
+	c, err := net.Dial("udp", h.SIPAddrs()[listener].String())
 	if err != nil {
 		h.t.Fatal(err)
 	}

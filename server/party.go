@@ -3,7 +3,6 @@ package server
 import (
 	"time"
 
-	"hotline/config"
 	"hotline/media"
 	"hotline/routing"
 	"hotline/sip"
@@ -58,9 +57,11 @@ const toldWithin = 2 * time.Second
 
 // dialled is a phone being dialled, and the media leg that it is to talk on.
 type dialled struct {
-	dial  *sip.Dialing
-	audio *media.Leg
-	to    destination
+	dial   *sip.Dialing
+	offers *offers
+	to     destination
+	// early is the leg whose phone was heard before it answered; nil for none.
+	early *media.Leg
 	// trusted, if not nil, tells whether a trunk sends its sound from where its SDP says.
 	trusted func(trunk string) bool
 	// vacate, if not nil, says that the phone is in no call of its own any more.
@@ -69,36 +70,21 @@ type dialled struct {
 	keys func(trunk ...string) string
 }
 
-// dialPhone dials with an offer of the codecs, protected as told, preferred ones first; nil are those of the
-// house; keys travel as told; browsers among the contacts get an offer of their own. The codec that beside speaks, if it isn't nil, comes first.
-func (s *Server) dialPhone(id string, to destination, contacts []sip.Contact, p media.Protection, codecs []media.Codec, keys string, beside *media.Leg, dial func(sdp []byte) (*sip.Dialing, error)) (*dialled, error) {
-	audio, err := s.media.NewLeg(id)
+// dialPhones dials an agent's phones, protected as told; the codec that beside speaks, if
+// it isn't nil, comes first. contacts get their offers, and usual is the first one's.
+func (s *Server) dialPhones(id string, to destination, contacts []sip.Contact, p media.Protection, beside *media.Leg, dial func(usual []byte) *sip.Dialing) (*dialled, error) {
+	o := s.newOffers(id)
+	usual, err := o.toPhones(contacts, func(audio *media.Leg) {
+		audio.Protect(p)
+		if beside != nil {
+			audio.Favour(beside)
+		}
+	})
 	if err != nil {
+		o.close(nil)
 		return nil, err
 	}
-	audio.Protect(p)
-	audio.Prefer(codecs)
-	if beside != nil {
-		audio.Favour(beside)
-	}
-	if keys == config.KeysInfo {
-		audio.KeysBy(func(byte) {}) // nobody has answered yet
-	}
-	sdp, err := audio.Offer()
-	if err != nil {
-		_ = audio.Close()
-		return nil, err
-	}
-	if err := offerBrowsers(audio, contacts); err != nil {
-		_ = audio.Close()
-		return nil, err
-	}
-	d, err := dial(sdp)
-	if err != nil {
-		_ = audio.Close()
-		return nil, err
-	}
-	return &dialled{dial: d, audio: audio, to: to}, nil
+	return &dialled{dial: dial(usual), offers: o, to: to}, nil
 }
 
 // drop gives the phone up, also one that has just answered.
@@ -106,7 +92,7 @@ func (d *dialled) drop() {
 	if leg := d.dial.Cancel(); leg != nil {
 		leg.Hangup()
 	}
-	_ = d.audio.Close()
+	d.offers.close(nil)
 	if d.vacate != nil {
 		d.vacate()
 	}
@@ -124,30 +110,49 @@ func (d *dialled) answered() (p *party, why string, code int) {
 		}
 		return nil, string(out.Cause), code
 	}
-	if d.keys != nil {
-		keysWith(out.Leg, d.audio, d.keys(out.Trunk))
+	audio := d.offers.of(out.Offer)
+	if audio == nil {
+		d.drop()
+		return nil, "what was answered was never offered", 488
 	}
-	if err := d.take(out.Answer, out.From); err != nil {
+	d.offers.close(audio)
+	if d.keys != nil {
+		keysWith(out.Leg, audio, d.keys(out.Trunk))
+	}
+	if err := d.take(audio, out.Answer, out.From); err != nil {
+		_ = audio.Close()
 		d.drop()
 		return nil, err.Error(), 488
 	}
 	if d.to.number != "" {
 		d.to.trunk = out.Trunk
 	}
-	return &party{seat: routing.SeatID(d.to.agent), where: d.to.String(), leg: out.Leg, audio: d.audio, vacate: d.vacate}, "", 200
+	return &party{seat: routing.SeatID(d.to.agent), where: d.to.String(), leg: out.Leg, audio: audio, vacate: d.vacate}, "", 200
 }
 
 // hears lets the other side hear what the phone's network has to say before it
 // answers: its ring-back, or an announcement. False when that can't be used.
 func (d *dialled) hears(other *media.Leg) bool {
-	return d.take(d.dial.EarlySDP(), d.dial.EarlyFrom()) == nil && media.Bridge(d.audio, other) == nil
+	audio := d.offers.of(d.dial.EarlyOffer())
+	if audio == nil || d.take(audio, d.dial.EarlySDP(), d.dial.EarlyFrom()) != nil || media.Bridge(audio, other) != nil {
+		return false
+	}
+	d.early = audio
+	return true
 }
 
 // take gives the leg an answer. That of a gateway may be believed as far as a call is that comes from it.
-func (d *dialled) take(answer []byte, from sip.Answerer) error {
+func (d *dialled) take(audio *media.Leg, answer []byte, from sip.Answerer) error {
 	if from.Trunk != "" {
-		d.audio.Trust(d.trusted != nil && d.trusted(from.Trunk))
-		expectFrom(d.audio, from.Source)
+		audio.Trust(d.trusted != nil && d.trusted(from.Trunk))
+		expectFrom(audio, from.Source)
 	}
-	return d.audio.SetAnswerOf(from.Dialog, answer)
+	return audio.SetAnswerOf(from.Dialog, answer)
+}
+
+// hush ends what hears began.
+func (d *dialled) hush(other *media.Leg) {
+	if d.early != nil {
+		media.Unbridge(d.early, other)
+	}
 }

@@ -85,7 +85,7 @@ func (c *call) picked(p *pick) *party {
 }
 
 func (c *call) answerPick(p *pick) (*party, error) {
-	audio, err := c.s.media.NewLeg(string(c.id) + "/" + p.agent)
+	audio, err := c.s.newAudio(string(c.id)+"/"+p.agent, p.leg.Listener())
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +208,7 @@ func (t *talk) swapped(w *swap) (*party, error) {
 	if t.b == nil || t.b.leg != w.from || t.moving != nil || t.handing != nil {
 		return nil, nil
 	}
-	audio, err := t.s.media.NewLeg(string(t.id) + "/" + string(t.b.seat))
+	audio, err := t.s.newAudio(string(t.id)+"/"+string(t.b.seat), w.leg.Listener())
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package server
 import (
 	"time"
 
-	"hotline/config"
 	"hotline/media"
 	"hotline/routing"
 	"hotline/sip"
@@ -56,14 +55,13 @@ func (c *call) ring(o routing.Offer) {
 	}
 	c.log.Info("offer", "seat", o.Seat, "offer", o.Offer, "rule", o.Reasons.Rule, "waited_ms", o.Reasons.Waited/routing.Millisecond, "phones", len(contacts))
 	to := destination{agent: string(o.Seat)}
-	d, err := c.s.dialPhone(string(c.id)+"/"+string(o.Seat), to, contacts, p, nil, config.KeysAny, c.audio, func(sdp []byte) (*sip.Dialing, error) {
-		return c.s.sip.Dial(c.ringOut(contacts, to, sdp, o.Reasons.Tier)), nil
+	d, err := c.s.dialPhones(string(c.id)+"/"+string(o.Seat), to, contacts, p, c.audio, func(sdp []byte) *sip.Dialing {
+		return c.s.sip.Dial(c.ringOut(contacts, to, sdp, o.Reasons.Tier))
 	})
 	if err != nil {
 		fail(routing.OfferFault, err)
 		return
 	}
-	expectFrom(d.audio, sourcesOf(contacts)...)
 	r.dialled = d
 	c.ringings[o.Offer] = r
 	go r.watch()

@@ -35,24 +35,6 @@ func (set *settings) outside(trunks []string) media.Protection {
 	return media.Protection{Policy: set.TrunkSRTP(trunks...), Private: set.TrunkPrivate(trunks...)}
 }
 
-// offerBrowsers gives those of the contacts that are browsers the offer that these need.
-func offerBrowsers(audio *media.Leg, contacts []sip.Contact) error {
-	var offer []byte
-	for i := range contacts {
-		if !contacts[i].Browser() {
-			continue
-		}
-		if offer == nil {
-			var err error
-			if offer, err = audio.OfferBrowser(); err != nil {
-				return err
-			}
-		}
-		contacts[i].Offer = offer
-	}
-	return nil
-}
-
 // silence is the cause of a call's end when a leg's Timeout has come.
 func silence(m *media.Leg) string {
 	if m.Failure() != nil {

@@ -34,7 +34,7 @@ func (s *Server) supervise(leg *sip.Leg, cfg *settings, whose string) {
 	if vacate != nil {
 		defer vacate()
 	}
-	audio, err := s.media.NewLeg(leg.CallID())
+	audio, err := s.newAudio(leg.CallID(), leg.Listener())
 	if err != nil {
 		_ = leg.Reject(503, "Service Unavailable")
 		return

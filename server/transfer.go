@@ -235,7 +235,7 @@ func (t *talk) forward(to destination) {
 func (t *talk) arrived() after {
 	m := t.moving
 	t.moving = nil
-	media.Unbridge(t.audio, m.audio) // the ring-back
+	m.hush(t.audio)
 	p, why, code := m.answered()
 	if p != nil {
 		return t.moveTo(p, m.asked)

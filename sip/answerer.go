@@ -15,16 +15,13 @@ type Answerer struct {
 
 // answerer is who has sent an answer to the branch's INVITE.
 func (b *invite) answerer(res *gosip.Response) Answerer {
-	a := Answerer{Source: b.contact.hop}
+	a := Answerer{Trunk: b.trunk, Source: b.contact.hop}
 	if a.Source == "" {
 		a.Source = b.contact.Source
 	}
 	if tag, _ := res.To().Params.Get("tag"); tag != "" {
 		a.Dialog = string(*b.req.CallID()) + ";" + tag
 	}
-	b.d.mu.Lock()
-	a.Trunk = b.d.trunk
-	b.d.mu.Unlock()
 	return a
 }
 

@@ -76,7 +76,11 @@ type hunt struct {
 	hops     []*hopState     // of the latest gateway, not tried yet
 	later    []*hopState     // gave no answer lately: tried when nothing else is left
 	at       *hopState       // tried last
-	via      map[*hopState]*gatewayState
+
+	offered   *trunkState // to whom sdp was made
+	offeredBy int         // by which listener
+	sdp       []byte
+	via       map[*hopState]*gatewayState
 
 	mu   sync.Mutex
 	held *trunkState // whose place the call has
@@ -184,7 +188,11 @@ func (h *hunt) try() bool {
 		if !ok {
 			continue
 		}
+		if !h.offer(c.Listener()) {
+			continue
+		}
 		b := newInvite(h.d, c)
+		b.trunk = h.trunk.config().Name
 		b.req = h.s.buildInvite(h.d.opt, c)
 		h.shape(b.req)
 		h.d.mu.Lock()
@@ -192,6 +200,25 @@ func (h *hunt) try() bool {
 		h.d.mu.Unlock()
 		return h.d.add(b) && h.s.spawn(b.run)
 	}
+}
+
+// offer has the owner make the SDP for the trunk that is tried next, by that listener,
+// unless it is the one that was made last.
+func (h *hunt) offer(listener int) bool {
+	if h.asked.OfferTo == nil {
+		return true
+	}
+	if h.offered != h.trunk || h.offeredBy != listener {
+		name := h.trunk.config().Name
+		sdp, err := h.asked.OfferTo(name, listener)
+		if err != nil {
+			h.s.log.Warn("nothing can be offered to the gateway", "trunk", name, "gateway", h.at.addr, "error", err)
+			return false
+		}
+		h.offered, h.offeredBy, h.sdp = h.trunk, listener, sdp
+	}
+	h.d.opt.Offer = h.sdp
+	return true
 }
 
 // pick is the next address to try; nil when none is left. It may wait for the DNS.
@@ -250,22 +277,6 @@ func (s *Stack) gatewayContact(g Gateway, to hop, number string, o *Outbound, tr
 		c.Source = to.addr
 	}
 	return c, true
-}
-
-// bindToward is the listener by which requests leave for an address: of its
-// network and its IP version. nil when there is none.
-func (s *Stack) bindToward(to hop) *bind {
-	ap, err := netip.ParseAddrPort(to.addr)
-	if err != nil {
-		return nil
-	}
-	v4 := ap.Addr().Unmap().Is4()
-	for _, b := range s.binds {
-		if b.network == to.network && b.local.Addr().Unmap().Is4() == v4 {
-			return b
-		}
-	}
-	return nil
 }
 
 // namedHop is where requests of a dialog with a trunk go when its route set, or the

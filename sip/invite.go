@@ -20,6 +20,7 @@ type invite struct {
 	// What the call was like when the branch began: that of the next trunk has other
 	// credentials, and a late answer still finds these.
 	offer   []byte
+	trunk   string // "" for a phone
 	reoffer func([]byte) ([]byte, int)
 	cred    *Credentials
 	// dialogs are the early ones, by the peer's tag.
@@ -195,7 +196,7 @@ func (b *invite) heard(res *gosip.Response) {
 		b.d.ringOnce.Do(func() { close(b.d.ringing) })
 	}
 	if len(res.Body()) > 0 && isSDP(res) && res.To() != nil {
-		b.d.hears(res.Body(), b.answerer(res))
+		b.d.hears(res.Body(), b.offer, b.answerer(res))
 	}
 }
 
@@ -255,7 +256,7 @@ func (b *invite) success(res *gosip.Response) {
 		if len(l.earlySDP) > 0 {
 			answer = l.earlySDP // what the 200 says then means nothing (RFC 6337 3.1.1)
 		}
-		if d.finish(Outcome{Leg: l, Answer: answer, From: b.answerer(res), Code: res.StatusCode}) {
+		if d.finish(Outcome{Leg: l, Answer: answer, Offer: b.offer, From: b.answerer(res), Trunk: b.trunk, Code: res.StatusCode}) {
 			d.stopOthers(b)
 			return
 		}

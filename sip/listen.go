@@ -18,6 +18,7 @@ type bind struct {
 	host    string // advertised
 	port    int
 	ua      *sipgo.UserAgent // that serves it, for UDP
+	index   int              // in Options.Listen
 }
 
 // socketBuffer is for a burst of calls, which must not overflow the kernel's
@@ -92,7 +93,7 @@ func (s *Stack) addBind(network string, local net.Addr, advertise string) (*bind
 	if err != nil {
 		return nil, fmt.Errorf("local address %s: %w", local, err)
 	}
-	b := &bind{network: network, local: ap, host: ap.Addr().String(), port: int(ap.Port())}
+	b := &bind{network: network, local: ap, host: ap.Addr().String(), port: int(ap.Port()), index: len(s.binds)}
 	if advertise != "" {
 		host, port, err := gosip.ParseAddr(advertise)
 		if err != nil {

@@ -38,6 +38,11 @@ type Outgoing struct {
 	Diversions []Diversion
 	// Offer is our SDP.
 	Offer []byte
+	// OfferTo, if not nil, makes the SDP for a trunk that is tried and for the listener that
+	// leads to its gateway, in place of Offer; an error has the next gateway tried. It must
+	// not block. A trunk that was tried before may still answer the SDP made for it.
+	// DialTrunk only.
+	OfferTo func(trunk string, listener int) ([]byte, error)
 	// Headers are added as they stand: name, value, name, value...
 	Headers []string
 	// Replaces is a leg with the same peer whose place the call is to take (RFC
@@ -61,10 +66,11 @@ type Outgoing struct {
 type Outcome struct {
 	Leg    *Leg     // the dialog, when it was answered
 	Answer []byte   // the peer's SDP
+	Offer  []byte   // ours that this answers
 	From   Answerer // who answered
 	Code   int      // the final status; 0 when none came
 	Cause  DialCause
-	// Trunk by whose gateway the call went last; "" for another call.
+	// Trunk by whose gateway the call was answered, or went last; "" for another call.
 	Trunk string
 	// RetryAfter is what the final answer asked for; 0 for nothing.
 	RetryAfter time.Duration
@@ -81,18 +87,21 @@ type Dialing struct {
 	ringOnce  sync.Once
 	earlyOnce sync.Once
 
-	mu        sync.Mutex
-	open      int // branches that ring
-	waiting   []*invite
-	winner    *invite
-	best      Outcome
-	out       Outcome
-	over      bool
-	given     bool // cancelled by the owner
-	earlySDP  []byte
+	mu       sync.Mutex
+	open     int // branches that ring
+	waiting  []*invite
+	winner   *invite
+	best     Outcome
+	out      Outcome
+	over     bool
+	given    bool // cancelled by the owner
+	earlySDP []byte
+	// earlyFrom sent it.
 	earlyFrom Answerer
-	trunk     string
-	branches  []*invite
+	// earlyOffer is ours that earlySDP answers.
+	earlyOffer []byte
+	trunk      string
+	branches   []*invite
 	// next begins another branch in place of one that failed; false when there
 	// is none. nil: all branches ring together. See hunt.
 	next func(Outcome) bool
@@ -143,7 +152,7 @@ func (s *Stack) newDialing(o Outgoing) *Dialing {
 func (d *Dialing) Ringing() <-chan struct{} { return d.ringing }
 
 // Early is closed when a phone has something to hear before it answers (a
-// provisional answer with SDP); EarlySDP is that.
+// provisional answer with SDP); EarlySDP is that, EarlyOffer our SDP that it answers.
 func (d *Dialing) Early() <-chan struct{} { return d.early }
 
 // EarlySDP is the peer's SDP once Early is closed.
@@ -153,10 +162,17 @@ func (d *Dialing) EarlySDP() []byte {
 	return d.earlySDP
 }
 
-func (d *Dialing) hears(sdp []byte, from Answerer) {
+// EarlyOffer is our SDP that EarlySDP answers.
+func (d *Dialing) EarlyOffer() []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.earlyOffer
+}
+
+func (d *Dialing) hears(sdp, offer []byte, from Answerer) {
 	d.earlyOnce.Do(func() {
 		d.mu.Lock()
-		d.earlySDP, d.earlyFrom = sdp, from
+		d.earlySDP, d.earlyOffer, d.earlyFrom = sdp, offer, from
 		d.mu.Unlock()
 		close(d.early)
 	})
@@ -197,7 +213,9 @@ func (d *Dialing) finish(o Outcome) bool {
 		return false
 	}
 	d.over, d.out = true, o
-	d.out.Trunk = d.trunk
+	if d.out.Trunk == "" {
+		d.out.Trunk = d.trunk
+	}
 	d.mu.Unlock()
 	close(d.done)
 	return true
