@@ -294,7 +294,8 @@ type Trunk struct {
 	Region string `yaml:"region" default:"CN"`
 	// TrustIdentity takes the caller's number from P-Asserted-Identity or
 	// Remote-Party-ID where there is one, and believes Diversion and History-Info.
-	// Only for a trunk that checks them. Default false.
+	// Only for a trunk that checks them. A number told in confidence (Privacy: id) finds
+	// the customer's tier, but is shown to nobody and written nowhere. Default false.
 	TrustIdentity bool `yaml:"trust_identity"`
 	// Refer hands a caller of the trunk who is transferred outside back to it (REFER):
 	// the call costs us no more from then on. If the trunk refuses, or the agent's minutes

@@ -185,7 +185,7 @@ func (s *Server) join(log *slog.Logger, l *sip.Leg, m *media.Leg, changed func(h
 func (c *call) identify(who sip.Caller) {
 	number := who.Number
 	if who.Anonymous {
-		number = ""
+		number = who.Withheld // by which a customer has the tier, though nobody is shown who it is
 	}
 	cust, source, _ := c.s.who.get().Find(c.s.ctx, number)
 	c.customer = cust

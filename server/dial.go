@@ -8,17 +8,32 @@ import (
 
 // dialer is for whom another party is dialled.
 type dialer struct {
-	id     string // of the call, for logs
-	agent  string // who wants it, and needs the right to it
-	caller string // the number shown
-	// diverted is the number that was dialled first, when the call is a caller's.
-	diverted string
-	hops     int // of the call on whose behalf it is
+	id         string // of the call, for logs
+	agent      string // who wants it, and needs the right to it
+	caller     string // the number shown
+	private    bool   // the caller withholds it: only trunks that are trusted with it are told
+	diversions []sip.Diversion
+	hops       int // of the call on whose behalf it is
 	// phone is the INVITE to a colleague's phones.
 	phone func(contacts []sip.Contact, sdp []byte) sip.Outgoing
 }
 
 func seatOf(agent string) routing.SeatID { return routing.SeatID(agent) }
+
+// onBehalf is a call for a caller, of whom it is said who called whom before.
+func (c *call) onBehalf(agent string, phone func([]sip.Contact, []byte) sip.Outgoing) dialer {
+	in := c.a.Incoming()
+	number := in.Dialled
+	if whole := sip.E164(number, in.Trunk.Region); whole != "" {
+		number = whole // trunks have rules for these
+	}
+	by := dialer{id: string(c.id), agent: agent, caller: c.shownNumber(), private: in.Caller.Anonymous, hops: in.Hops, phone: phone}
+	if in.Caller.Withheld != "" {
+		by.caller = in.Caller.Withheld
+	}
+	by.diversions = append([]sip.Diversion{{Number: number, Reason: "unconditional"}}, in.Diversions...)
+	return by
+}
 
 // dialTo dials an agent or a number outside; the code of refused isn't 0 when that
 // can't or mustn't be.
@@ -54,10 +69,7 @@ func (s *Server) dialOutside(to destination, by dialer) (*dialled, refused) {
 		return nil, refused{404, "Not Found"} // agents don't call queues and flows
 	}
 	set, offers := s.settings.Load(), s.newOffers(by.id+"/outside")
-	o := sip.Outgoing{OfferTo: set.offerTo(offers), FromUser: by.caller, Hops: by.hops}
-	if by.diverted != "" {
-		o.Diversions = []sip.Diversion{{Number: by.diverted, Reason: "unconditional"}}
-	}
+	o := sip.Outgoing{OfferTo: set.offerTo(offers), FromUser: by.caller, Private: by.private, Diversions: by.diversions, Hops: by.hops}
 	d, err := s.dialOut(byAgent(by.agent), to.number, o)
 	if err != nil {
 		if outsideReason(err) == "" {

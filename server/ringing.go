@@ -5,6 +5,7 @@ import (
 
 	"hotline/media"
 	"hotline/routing"
+	"hotline/routing/customers"
 	"hotline/sip"
 )
 
@@ -74,7 +75,7 @@ func (c *call) ringOut(contacts []sip.Contact, to destination, sdp []byte, tier 
 		FromUser: c.shownNumber(), FromName: c.card(tier),
 		Headers: append(c.phoneHeaders(to.agent, tier),
 			"X-Hotline-Call", string(c.id), "X-Hotline-Tier", tier.String(),
-			"X-Hotline-Queue", string(c.queue), "X-Hotline-Customer", string(c.customer.ID),
+			"X-Hotline-Queue", string(c.queue), "X-Hotline-Customer", string(c.shownCustomer().ID),
 			"X-Hotline-Language", c.language,
 		),
 	}
@@ -86,7 +87,7 @@ func (c *call) phoneHeaders(agent string, tier routing.Tier) (hs []string) {
 	if page := c.cfg.Card.Fill(func(field string) string {
 		switch field {
 		case "customer":
-			return string(c.customer.ID)
+			return string(c.shownCustomer().ID)
 		case "call":
 			return string(c.id)
 		case "tier":
@@ -144,11 +145,20 @@ func (r *ringing) watch() {
 
 // card is what the agent's phone shows as the caller's name: the tier first.
 func (c *call) card(tier routing.Tier) string {
-	name := c.customer.Name
+	name := c.shownCustomer().Name
 	if name == "" {
 		name = c.shownNumber()
 	}
 	return "[" + tier.String() + "] " + name + " / " + string(c.queue)
+}
+
+// shownCustomer is who calls, as far as agents are shown it: nobody when the caller
+// withholds the number.
+func (c *call) shownCustomer() customers.Customer {
+	if c.a.Incoming().Caller.Anonymous {
+		return customers.Customer{}
+	}
+	return c.customer
 }
 
 func (c *call) shownNumber() string {

@@ -172,12 +172,9 @@ func (t *talk) dialOn(to destination, r asked) refused { return t.dialFor(string
 
 // dialFor dials with an agent's rights, who may have left.
 func (t *talk) dialFor(agent string, to destination, r asked) refused {
-	d, no := t.s.dialTo(to, dialer{
-		id: string(t.id), agent: agent, caller: t.shownNumber(), diverted: t.a.Incoming().Dialled, hops: t.a.Incoming().Hops,
-		phone: func(contacts []sip.Contact, sdp []byte) sip.Outgoing {
-			return t.ringOut(contacts, to, sdp, t.customer.Tier)
-		},
-	})
+	d, no := t.s.dialTo(to, t.onBehalf(agent, func(contacts []sip.Contact, sdp []byte) sip.Outgoing {
+		return t.ringOut(contacts, to, sdp, t.customer.Tier)
+	}))
 	if no.code != 0 {
 		return no
 	}

@@ -16,32 +16,40 @@ type Caller struct {
 	Name string
 	// Anonymous: the caller asked to be (RFC 3323) or sent no identity.
 	Anonymous bool
+	// Withheld is the number of an anonymous caller in E.164 as a trusted trunk asserts it
+	// (RFC 3325 7): to recognise the caller by, and to pass on to trunks that are trusted
+	// with it; never to be shown, logged or recorded.
+	Withheld string
 }
 
 // callerOf reads the caller's identity: P-Asserted-Identity where the trunk is
 // trusted with it (RFC 3325), or Remote-Party-ID, else From.
 func callerOf(req *gosip.Request, tr *Trunk) Caller {
 	from := req.From()
-	user, name, host := from.Address.User, from.DisplayName, from.Address.Host
+	user, name, host, asserts, full := from.Address.User, from.DisplayName, from.Address.Host, false, false
 	if tr != nil && tr.TrustIdentity {
 		asserted := append(addresses(req, "P-Asserted-Identity"), addresses(req, "Remote-Party-ID")...)
 		for _, a := range asserted {
-			if p, _ := a.params.Get("privacy"); strings.EqualFold(p, "full") {
-				return Caller{Anonymous: true}
-			}
+			p, _ := a.params.Get("privacy")
+			full = full || strings.EqualFold(p, "full")
 			if n := a.number(); n != "" {
-				user, name, host = n, a.name, a.uri.Host
+				user, name, host, asserts = n, a.name, a.uri.Host, true
 				break
 			}
 		}
 	}
 	c := Caller{Name: cleanName(name)}
-	if anonymous(req, user, host) {
-		return Caller{Anonymous: true}
-	}
+	withheld := full || anonymous(req, user, host)
 	region := ""
 	if tr != nil {
 		region, user = tr.Region, tr.Numbers.Apply(user)
+	}
+	if withheld {
+		c = Caller{Anonymous: true}
+		if asserts {
+			c.Withheld = E164(user, region)
+		}
+		return c
 	}
 	c.Number = E164(user, region)
 	c.Anonymous = user == ""

@@ -142,7 +142,10 @@ func TestIncomingByRulesOfTheTrunk(t *testing.T) {
 		{"Remote-Party-ID", true, []string{`Remote-Party-ID: "Wang" <sip:013900000000@x>;party=calling`}, Caller{Number: "+8613900000000", Name: "Wang"}, nil},
 		{"a number that only the rules can read", true, []string{"P-Asserted-Identity: <sip:900113900000000@x>"}, Caller{Number: "+8613900000000"}, nil},
 		{"P-Asserted-Identity comes first", true, []string{"Remote-Party-ID: <sip:013900000000@x>", "P-Asserted-Identity: <tel:+8613700000000;x=y>"}, Caller{Number: "+8613700000000"}, nil},
-		{"a private Remote-Party-ID", true, []string{"Remote-Party-ID: <sip:013900000000@x>;privacy=full"}, Caller{Anonymous: true}, nil},
+		{"a private Remote-Party-ID", true, []string{"Remote-Party-ID: <sip:013900000000@x>;privacy=full"}, Caller{Anonymous: true, Withheld: "+8613900000000"}, nil},
+		{"withheld, and told to us", true, []string{"P-Asserted-Identity: \"Wang\" <sip:013900000000@x>", "Privacy: id;critical"}, Caller{Anonymous: true, Withheld: "+8613900000000"}, nil},
+		{"withheld, of a trunk that isn't trusted", false, []string{"P-Asserted-Identity: <sip:013900000000@x>", "Privacy: id"}, Caller{Anonymous: true}, nil},
+		{"withheld, with nothing but From", true, []string{"Privacy: id"}, Caller{Anonymous: true}, nil},
 		{"not trusted", false, []string{"Remote-Party-ID: <sip:013900000000@x>", "Diversion: <sip:0108000@x>;reason=user-busy"}, Caller{Number: "+8613800000000"}, nil},
 		{"diversions", true, []string{`Diversion: "a, b" <sip:01085551234@x>;reason=no-answer;counter=1, <tel:+861085550000>;reason="User-Busy"`, "Diversion: <sip:77@x>;reason=bogus"},
 			Caller{Number: "+8613800000000"}, []Diversion{{"+861085551234", "no-answer"}, {"+861085550000", "user-busy"}, {"77", "unknown"}}},
@@ -198,7 +201,7 @@ func FuzzIncomingIdentity(f *testing.F) {
 			t.Errorf("%d diversions", len(d))
 		}
 		c := callerOf(req, tr)
-		if strings.Trim(strings.TrimPrefix(c.Number, "+"), "0123456789") != "" || strings.ContainsAny(c.Name, "\r\n\x00") {
+		if strings.Trim(strings.TrimPrefix(c.Number+c.Withheld, "+"), "0123456789") != "" || c.Number != "" && c.Withheld != "" || strings.ContainsAny(c.Name, "\r\n\x00") {
 			t.Errorf("caller %+v", c)
 		}
 	})
