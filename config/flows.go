@@ -49,7 +49,7 @@ func (c *checker) sounds() {
 		c.broken("flows", start(c.flows), "write one, such as main: ...", "flows must be a group of flows by name")
 		return
 	}
-	refs := ivr.Refs{Queues: c.queueNames()}
+	refs := ivr.Refs{Queues: c.queueNames(), Dial: c.flowDials}
 	if prompts != nil {
 		refs.Prompts = prompts.Has
 	}

@@ -41,10 +41,17 @@
 //	      straight: {play: {prompts: [vip-welcome], barge_in: false, next: operator}}
 //	      operator: {queue: {name: operator, prompts: [please-wait]}}  # or {queue: operator}
 //	      test:     {echo: {prompts: [welcome], for: 10s, next: bye}}  # what it needs none of: {echo: }
+//	      outside:  {dial: {to: "+861085551234", prompts: [please-wait], ring: 30s, next: bye, failed: operator}}
 //	      bye:      {hang_up: {prompts: [goodbye]}}                    # or {hang_up: }
 //
 // An echo is for test calls: after its prompts, if any, a second of 1004 Hz at -10 dBm0, and then
 // the caller hears what he says for 1s to 1m, default 10s; without a next step the call ends.
+//
+// A dial connects the caller with a number, which the flow needs a right to, or with an agent's
+// extension. It rings for 5s to 3m, default 30s. Behind the talk the flow goes on at next, or ends
+// without one; busy, no_answer and refused (there, or for want of a right, a place or minutes)
+// lead elsewhere, each by its own name or all by failed. The flow's time limit begins anew behind
+// the talk.
 //
 // A key stops the prompts of menu, collect and play at once (play: unless barge_in is false) and
 // is used by the next step that wants keys. After a wrong key what else was typed ahead is

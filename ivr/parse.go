@@ -15,6 +15,9 @@ type Refs struct {
 	Queues []string
 	// Prompts tells whether there is a prompt of that name. Nil takes every name.
 	Prompts func(name string) bool
+	// Dial tells what is wrong with what a flow dials, and what to do about it; "" is
+	// nothing. Nil takes everything.
+	Dial func(flow, to string) (what, hint string)
 }
 
 // Problem is one thing that is wrong in the flows of a config.
@@ -42,7 +45,7 @@ func Parse(node ast.Node, refs Refs) (map[string]*Flow, []Problem) {
 		return flows, nil
 	}
 	for _, f := range p.mapping(node, positionOf(node), "flows by name") {
-		p.where = "flow " + f.name
+		p.where, p.flowName = "flow "+f.name, f.name
 		flows[f.name] = p.flow(f)
 	}
 	slices.SortStableFunc(p.problems, func(a, b Problem) int {
@@ -56,7 +59,8 @@ func Parse(node ast.Node, refs Refs) (map[string]*Flow, []Problem) {
 
 type flowReader struct {
 	reader
-	refs Refs
+	refs     Refs
+	flowName string
 }
 
 func (p *flowReader) flow(f field) *Flow {
@@ -88,7 +92,7 @@ func (p *flowReader) flow(f field) *Flow {
 	return flow
 }
 
-var actions = []string{"play", "menu", "collect", "branch", "echo", "queue", "hang_up"}
+var actions = []string{"play", "menu", "collect", "branch", "echo", "dial", "queue", "hang_up"}
 
 // step reads what one step does; nil when that can't be told.
 func (p *flowReader) step(s field) action {
@@ -118,6 +122,8 @@ func (p *flowReader) step(s field) action {
 		return p.branch(f)
 	case "echo":
 		return p.echo(f)
+	case "dial":
+		return p.dial(f)
 	case "queue":
 		return p.queue(f)
 	default:

@@ -82,7 +82,8 @@ func TestTheDocumentedFlowHasNoProblem(t *testing.T) {
 	// The hang_up step stands there to be read; nothing leads to it.
 	want := []Problem{
 		{Line: 38, Column: 7, What: `flow main: step "test" is never reached`, Hint: "lead to it from another step, or remove it"},
-		{Line: 39, Column: 7, What: `flow main: step "bye" is never reached`, Hint: "lead to it from another step, or remove it"},
+		{Line: 39, Column: 7, What: `flow main: step "outside" is never reached`, Hint: "lead to it from another step, or remove it"},
+		{Line: 40, Column: 7, What: `flow main: step "bye" is never reached`, Hint: "lead to it from another step, or remove it"},
 	}
 	if diff := cmp.Diff(want, problems); diff != "" {
 		t.Error(diff)
@@ -103,6 +104,9 @@ func TestProblems(t *testing.T) {
 		src  string
 		want []string // LINE:COLUMN: what; hint
 	}{
+		{"a dial without anything", inFlow("s: {dial: {}}"), []string{
+			`5:11: flow main, step s: to is missing; name a number or an extension: to: "+861095599"`,
+			`5:11: flow main, step s: failed is missing; name the step for a call that isn't answered`}},
 		{"no flows", "flows:\n", []string{`1:8: nothing here; give it flows by name`}},
 		{"flows are a list", "flows: [a]\n", []string{`1:8: a mapping is needed here; give it flows by name`}},
 		{"an empty flow", "flows:\n  main:\n", []string{
@@ -119,7 +123,7 @@ func TestProblems(t *testing.T) {
 			`3:12: flow main: unknown step "strat"; did you mean "start"?`}},
 
 		{"step without an action", inFlow("s:"), []string{
-			`5:7: flow main, step s: nothing here; give it one of play, menu, collect, branch, echo, queue, hang_up`}},
+			`5:7: flow main, step s: nothing here; give it one of play, menu, collect, branch, echo, dial, queue, hang_up`}},
 		{"unknown action", inFlow("s: {queu: operator}"), []string{
 			`5:11: flow main, step s: unknown action "queu"; did you mean "queue"?`}},
 		{"two actions", inFlow("s: {queue: operator, hang_up: }"), []string{

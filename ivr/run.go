@@ -85,6 +85,7 @@ type line interface {
 	digits() <-chan media.Digit
 	private(on bool)
 	echo(on bool) error
+	dial(ctx context.Context, to string, ring time.Duration, talks func()) (Dialled, error)
 }
 
 type leg struct{ Port }
@@ -103,6 +104,7 @@ func (l leg) echo(on bool) error                 { return l.Echo(on) }
 // session is one caller in a flow. One goroutine owns it.
 type session struct {
 	ctx     context.Context
+	limit   limit
 	line    line
 	prompts *Prompts
 	facts   Facts
@@ -116,10 +118,10 @@ type session struct {
 }
 
 func run(ctx context.Context, f *Flow, l line, prompts *Prompts, facts Facts) (Result, error) {
-	limited, cancel := context.WithTimeoutCause(ctx, f.timeLimit, errTimeLimit)
+	limited, limit, cancel := withLimit(ctx, f.timeLimit)
 	defer cancel()
 	res := Result{Language: facts.Language, Collected: map[string]string{}}
-	s := &session{ctx: limited, line: l, prompts: prompts, facts: facts, result: &res}
+	s := &session{ctx: limited, limit: limit, line: l, prompts: prompts, facts: facts, result: &res}
 	err := s.walk(f)
 	switch {
 	case err == nil:

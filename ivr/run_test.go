@@ -32,6 +32,8 @@ type fakeLine struct {
 	log     []string
 	done    chan struct{}
 	playing *time.Timer
+	dialled Dialled       // how a call comes out that isn't answered
+	talk    time.Duration // how long one lasts that is
 }
 
 func newFakeLine(p *Prompts) *fakeLine {

@@ -9,7 +9,7 @@ import (
 // dialer is for whom another party is dialled.
 type dialer struct {
 	id         string // of the call, for logs
-	agent      string // who wants it, and needs the right to it
+	who        string // wants it, and needs the right to it (byAgent, byFlow)
 	caller     string // the number shown
 	private    bool   // the caller withholds it: only trunks that are trusted with it are told
 	diversions []sip.Diversion
@@ -21,13 +21,13 @@ type dialer struct {
 func seatOf(agent string) routing.SeatID { return routing.SeatID(agent) }
 
 // onBehalf is a call for a caller, of whom it is said who called whom before.
-func (c *call) onBehalf(agent string, phone func([]sip.Contact, []byte) sip.Outgoing) dialer {
+func (c *call) onBehalf(who string, phone func([]sip.Contact, []byte) sip.Outgoing) dialer {
 	in := c.a.Incoming()
 	number := in.Dialled
 	if whole := sip.E164(number, in.Trunk.Region); whole != "" {
 		number = whole // trunks have rules for these
 	}
-	by := dialer{id: string(c.id), agent: agent, caller: c.shownNumber(), private: in.Caller.Anonymous, hops: in.Hops, phone: phone}
+	by := dialer{id: string(c.id), who: who, caller: c.shownNumber(), private: in.Caller.Anonymous, hops: in.Hops, phone: phone}
 	if in.Caller.Withheld != "" {
 		by.caller = in.Caller.Withheld
 	}
@@ -70,7 +70,7 @@ func (s *Server) dialOutside(to destination, by dialer) (*dialled, refused) {
 	}
 	set, offers := s.settings.Load(), s.newOffers(by.id+"/outside")
 	o := sip.Outgoing{OfferTo: set.offerTo(offers), FromUser: by.caller, Private: by.private, Diversions: by.diversions, Hops: by.hops}
-	d, err := s.dialOut(byAgent(by.agent), to.number, o)
+	d, err := s.dialOut(by.who, to.number, o)
 	if err != nil {
 		if outsideReason(err) == "" {
 			s.log.Error("number outside can't be dialled", "error", err)

@@ -51,7 +51,7 @@ func (s *Server) agentDials(leg *sip.Leg, cfg *settings, to destination) {
 }
 
 func (d *direct) run(to destination) {
-	far, no := d.s.dialTo(to, dialer{id: d.a.CallID(), agent: d.agent, caller: d.agent, hops: d.a.Incoming().Hops, phone: d.ringOut(to)})
+	far, no := d.s.dialTo(to, dialer{id: d.a.CallID(), who: byAgent(d.agent), caller: d.agent, hops: d.a.Incoming().Hops, phone: d.ringOut(to)})
 	if no.code != 0 {
 		d.log.Warn("agent's call refused", "to", to, "code", no.code, "reason", no.phrase)
 		_ = d.a.Reject(no.code, no.phrase)

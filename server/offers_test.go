@@ -101,7 +101,7 @@ func TestEachTrunkIsOfferedItsCodecs(t *testing.T) {
 			config.Trunk{Name: "second", Region: "CN", Codecs: []string{"pcma"}, DTMF: "info", Gateways: []config.Gateway{second}})
 		c.Outbound.Routes = []config.Route{{Prefix: "+86", Trunks: []string{"first", "second"}}}
 	})
-	d, no := h.dialTo(destination{number: "+8613900000000"}, dialer{id: "x", agent: "alice", caller: "alice"})
+	d, no := h.dialTo(destination{number: "+8613900000000"}, dialer{id: "x", who: byAgent("alice"), caller: "alice"})
 	if no.code != 0 {
 		t.Fatal(no)
 	}

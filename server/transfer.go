@@ -172,7 +172,7 @@ func (t *talk) dialOn(to destination, r asked) refused { return t.dialFor(string
 
 // dialFor dials with an agent's rights, who may have left.
 func (t *talk) dialFor(agent string, to destination, r asked) refused {
-	d, no := t.s.dialTo(to, t.onBehalf(agent, func(contacts []sip.Contact, sdp []byte) sip.Outgoing {
+	d, no := t.s.dialTo(to, t.onBehalf(byAgent(agent), func(contacts []sip.Contact, sdp []byte) sip.Outgoing {
 		return t.ringOut(contacts, to, sdp, t.customer.Tier)
 	}))
 	if no.code != 0 {

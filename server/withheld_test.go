@@ -66,7 +66,7 @@ func TestWithheldNumberStaysWithheld(t *testing.T) {
 
 			var c *call
 			h.recs.Range(func(_, v any) bool { c = v.(*call); return false })
-			d, no := h.dialTo(destination{number: "+8613900000000"}, c.onBehalf("alice", nil))
+			d, no := h.dialTo(destination{number: "+8613900000000"}, c.onBehalf(byAgent("alice"), nil))
 			if no.code != 0 {
 				t.Fatal(no)
 			}

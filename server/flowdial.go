@@ -1,0 +1,97 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"hotline/ivr"
+	"hotline/media"
+	"hotline/sip"
+)
+
+// Dial connects the caller with whom a dial step names, with the rights of the flow.
+func (p recordedPort) Dial(ctx context.Context, dialled string, ring time.Duration, talks func()) ivr.Dialled {
+	c := p.c
+	to, ok := c.cfg.resolve(dialled)
+	if !ok || to.agent == "" && to.number == "" {
+		c.log.Error("flow dials what leads nowhere", "flow", c.flow.Name)
+		return ivr.DialRefused
+	}
+	d, no := c.s.dialTo(to, c.onBehalf(byFlow(c.flow.Name), func(contacts []sip.Contact, sdp []byte) sip.Outgoing {
+		return c.ringOut(contacts, to, sdp, c.customer.Tier)
+	}))
+	if no.code != 0 {
+		c.log.Warn("flow's call refused", "flow", c.flow.Name, "to", to, "code", no.code, "reason", no.phrase)
+		return dialledBy(no.code, "")
+	}
+	c.log.Info("flow dials", "flow", c.flow.Name, "to", to)
+	b, end := c.awaitDialled(ctx, d, ring)
+	if b == nil {
+		return end
+	}
+	if b.vacate != nil {
+		defer b.vacate()
+	}
+	defer c.s.leave(b, nil)
+	talks()
+	c.s.join(c.log, b.leg, b.audio, nil)
+	b.leg.JoinTrace(string(c.id))
+	if err := media.Bridge(c.audio, b.audio); err != nil {
+		c.log.Error("legs can't be bridged", "error", err)
+		return ivr.DialRefused
+	}
+	defer media.Unbridge(c.audio, b.audio)
+	c.log.Info("flow's call answered", "by", b.where)
+	select {
+	case <-ctx.Done():
+	case <-b.leg.Done():
+	case <-b.audio.Timeout():
+		c.log.Warn("no sound from the other side any more", "with", b.where)
+	}
+	return ivr.DialTalked
+}
+
+// awaitDialled is who has answered, or nil and how it came out. The caller hears the
+// network's ring-back, or ours.
+func (c *call) awaitDialled(ctx context.Context, d *dialled, ring time.Duration) (*party, ivr.Dialled) {
+	c.play(media.RingBack(), media.PlayOptions{Loop: true})
+	defer c.audio.Silence()
+	limit := time.NewTimer(ring)
+	defer limit.Stop()
+	early := d.dial.Early()
+	for {
+		select {
+		case <-ctx.Done():
+			d.drop()
+			return nil, ivr.DialNoAnswer
+		case <-limit.C:
+			d.drop()
+			return nil, ivr.DialNoAnswer
+		case <-early:
+			early = nil
+			if !d.hears(c.audio) {
+				c.log.Debug("ring-back can't be heard", "to", d.to)
+			}
+		case <-d.dial.Done():
+			d.hush(c.audio)
+			cause := d.dial.Outcome().Cause
+			b, why, code := d.answered()
+			if b == nil {
+				c.log.Info("flow's call not answered", "to", d.to, "reason", why, "code", code)
+				return nil, dialledBy(code, cause)
+			}
+			return b, ivr.DialTalked
+		}
+	}
+}
+
+// dialledBy says in a flow's words what became of a call that wasn't answered.
+func dialledBy(code int, cause sip.DialCause) ivr.Dialled {
+	switch {
+	case cause == sip.DialBusy || code == 486 || code == 600:
+		return ivr.DialBusy
+	case cause == sip.DialUnreachable || cause == sip.DialNoCapacity || code == 480 || code == 408:
+		return ivr.DialNoAnswer
+	}
+	return ivr.DialRefused
+}
