@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -187,8 +189,24 @@ func asBefore(t *testing.T, goroutines int, memory uint64, calls int) {
 // whatever else runs there, and what it doesn't get can't be told from what the flood takes.
 const floods = 3
 
-// areServed floods, and demands that 99 % of the others' calls succeed meanwhile.
-func (o *others) areServed(count *counter, sent *atomic.Int64, flood func(stop chan struct{})) {
+// forgedRate is how many messages a second forged sources send: by default what a machine
+// with the race detector can take.
+func forgedRate(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("HOTLINE_FLOOD_RATE")
+	if text == "" {
+		return 2_000
+	}
+	rate, err := strconv.Atoi(text)
+	if err != nil || rate < 1 {
+		t.Fatalf("HOTLINE_FLOOD_RATE is %q: write messages a second", text)
+	}
+	return rate
+}
+
+// areServed floods, and demands that at least so many messages a second were sent, and that
+// 99 % of the others' calls succeed meanwhile.
+func (o *others) areServed(count *counter, sent *atomic.Int64, atLeast float64, flood func(stop chan struct{})) {
 	o.t.Helper()
 	for try := 1; ; try++ {
 		stop, done := make(chan struct{}), make(chan struct{})
@@ -198,20 +216,22 @@ func (o *others) areServed(count *counter, sent *atomic.Int64, flood func(stop c
 		n, good, slowest := o.calls(3*time.Second, 20*time.Millisecond)
 		close(stop)
 		<-done
+		rate := float64(sent.Load()-before) / time.Since(begin).Seconds()
 		o.t.Logf("%.0f a second were sent, %d of %d calls succeeded, the slowest in %v; refused: overload %d, rate %d; answers %v",
-			float64(sent.Load()-before)/time.Since(begin).Seconds(), good, n, slowest, count.of("overload"), count.of("rate"), count.answered())
+			rate, good, n, slowest, count.of("overload"), count.of("rate"), count.answered())
 		switch {
-		case n >= 5 && float64(good) >= 0.99*float64(n):
+		case n >= 5 && float64(good) >= 0.99*float64(n) && rate >= atLeast:
 			return
 		case try == floods:
-			o.t.Errorf("%d of %d calls of others succeeded", good, n)
+			o.t.Errorf("%d of %d calls of others succeeded while %.0f messages a second were sent, at least %.0f wanted", good, n, rate, atLeast)
 			return
 		}
 	}
 }
 
-// One source sends 20,000 messages a second, or forged ones send what a machine with the
-// race detector can take: the calls of others succeed, and afterwards all is as before.
+// One source sends 20,000 messages a second (and no less than half of that, on a machine
+// that is shared), or many send at forgedRate: the calls of others succeed, and afterwards
+// all is as before.
 func TestOthersAreServedInAFlood(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -221,8 +241,9 @@ func TestOthersAreServedInAFlood(t *testing.T) {
 	}{
 		{"one source", 1, 20_000, []string{"OPTIONS", "INVITE"}},
 		{"one source hangs up calls that aren't", 1, 20_000, []string{"BYE", "ACK", "CANCEL"}},
-		{"10,000 sources call", 10_000, 2_000, []string{"INVITE"}},
-		{"10,000 sources register", 10_000, 2_000, []string{"REGISTER"}},
+		{"one source registers", 1, 20_000, []string{"REGISTER"}},
+		{"10,000 sources call", 10_000, forgedRate(t), []string{"INVITE"}},
+		{"10,000 sources register", 10_000, forgedRate(t), []string{"REGISTER"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			srv, count := floodedStack(t, Options{})
@@ -230,7 +251,11 @@ func TestOthersAreServedInAFlood(t *testing.T) {
 			o.calls(100*time.Millisecond, 0)
 			f := newFlooder(t, srv.Addr(0), 9, tc.sources)
 			goroutines, memory := runtime.NumGoroutine(), heap()
-			o.areServed(count, &f.sent, func(stop chan struct{}) { f.run(tc.rate, stop, tc.methods...) })
+			atLeast := 0.0
+			if tc.sources == 1 {
+				atLeast = float64(tc.rate) / 2
+			}
+			o.areServed(count, &f.sent, atLeast, func(stop chan struct{}) { f.run(tc.rate, stop, tc.methods...) })
 			asBefore(t, goroutines, memory, 150)
 		})
 	}

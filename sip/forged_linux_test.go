@@ -134,7 +134,7 @@ func TestForgedSources(t *testing.T) {
 			o.calls(100*time.Millisecond, 0)
 			f := newForger(t)
 			goroutines, memory := runtime.NumGoroutine(), heap()
-			o.areServed(count, &f.sent, func(stop chan struct{}) { f.flood(srv.Addr(0), 10_000, 2_000, stop, method) })
+			o.areServed(count, &f.sent, 0, func(stop chan struct{}) { f.flood(srv.Addr(0), 10_000, forgedRate(t), stop, method) })
 			seen := count.answered()
 			if seen[401]+count.of("overload") < int(f.sent.Load())/10 {
 				t.Errorf("of %d forged requests hardly one came: %v", f.sent.Load(), seen)
