@@ -5,8 +5,9 @@ import (
 )
 
 // refuseJoin answers an INVITE that wants to join a call of ours (RFC 3911 4); a code of 0
-// goes on. There is no mixer that could put a third party into a call, so nobody is joined:
-// one who names a call that is there is told that it can't be, rather than be taken for a
+// goes on. Who may take part in a call is asked of whoever dials a code for it (the hotline's
+// supervisors, who listen before they speak); a Join would put its sender into the talk at
+// once, heard by both, so nobody is joined: one who names a call that is there is told that it can't be, rather than be taken for a
 // caller. Whoever requires it gets 420, as "join" isn't among the extensions we support.
 func (s *Stack) refuseJoin(req *gosip.Request) (code int, phrase string) {
 	values := fields(req, "Join")
