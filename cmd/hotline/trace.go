@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"html"
 	"io"
@@ -24,6 +25,7 @@ func traceCommand() *cobra.Command {
 		Example: `  hotline trace node-1-m5x0-0042
   hotline trace node-1-m5x0-0042 --svg call.svg
   hotline trace capture 13800000000               whole messages of this number's calls, for an hour
+  hotline trace capture --call node-1-m5x0-0042   of this call from now on
   hotline trace node-1-m5x0-0042 --pcap call.pcap`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -43,20 +45,35 @@ func traceCommand() *cobra.Command {
 	c.flags(cmd)
 	cmd.Flags().StringVar(&svg, "svg", "", "write the ladder to this file")
 	cmd.Flags().StringVar(&pcap, "pcap", "", "write the messages that a capture has kept to this file, for Wireshark")
-	capture := &cobra.Command{
-		Use:   "capture NUMBER",
-		Short: "Keep whole messages of the calls from and to a number, for an hour",
-		Args:  cobra.ExactArgs(1),
+	cmd.AddCommand(captureCommand(&c))
+	return cmd
+}
+
+func captureCommand(c *apiClient) *cobra.Command {
+	var call string
+	cmd := &cobra.Command{
+		Use:   "capture NUMBER, or capture --call CALL",
+		Short: "Keep whole messages of a number's new calls, or of one call from now on, for an hour",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if (call == "") == (len(args) == 0) || len(args) > 1 {
+				return errors.New("name one number, or --call and a call's id")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			what := "call=" + url.QueryEscape(call)
+			if call == "" {
+				what = "number=" + url.QueryEscape(args[0])
+			}
 			var done struct{ Until string }
-			if err := c.do("POST", "/api/captures?number="+url.QueryEscape(args[0]), &done); err != nil {
+			if err := c.do("POST", "/api/captures?"+what, &done); err != nil {
 				return err
 			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "until", done.Until)
 			return err
 		},
 	}
-	cmd.AddCommand(capture)
+	cmd.Flags().StringVar(&call, "call", "", "id of the call, of the hotline's or of SIP")
 	return cmd
 }
 

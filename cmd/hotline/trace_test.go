@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/xml"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -79,5 +81,34 @@ func TestPcap(t *testing.T) {
 	}
 	if string(versions) != "\x04\x06" {
 		t.Errorf("versions %v", versions)
+	}
+}
+
+// A capture is asked for by number or by call, by one of the two.
+func TestCaptureCommand(t *testing.T) {
+	var asked []string
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Method+" "+r.URL.String())
+		_, _ = w.Write([]byte(`{"until": "2026-11-23T11:00:00Z"}`))
+	}))
+	defer api.Close()
+	for _, tc := range []struct{ args, want string }{
+		{"13800000000", "POST /api/captures?number=13800000000"},
+		{"--call a-1/2", "POST /api/captures?call=a-1%2F2"},
+		{"13800000000 --call a-1", ""}, {"", ""},
+	} {
+		asked = nil
+		cmd := traceCommand()
+		var out bytes.Buffer
+		cmd.SetOut(&out)
+		cmd.SetErr(&out)
+		cmd.SetArgs(append([]string{"capture", "--url", api.URL}, strings.Fields(tc.args)...))
+		err := cmd.Execute()
+		if (err == nil) != (tc.want != "") || strings.Join(asked, "") != tc.want {
+			t.Errorf("capture %s: %v, asked %q, want %q", tc.args, err, asked, tc.want)
+		}
+		if err == nil && !strings.Contains(out.String(), "until 2026-11-23T11:00:00Z") {
+			t.Errorf("capture %s prints %q", tc.args, out.String())
+		}
 	}
 }
