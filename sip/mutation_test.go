@@ -159,10 +159,10 @@ func (m *mutator) start(msg []byte) []byte {
 	return append([]byte(first+"\r\n"), rest...)
 }
 
-// Six thousand mutated messages kill nothing: the server answers after each few of them,
+// Six thousand mutated messages kill nothing: the server answers after each of them,
 // and when their timers are over it is as it was.
 func TestMutatedMessages(t *testing.T) {
-	const messages, batch = 6000, 10
+	const messages, batch = 6000, 1
 	synctest.Test(t, func(t *testing.T) {
 		n, count := newMemNet(), newCounter()
 		n.quiet = true
