@@ -388,9 +388,11 @@ type trial struct {
 	signal
 	seed    uint64
 	compare func(heard []int16) (faults []string, summary string) // instead of judge
+	engine  *media.Engine                                         // nil: one of its own
 
-	faults  []string
-	summary string
+	faults    []string
+	summary   string
+	forwarded uint64 // packets, by the kernel
 }
 
 // A tone reaches whoever listens through each path at its level, over real sockets and whatever the network does:
@@ -442,11 +444,14 @@ func try(t *testing.T, all []*trial) {
 // start sets a trial up; run makes it.
 func (tr *trial) start(t *testing.T) (run func()) {
 	t.Helper()
-	e, err := media.Open(media.Config{Bind: netip.MustParseAddr("127.0.0.1"), Codecs: []media.Codec{media.PCMA, media.PCMU, media.G722}})
-	if err != nil {
-		t.Fatal(err)
+	e, err := tr.engine, error(nil)
+	if e == nil {
+		e, err = media.Open(media.Config{Bind: netip.MustParseAddr("127.0.0.1"), Codecs: []media.Codec{media.PCMA, media.PCMU, media.G722}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { e.Close() })
 	}
-	t.Cleanup(func() { e.Close() })
 	mouth, ear := newTalker(t, tr.from, tr.signal), newTalker(t, tr.to, tr.signal)
 	a, b := mouth.call(e), ear.call(e)
 	if tr.mixed {
@@ -468,6 +473,7 @@ func (tr *trial) start(t *testing.T) (run func()) {
 		what := mouth.say(a.LocalAddr(), tr.network, tr.seed)
 		close(done)
 		came := <-packets
+		tr.forwarded = a.Stats().Forwarded
 		if tr.compare != nil {
 			pcm := ear.inOrder(came)
 			if tr.rec {

@@ -1,0 +1,4 @@
+package media
+
+// WithKernel is for the tests that see this package from outside.
+var WithKernel = withKernel
