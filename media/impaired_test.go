@@ -334,7 +334,9 @@ func judge(pcm []int16, n network, what said) (faults []string, summary string) 
 		fault("%.1f %% of the tone is missing, at most %.1f %% was to be", 100*share, 100*most)
 	}
 	if what.lost+n.learning == 0 {
-		if snr := toneToRest(whole[(begin+20)*piece : max(end-20, begin+30)*piece]); snr < 30 {
+		if to := max(end-20, begin+30) * piece; to > len(whole) {
+			fault("the tone ends too soon to be measured")
+		} else if snr := toneToRest(whole[(begin+20)*piece : to]); snr < 30 {
 			fault("the tone is only %.1f dB above what else is heard", snr)
 		}
 	}
