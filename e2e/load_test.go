@@ -181,7 +181,7 @@ func loadRecords(t *testing.T, recs []record) {
 	for _, r := range recs {
 		numbers[r.str("number")] = true
 		if r.str("queue") != "sales" || r.str("did") != "2" || r.str("cause") != "agent_hung_up" ||
-			!strings.HasPrefix(r.str("seat"), "agent") || r["rings"] != 1.0 || r["talk_s"].(float64) < 0.1 {
+			!strings.HasPrefix(r.str("seat"), "agent") || r["rings"] != 1.0 || r["talk_s"].(float64) <= 0 {
 			t.Errorf("record %v isn't what happened", r)
 		}
 	}

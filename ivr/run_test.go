@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +30,7 @@ type fakeLine struct {
 	start   time.Time
 	names   map[*media.Clip]string
 	keys    chan media.Digit
+	hand    sync.Mutex // held while keys are pressed at once, so that none is acted on before all are
 	log     []string
 	done    chan struct{}
 	playing *time.Timer
@@ -69,6 +71,8 @@ func (l *fakeLine) play(a media.Audio) <-chan struct{} {
 }
 
 func (l *fakeLine) silence() {
+	l.hand.Lock()
+	defer l.hand.Unlock()
 	l.note("stop")
 	if l.playing.Stop() {
 		close(l.done)
@@ -82,6 +86,8 @@ func (l *fakeLine) digits() <-chan media.Digit { return l.keys }
 // press sends keys at a time after the start, all at once.
 func (l *fakeLine) press(at time.Duration, keys string) {
 	time.AfterFunc(at, func() {
+		l.hand.Lock()
+		defer l.hand.Unlock()
 		for _, k := range []byte(keys) {
 			select {
 			case l.keys <- media.Digit{Key: k, At: time.Now()}:
