@@ -316,7 +316,7 @@ func (b *baresip) heard() []int16 {
 		b.t.Fatal(err)
 	}
 	defer f.Close()
-	clip, err := media.LoadClip(f)
+	clip, err := media.LoadClip(f, 0)
 	if err != nil {
 		b.t.Fatal(err)
 	}

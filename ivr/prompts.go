@@ -113,7 +113,7 @@ func loadFile(dir fs.FS, name string, dbov float64) (*media.Clip, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return media.LoadLeveled(f, dbov)
+	return media.LoadClip(f, dbov)
 }
 
 // The sounds that are made, not recorded; a file of the same name takes their place.

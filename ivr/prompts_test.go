@@ -75,7 +75,7 @@ func TestPromptsOfADirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	one, err := media.LoadClip(bytes.NewReader(short))
+	one, err := media.LoadClip(bytes.NewReader(short), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func (c *Config) completeOthers() error {
 // openPools makes the ports of each address.
 func (e *Engine) openPools() {
 	pool := func(bind netip.Addr) *portPool {
-		return newPortPool(e.cfg.PortMin, e.cfg.PortMax, e.cfg.PortRest, func(port uint16) (*pair, error) { return e.openPairAt(bind, port) })
+		return newPortPool(e.cfg.PortMin, e.cfg.PortMax, e.cfg.PortRest, func(port uint16) (*pair, error) { return e.openPair(bind, port) })
 	}
 	e.ports, e.others = pool(e.cfg.Bind), make(map[netip.Addr]*portPool)
 	for _, a := range e.cfg.Others {

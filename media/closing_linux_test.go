@@ -10,9 +10,9 @@ import (
 // by then.
 func TestClosedSocketIsNotRead(t *testing.T) {
 	e := openEngine(t, nil)
-	p, err := e.openPair(0)
+	p, err := e.openPair(loopback, 0)
 	for err != nil {
-		p, err = e.openPair(0)
+		p, err = e.openPair(loopback, 0)
 	}
 	ready, fd := p.rtp, p.rtp.fd
 	if err := p.close(); err != nil {

@@ -26,7 +26,7 @@ func speech(t *testing.T) signal {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	c, err := media.LoadClip(f)
+	c, err := media.LoadClip(f, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -181,11 +181,9 @@ func (p *portPool) close() error {
 	return errors.Join(errs...)
 }
 
-// openPair opens a pair on that port and the next, read by the shard with the fewest legs. 0 lets
+// openPair opens a pair at that address on that port and the next, read by the shard with the fewest legs. 0 lets
 // the kernel choose; EADDRINUSE then says that its choice was odd, or its neighbour taken.
-func (e *Engine) openPair(port uint16) (*pair, error) { return e.openPairAt(e.cfg.Bind, port) }
-
-func (e *Engine) openPairAt(bind netip.Addr, port uint16) (*pair, error) {
+func (e *Engine) openPair(bind netip.Addr, port uint16) (*pair, error) {
 	rtp, err := listen(bind, port)
 	if err != nil {
 		return nil, err

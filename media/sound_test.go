@@ -101,7 +101,7 @@ func TestLoadClip(t *testing.T) {
 		{"an odd chunk to skip", extra, PCMA, aLaw},
 		{"size not known to the writer", streamed, PCMA, aLaw},
 	} {
-		clip, err := LoadClip(bytes.NewReader(c.file))
+		clip, err := LoadClip(bytes.NewReader(c.file), 0)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
@@ -139,12 +139,12 @@ func TestLoadClipSaysWhatIsWrong(t *testing.T) {
 		{"no format", noFormat, "before the fmt chunk"},
 		{"hours of it", long, "ten minutes"},
 	} {
-		_, err := LoadClip(bytes.NewReader(c.file))
+		_, err := LoadClip(bytes.NewReader(c.file), 0)
 		if !errors.Is(err, ErrBadWAV) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want a word of %q", c.name, err, c.want)
 		}
 	}
-	if _, err := LoadClip(iotest.ErrReader(io.ErrClosedPipe)); errors.Is(err, ErrBadWAV) || !errors.Is(err, io.ErrClosedPipe) {
+	if _, err := LoadClip(iotest.ErrReader(io.ErrClosedPipe), 0); errors.Is(err, ErrBadWAV) || !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("a failing reader is not the file's fault: %v", err)
 	}
 }
@@ -153,7 +153,7 @@ func FuzzLoadClip(f *testing.F) {
 	f.Add(wav(wavPCM, 1, 8000, 16, make([]byte, 640)))
 	f.Add(wav(wavULaw, 1, 8000, 8, make([]byte, 161)))
 	f.Fuzz(func(t *testing.T, file []byte) {
-		clip, err := LoadClip(bytes.NewReader(file))
+		clip, err := LoadClip(bytes.NewReader(file), 0)
 		if err != nil {
 			if !errors.Is(err, ErrBadWAV) {
 				t.Errorf("an error of no known kind: %v", err)
@@ -177,7 +177,7 @@ func TestLoadClipAtAnyRate(t *testing.T) {
 					binary.LittleEndian.PutUint16(data[2*(i*channels+c):], uint16(sample(v)))
 				}
 			}
-			clip, err := LoadClip(bytes.NewReader(wav(wavPCM, uint16(channels), uint32(rate), 16, data)))
+			clip, err := LoadClip(bytes.NewReader(wav(wavPCM, uint16(channels), uint32(rate), 16, data)), 0)
 			if err != nil {
 				t.Errorf("%d Hz, %d channels: %v", rate, channels, err)
 				continue
@@ -201,7 +201,7 @@ func TestLoadClipAtAnyRate(t *testing.T) {
 }
 
 // What is recorded too softly is played as loud as the other prompts, whatever the file has; 0 leaves it alone.
-func TestLoadLeveled(t *testing.T) {
+func TestLoadClipBringsToLevel(t *testing.T) {
 	soft := Concat(Tone(400, time.Second, 0.02), Quiet(time.Second), Tone(400, time.Second, 0.02)).PCM()
 	linear := make([]byte, 0, 2*len(soft))
 	wide := make([]byte, 0, 4*len(soft))
@@ -218,7 +218,7 @@ func TestLoadLeveled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			level := func(dbov float64) float64 {
 				t.Helper()
-				c, err := LoadLeveled(bytes.NewReader(file), dbov)
+				c, err := LoadClip(bytes.NewReader(file), dbov)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -14,6 +14,8 @@ import (
 var ErrBadWAV = errors.New("unusable WAV file")
 
 const (
+	// mostGain is how much louder or softer a recording is made, in dB: beyond it something is wrong with it.
+	mostGain     = 18
 	maxWAVLength = 10 * time.Minute
 	maxWAV       = 64 << 20 // bytes of sound
 	minWAVRate   = 8000
@@ -35,14 +37,9 @@ type wavFormat struct {
 // LoadClip reads a WAV file of at most ten minutes: 16-bit PCM of any rate from 8 to 192 kHz, one
 // channel or two, which are mixed; or G.711 A-law or µ-law at 8 kHz with one channel, whose bytes are sent
 // as they are. Errors say what was found and how to convert it.
-func LoadClip(r io.Reader) (*Clip, error) { return LoadLeveled(r, 0) }
-
-// mostGain is how much louder or softer a recording is made, in dB: beyond it something is wrong with it.
-const mostGain = 18
-
-// LoadLeveled is LoadClip, and brings the speech in the file to so many dBov (ITU-T P.56's active level, about);
-// 0 leaves it as it is.
-func LoadLeveled(r io.Reader, dbov float64) (*Clip, error) {
+//
+// Speech in it is brought to so many dBov (ITU-T P.56's active level, about); 0 leaves it as it is.
+func LoadClip(r io.Reader, dbov float64) (*Clip, error) {
 	var head [12]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, wavError("it ends within the RIFF header", err)

@@ -32,10 +32,15 @@ func BenchmarkMemory(b *testing.B) {
 				g.Voice(out.packet(at))
 			}
 		}
+		limit := time.After(time.Minute)
 		for _, g := range all { // until the writers have been there
 			for _, side := range g.rings {
 				for side.tail.Load() != side.head.Load() {
-					time.Sleep(time.Millisecond)
+					select {
+					case <-limit:
+						b.Fatal("the writers take nothing")
+					case <-time.After(time.Millisecond):
+					}
 				}
 			}
 		}

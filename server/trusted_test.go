@@ -6,7 +6,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"hotline/config"
 )
@@ -34,28 +33,30 @@ func TestStrangerIsNoCallerOfATrustedTrunk(t *testing.T) {
 			if _, err := fmt.Sscan(audio, &port); err != nil {
 				t.Fatal(err)
 			}
-			stranger, err := net.DialUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2)}, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer stranger.Close()
-			packet := make([]byte, 12+160)
-			packet[0], packet[1] = 0x80, 8
-			for i := range uint16(20) {
-				binary.BigEndian.PutUint16(packet[2:], i)
-				binary.BigEndian.PutUint32(packet[4:], 160*uint32(i))
-				if _, err := stranger.Write(packet); err != nil {
-					t.Fatal(err)
-				}
-			}
-			deadline := time.After(patience)
-			for s := h.media.Stats(); s.PacketsReceived != c.received || s.PacketsDropped != c.others; s = h.media.Stats() {
-				select {
-				case <-deadline:
-					t.Fatalf("%d received, %d dropped; want %d and %d", s.PacketsReceived, s.PacketsDropped, c.received, c.others)
-				case <-time.After(10 * time.Millisecond):
-				}
-			}
+			strangerSpeaks(t, port)
+			h.until("the stranger's packets are judged", func() bool {
+				s := h.media.Stats()
+				return s.PacketsReceived == c.received && s.PacketsDropped == c.others
+			})
 		})
+	}
+}
+
+// strangerSpeaks sends twenty packets of sound to a port from an address that nobody named.
+func strangerSpeaks(t *testing.T, port int) {
+	t.Helper()
+	stranger, err := net.DialUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2)}, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	packet := make([]byte, 12+160)
+	packet[0], packet[1] = 0x80, 8
+	for i := range uint16(20) {
+		binary.BigEndian.PutUint16(packet[2:], i)
+		binary.BigEndian.PutUint32(packet[4:], 160*uint32(i))
+		if _, err := stranger.Write(packet); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

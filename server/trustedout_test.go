@@ -1,7 +1,6 @@
 package server
 
 import (
-	"encoding/binary"
 	"fmt"
 	"net"
 	"strings"
@@ -74,20 +73,7 @@ func TestStrangerIsNobodyCalledByATrustedTrunk(t *testing.T) {
 			}()
 			port := silentGateway(t, conn)
 			h.await("the answer", answered)
-			stranger, err := net.DialUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2)}, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer stranger.Close()
-			packet := make([]byte, 12+160)
-			packet[0], packet[1] = 0x80, 8
-			for i := range uint16(20) {
-				binary.BigEndian.PutUint16(packet[2:], i)
-				binary.BigEndian.PutUint32(packet[4:], 160*uint32(i))
-				if _, err := stranger.Write(packet); err != nil {
-					t.Fatal(err)
-				}
-			}
+			strangerSpeaks(t, port)
 			h.until("the stranger's packets are judged", func() bool { return h.media.Stats().PacketsDropped == c.others })
 		})
 	}

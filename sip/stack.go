@@ -147,10 +147,9 @@ func (s *Stack) open() error {
 	return nil
 }
 
-// newUA makes one sipgo with its own transactions and connections. The first
-// serves the streams and the first UDP listener, each further UDP listener has its
-// own: sipgo remembers by which listener it heard of an address last, and answers
-// somebody who talks to two of them by the wrong one.
+// newUA makes one sipgo with its own transactions and connections. The first serves the streams and the first UDP
+// listener, each further UDP listener has its own: only so does a listener hear which of its datagrams sipgo could
+// read (udpFront.wasRead).
 func (s *Stack) newUA() (*sipgo.Server, error) {
 	quiet := slog.New(&libraryLog{s.log.Handler()})
 	ua, err := sipgo.NewUA(
