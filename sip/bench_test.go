@@ -38,14 +38,14 @@ func BenchmarkDatagram(b *testing.B) {
 			if bm.overload {
 				overload(s)
 			}
-			front := &udpFront{PacketConn: d, stack: s, fault: newSampler(time.Second)}
+			front := &udpFront{inlet: newInlet(d), stack: s, fault: newSampler(time.Second)}
 			from := netip.MustParseAddrPort("10.1.2.3:5060")
-			msg, addr := request("INVITE", from, 1), net.UDPAddrFromAddrPort(from)
+			msg := request("INVITE", from, 1)
 			b.ReportAllocs()
 			in, n := 0, 0
 			for b.Loop() {
 				n++
-				if _, ok := front.admit(msg, addr); ok {
+				if _, ok := front.admit(msg, from, time.Now()); ok {
 					in++
 				}
 			}

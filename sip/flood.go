@@ -30,7 +30,7 @@ type meterCell struct {
 
 func newMeter(rate float64) *meter { return &meter{rate: rate, seed: maphash.MakeSeed()} }
 
-// over counts a message of a source and tells whether it is one too many. Such a one
+// over counts a message of a source that came then, and tells whether it is one too many. Such a one
 // doesn't count: a source that sends without end gets its share all the same.
 func (m *meter) over(source netip.Addr, now time.Time) bool {
 	key := source.As16()
@@ -44,7 +44,9 @@ func (m *meter) over(source netip.Addr, now time.Time) bool {
 	var at [meterRows]*meterCell
 	for i := range at {
 		c := &m.cells[i][h>>(32*i)%meterCells]
-		c.level, c.at = max(0, c.level-now.Sub(c.at).Seconds()*m.rate), now
+		if since := now.Sub(c.at); since > 0 { // another listener may have read a later one before
+			c.level, c.at = max(0, c.level-since.Seconds()*m.rate), now
+		}
 		at[i], least = c, min(least, c.level)
 	}
 	if least > m.rate-1 {

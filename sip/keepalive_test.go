@@ -70,7 +70,7 @@ func TestSTUNOnTheSIPPort(t *testing.T) {
 func FuzzSTUN(f *testing.F) {
 	b, _ := hex.DecodeString("000100082112a442b7e7a701bc34d686fa87dfae8022000361626300")
 	f.Add(b)
-	from := net.UDPAddrFromAddrPort(netip.MustParseAddrPort("192.0.2.1:5060"))
+	from := netip.MustParseAddrPort("192.0.2.1:5060")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if isSTUN(data) {
 			if res := stunAnswer(data, from); len(res) > len(data)+32 {

@@ -17,9 +17,9 @@ const (
 )
 
 // admission lets new work in at the rate that this process is found to manage. What it
-// measures is how long work waits for a processor: a probe is queued as sipgo queues each
-// message, and tells when its turn came. As with CoDel (RFC 8289) a wait that stays above
-// its target for a whole interval is one too many, while a burst isn't. Then as much is
+// measures is how long work waits for a processor, from when it came to the machine: a probe is
+// queued as sipgo queues each message, and tells when its turn came. As with CoDel (RFC 8289) a
+// wait that stays above its target for a whole interval is one too many, while a burst isn't. Then as much is
 // admitted as got done, and nothing until the wait is short again; while it is short the
 // rate rises, and after some calm there is none. So no capacity needs to be configured,
 // and nothing is refused before work has waited too long.
@@ -69,12 +69,12 @@ func newAdmission(target time.Duration, measure func(time.Duration)) *admission 
 	return &admission{target: target, measure: measure, epoch: now, begun: now}
 }
 
-// admit tells whether new work of that standing may begin.
-func (a *admission) admit(who standing, now time.Time) bool {
+// admit tells whether new work of that standing, which came then, may begin.
+func (a *admission) admit(who standing, came, now time.Time) bool {
 	if a.target <= 0 {
 		return true
 	}
-	a.probe(now)
+	a.probe(came)
 	return a.decide(who, now)
 }
 
@@ -175,13 +175,13 @@ func (a *admission) wait(now time.Time) time.Duration {
 	return a.last
 }
 
-// probe sends one unless one is on its way.
-func (a *admission) probe(now time.Time) {
-	if a.probing.Load() != 0 || !a.probing.CompareAndSwap(0, max(1, int64(now.Sub(a.epoch)))) {
+// probe sends one unless one is on its way. It has waited since then.
+func (a *admission) probe(since time.Time) {
+	if a.probing.Load() != 0 || !a.probing.CompareAndSwap(0, max(1, int64(since.Sub(a.epoch)))) {
 		return
 	}
 	go func() {
-		took := time.Since(now)
+		took := time.Since(since)
 		a.came(took)
 		a.probing.Store(0)
 		if a.measure != nil {

@@ -115,8 +115,8 @@ func (s *Stack) hasLeg(callID []byte, localTag, remoteTag string) bool {
 // average; with more than all may have together, new work waits.
 const maxGoroutinesPer = 16
 
-// admits tells whether a message may go on to sipgo. conn is nil for a datagram.
-func (s *Stack) admits(g *glance, from netip.AddrPort, conn *streamConn) bool {
+// admits tells whether a message that came then may go on to sipgo. conn is nil for a datagram.
+func (s *Stack) admits(g *glance, from netip.AddrPort, came time.Time, conn *streamConn) bool {
 	if !s.newWork(g) {
 		return true
 	}
@@ -128,7 +128,7 @@ func (s *Stack) admits(g *glance, from netip.AddrPort, conn *streamConn) bool {
 	if runtime.NumGoroutine() > maxGoroutinesPer*(s.opt.MaxPending+s.opt.MaxCalls) {
 		return false
 	}
-	return s.admission.admit(who, time.Now())
+	return s.admission.admit(who, came, time.Now())
 }
 
 // standing of whoever sends a request.
@@ -184,37 +184,36 @@ func isRawAck(g *glance) bool { return g.method == "ACK" && rawTag(g.to) == rawT
 
 // takes tells whether a datagram may go on; it has been answered, or is beyond what its
 // source may send, when not.
-func (f *udpFront) takes(g *glance, data []byte, from netip.AddrPort, back net.Addr) bool {
+func (f *udpFront) takes(g *glance, data []byte, from netip.AddrPort, came time.Time) bool {
 	s := f.stack
 	s.tally(g, false, "UDP", from, nil)
 	if isRawAck(g) {
 		return false
 	}
-	if s.admits(g, from, nil) {
+	if s.admits(g, from, came, nil) {
 		s.trace(g, data, false, "UDP", sourceOfPacket(f.LocalAddr()), from)
 		return true
 	}
 	if res := s.shed(data, s.access.Load().trunkAt(from.Addr())); res != nil {
-		f.reply(res, back)
+		f.reply(res, from)
 	}
 	return false
 }
 
 // reply sends an answer that sipgo knows nothing of.
-func (f *udpFront) reply(res []byte, to net.Addr) {
+func (f *udpFront) reply(res []byte, to netip.AddrPort) {
 	g := look(res)
-	f.stack.tally(&g, true, "UDP", sourceOfPacket(to), nil)
-	_, _ = f.PacketConn.WriteTo(res, to)
+	f.stack.tally(&g, true, "UDP", to, nil)
+	_, _ = f.PacketConn.WriteTo(res, net.UDPAddrFromAddrPort(to))
 }
 
 // sourceOfPacket is the address that a datagram came from.
 func sourceOfPacket(a net.Addr) netip.AddrPort {
 	if u, ok := a.(*net.UDPAddr); ok {
-		ap := u.AddrPort()
-		return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+		return plainAddr(u.AddrPort())
 	}
 	ap, _ := netip.ParseAddrPort(a.String())
-	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+	return plainAddr(ap)
 }
 
 // takes is the same for a message of a stream.
@@ -225,7 +224,7 @@ func (c *streamConn) takes(msg []byte) bool {
 	if isRawAck(&g) {
 		return false
 	}
-	if c.stack.admits(&g, from, c) {
+	if c.stack.admits(&g, from, time.Now(), c) {
 		c.stack.trace(&g, msg, false, c.network, sourceOfPacket(c.Conn.LocalAddr()), from)
 		return true
 	}

@@ -3,7 +3,6 @@ package sip
 import (
 	"encoding/binary"
 	"hash/crc32"
-	"net"
 	"net/netip"
 )
 
@@ -29,12 +28,11 @@ func isSTUN(data []byte) bool {
 // stunAnswer answers a binding request; nil for anything else, and for a request
 // whose attributes are broken or must be understood, none of which a keep-alive
 // needs. An answer is at most 32 bytes longer than its request.
-func stunAnswer(data []byte, from net.Addr) []byte {
-	ap, err := netip.ParseAddrPort(from.String())
-	if err != nil || binary.BigEndian.Uint16(data) != stunBinding || !stunPlain(data) {
+func stunAnswer(data []byte, from netip.AddrPort) []byte {
+	if binary.BigEndian.Uint16(data) != stunBinding || !stunPlain(data) {
 		return nil
 	}
-	addr := ap.Addr().Unmap().AsSlice()
+	addr := from.Addr().Unmap().AsSlice()
 	family := byte(stunFamilyIPv4)
 	if len(addr) == 16 {
 		family = stunFamilyIPv6
@@ -45,7 +43,7 @@ func stunAnswer(data []byte, from net.Addr) []byte {
 	out = binary.BigEndian.AppendUint16(out, stunMapped)
 	out = binary.BigEndian.AppendUint16(out, uint16(4+len(addr)))
 	out = append(out, 0, family)
-	out = binary.BigEndian.AppendUint16(out, ap.Port()^(stunCookie>>16))
+	out = binary.BigEndian.AppendUint16(out, from.Port()^(stunCookie>>16))
 	for i, b := range addr {
 		out = append(out, b^data[4+i])
 	}

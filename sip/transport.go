@@ -18,7 +18,7 @@ import (
 // can't be parsed is answered and counted here and never reaches sipgo, which would log all of it
 // and answer nothing.
 type udpFront struct {
-	net.PacketConn
+	*inlet
 	stack  *Stack
 	serve  func(net.PacketConn) error
 	parser *gosip.Parser
@@ -32,14 +32,14 @@ type udpFront struct {
 }
 
 func newUDPFront(s *Stack, pc net.PacketConn, srv *sipgo.Server) *udpFront {
-	f := &udpFront{PacketConn: pc, stack: s, serve: srv.ServeUDP, parser: gosip.NewParser(), fault: newSampler(time.Second), ready: make(chan struct{})}
+	f := &udpFront{inlet: newInlet(pc), stack: s, serve: srv.ServeUDP, parser: gosip.NewParser(), fault: newSampler(time.Second), ready: make(chan struct{})}
 	srv.TransportLayer().OnMessage(f.wasRead)
 	return f
 }
 
 type packet struct {
 	data []byte
-	from net.Addr
+	from netip.AddrPort
 }
 
 // wasRead hears of each message that sipgo could read, before it asks for the next.
@@ -69,13 +69,13 @@ const afterReadError = 5 * time.Millisecond
 // ReadFrom implements net.PacketConn for sipgo's reader.
 func (f *udpFront) ReadFrom(b []byte) (int, net.Addr, error) {
 	f.once.Do(func() { close(f.ready) })
-	if f.handed.from != nil { // sipgo couldn't read it, and has told nobody
+	if f.handed.from.IsValid() { // sipgo couldn't read it, and has told nobody
 		_, bad := examine(f.parser, f.handed.data)
 		f.refuse(f.handed, bad)
 		f.handed = packet{}
 	}
 	for {
-		n, from, err := f.PacketConn.ReadFrom(b)
+		n, from, came, err := f.read(b)
 		if err != nil {
 			if f.stack.isClosed() || errors.Is(err, net.ErrClosed) {
 				time.Sleep(lastAnswers)
@@ -91,7 +91,7 @@ func (f *udpFront) ReadFrom(b []byte) (int, net.Addr, error) {
 			}
 			continue
 		}
-		data, ok := f.admit(b[:n], from)
+		data, ok := f.admit(b[:n], from, came)
 		if !ok || len(data) > len(b) {
 			continue
 		}
@@ -127,9 +127,8 @@ func (f *udpFront) WriteTo(b []byte, to net.Addr) (int, error) {
 func (f *udpFront) Close() error { return nil }
 
 // admit is the datagram as sipgo reads it; when ok is false it has been dealt with.
-func (f *udpFront) admit(data []byte, from net.Addr) (as []byte, ok bool) {
-	source := sourceOfPacket(from)
-	if f.stack.tooMuch(source.Addr(), time.Now()) {
+func (f *udpFront) admit(data []byte, from netip.AddrPort, came time.Time) (as []byte, ok bool) {
+	if f.stack.tooMuch(from.Addr(), came) {
 		f.stack.obs.Refused("rate")
 		return nil, false
 	}
@@ -138,16 +137,16 @@ func (f *udpFront) admit(data []byte, from net.Addr) (as []byte, ok bool) {
 	}
 	if isSTUN(data) {
 		if res := stunAnswer(data, from); res != nil {
-			_, _ = f.PacketConn.WriteTo(res, from)
+			_, _ = f.PacketConn.WriteTo(res, net.UDPAddrFromAddrPort(from))
 		}
 		return nil, false
 	}
 	g := look(data)
-	if !f.takes(&g, data, source, from) {
+	if !f.takes(&g, data, from, came) {
 		return nil, false
 	}
 	if g.plain() {
-		return f.mark(data, source), true
+		return f.mark(data, from), true
 	}
 	msg, bad := examine(f.parser, data)
 	if bad != nil {
@@ -158,7 +157,7 @@ func (f *udpFront) admit(data []byte, from net.Addr) (as []byte, ok bool) {
 		f.stack.oldPeers.Store(true)
 		data = tidy(data)
 	}
-	return f.mark(data, source), true
+	return f.mark(data, from), true
 }
 
 // mark is good until the next datagram.
@@ -179,7 +178,7 @@ func (f *udpFront) refuse(p packet, bad *refusal) {
 	if res := rawResponse(p.data, bad.code, bad.phrase); res != nil {
 		res, _, _ = f.stack.mark.take(nil, res)
 		g := look(res)
-		f.stack.trace(&g, res, true, "UDP", sourceOfPacket(f.LocalAddr()), sourceOfPacket(p.from))
+		f.stack.trace(&g, res, true, "UDP", sourceOfPacket(f.LocalAddr()), p.from)
 		f.reply(res, p.from)
 	}
 }
