@@ -178,9 +178,9 @@ func sourceAddr(req *gosip.Request) netip.AddrPort {
 
 // admitInvite decides who is calling. When nobody is let in it has answered
 // already (401, 403) and ok is false.
-func (s *Stack) admitInvite(req *gosip.Request, tx gosip.ServerTransaction) (tr *Trunk, user string, ok bool) {
+func (s *Stack) admitInvite(req *gosip.Request, tx *transaction) (tr *Trunk, user string, ok bool) {
 	table := s.access.Load()
-	named := table.trunkNamed(connOf(tx))
+	named := table.trunkNamed(tx.by.conn)
 	at := named
 	if at == nil {
 		at = table.trunkAt(sourceAddr(req).Addr())

@@ -190,7 +190,7 @@ func (l *Leg) authorised(req *gosip.Request, res *gosip.Response) (*gosip.Reques
 }
 
 // handleReinvite answers a change of the session (RFC 3261 14.2).
-func (s *Stack) handleReinvite(req *gosip.Request, tx gosip.ServerTransaction) {
+func (s *Stack) handleReinvite(req *gosip.Request, tx *transaction) {
 	l := s.inDialog(req, tx)
 	if l == nil {
 		return
@@ -225,18 +225,6 @@ func (s *Stack) handleReinvite(req *gosip.Request, tx gosip.ServerTransaction) {
 			l.sendBye("")
 		}
 	})
-	for {
-		select {
-		case ack := <-tx.Acks():
-			l.acknowledge(ack)
-		case <-c.acked:
-			return
-		case <-l.done:
-			return
-		case <-s.closed:
-			return
-		}
-	}
 }
 
 // beginChange lets one re-INVITE at a time in; nil comes with the status that
@@ -266,7 +254,7 @@ func (l *Leg) beginChange(req *gosip.Request) (c *reinvite, f func([]byte) ([]by
 
 // refuseChange answers a change of the session that can't be made now; 500 says when to
 // come again (RFC 3261 14.2, RFC 3311 5.2).
-func (s *Stack) refuseChange(req *gosip.Request, tx gosip.ServerTransaction, code int, phrase string) {
+func (s *Stack) refuseChange(req *gosip.Request, tx *transaction, code int, phrase string) {
 	var hs []gosip.Header
 	if code == 500 {
 		hs = append(hs, gosip.NewHeader("Retry-After", strconv.Itoa(rand.IntN(10))))
@@ -285,7 +273,7 @@ func (l *Leg) endChange(c *reinvite) {
 
 // handleUpdate answers an UPDATE: a change of the session before the call is
 // answered, or the refresh of a session timer (RFC 3311 5.2).
-func (s *Stack) handleUpdate(req *gosip.Request, tx gosip.ServerTransaction) {
+func (s *Stack) handleUpdate(req *gosip.Request, tx *transaction) {
 	l := s.inDialog(req, tx)
 	if l == nil {
 		return

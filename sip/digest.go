@@ -187,7 +187,7 @@ func sameTarget(req *gosip.Request, uri string) bool {
 
 // authenticate lets a request through with the name of its user, or answers it:
 // 401 with a fresh challenge, whatever was wrong, so that nothing can be learnt.
-func (s *Stack) authenticate(req *gosip.Request, tx gosip.ServerTransaction, offer Algorithm) (string, bool) {
+func (s *Stack) authenticate(req *gosip.Request, tx *transaction, offer Algorithm) (string, bool) {
 	user, v := s.auth.check(req, func(u string) *Credentials {
 		c, _, _ := s.access.Load().credentialsOf(u)
 		return c
@@ -198,7 +198,7 @@ func (s *Stack) authenticate(req *gosip.Request, tx gosip.ServerTransaction, off
 		if _, _, tr := s.access.Load().credentialsOf(user); tr != nil {
 			s.peers.note(sourceAddr(req), tr.Name)
 		}
-		if c := connOf(tx); c != nil {
+		if c := tx.by.conn; c != nil {
 			c.known.Store(true)
 		}
 		return user, true

@@ -97,6 +97,9 @@ func piped(t *testing.T, o Options) (*streamConn, net.Conn) {
 
 const options = "OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKk\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: k\r\nCSeq: 1 OPTIONS\r\n"
 
+// fine is an answer to it, whose length comes last too.
+const fine = "SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKk\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\nCall-ID: k\r\nCSeq: 1 OPTIONS\r\n"
+
 // A double CRLF between messages is a ping, however it arrives; one within a
 // message is none (RFC 5626 4.4.1).
 func TestPingOnAStream(t *testing.T) {
@@ -109,12 +112,12 @@ func TestPingOnAStream(t *testing.T) {
 		"byte by byte":          {[]string{"\r", "\n", "\r", "\n"}, 1, 0},
 		"two":                   {[]string{"\r\n\r\n\r\n", "\r\n"}, 2, 0},
 		"a pong":                {[]string{"\r\n"}, 0, 0},
-		"before a message":      {[]string{"\r\n\r\n" + options + "Content-Length: 0\r\n\r\n"}, 1, 1},
-		"a line before":         {[]string{"\r\n" + options + "Content-Length: 0\r\n\r\n"}, 0, 1},
-		"behind a message":      {[]string{options + "Content-Length: 0\r\n\r\n\r\n", "\r\n"}, 1, 1},
-		"a body of line ends":   {[]string{options + "l: 4\r\n\r\n", "\r\n\r\n"}, 0, 1},
-		"two messages":          {[]string{options + "Content-Length: 0\r\n\r\n" + options, "l:0\r\n\r\n"}, 0, 2},
-		"a pong, then one more": {[]string{"\r\n", options + "l: 0\r\n\r\n", "\r\n"}, 0, 1},
+		"before a message":      {[]string{"\r\n\r\n" + fine + "Content-Length: 0\r\n\r\n"}, 1, 1},
+		"a line before":         {[]string{"\r\n" + fine + "Content-Length: 0\r\n\r\n"}, 0, 1},
+		"behind a message":      {[]string{fine + "Content-Length: 0\r\n\r\n\r\n", "\r\n"}, 1, 1},
+		"a body of line ends":   {[]string{fine + "l: 4\r\n\r\n", "\r\n\r\n"}, 0, 1},
+		"two messages":          {[]string{fine + "Content-Length: 0\r\n\r\n" + fine, "l:0\r\n\r\n"}, 0, 2},
+		"a pong, then one more": {[]string{"\r\n", fine + "l: 0\r\n\r\n", "\r\n"}, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -156,7 +159,7 @@ func TestPingOnAStream(t *testing.T) {
 
 // Each stage has its deadline, to the nanosecond.
 func TestHowLongAStreamMayTake(t *testing.T) {
-	whole := options + "Content-Length: 0\r\n\r\n"
+	whole := fine + "Content-Length: 0\r\n\r\n"
 	for _, tc := range []struct {
 		name  string
 		known bool
@@ -164,9 +167,9 @@ func TestHowLongAStreamMayTake(t *testing.T) {
 		want  time.Duration
 	}{
 		{"nothing", false, func(io.Writer) {}, firstBytesWithin},
-		{"half a message", false, func(w io.Writer) { fmt.Fprint(w, options) }, messageWithin},
+		{"half a message", false, func(w io.Writer) { fmt.Fprint(w, fine) }, messageWithin},
 		{"a letter each second", false, func(w io.Writer) {
-			for _, b := range []byte(options) {
+			for _, b := range []byte(fine) {
 				_, _ = w.Write([]byte{b})
 				time.Sleep(time.Second)
 			}
@@ -179,7 +182,7 @@ func TestHowLongAStreamMayTake(t *testing.T) {
 			}
 		}, strangerLife},
 		{"somebody known", true, func(w io.Writer) { fmt.Fprint(w, whole) }, time.Hour},
-		{"somebody known who stops within a message", true, func(w io.Writer) { fmt.Fprint(w, whole+options) }, messageWithin},
+		{"somebody known who stops within a message", true, func(w io.Writer) { fmt.Fprint(w, whole+fine) }, messageWithin},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

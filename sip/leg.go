@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	gosip "github.com/emiago/sipgo/sip"
@@ -60,7 +59,6 @@ type Leg struct {
 
 	confirmed chan struct{}
 	done      chan struct{}
-	cancelled atomic.Bool
 
 	mu        sync.Mutex
 	state     legState
@@ -76,7 +74,7 @@ type Leg struct {
 	noDigits  bool   // keys by INFO are refused
 	keys      []byte // to be sent by INFO; the first is under way
 	onAnswer  func([]byte)
-	callTx    gosip.ServerTransaction
+	callTx    *transaction
 	callReq   *gosip.Request
 	release   func()        // gives the place among its trunk's calls back; nil for none
 	txOver    chan struct{} // closed when no answer of ours needs repeating any more
@@ -208,7 +206,13 @@ func (l *Leg) lingers() bool {
 
 func (l *Leg) leave() {
 	l.stack.dropLeg(l)
-	l.leaveOnce.Do(func() { close(l.txOver) })
+	l.leaveOnce.Do(func() {
+		close(l.txOver)
+		if l.callTx != nil {
+			l.callTx.abandon()
+			l.callTx.settle()
+		}
+	})
 }
 
 // Hangup ends the leg as its state demands: an unanswered incoming one is
@@ -273,7 +277,7 @@ func (l *Leg) inOrder(seq uint32) bool {
 // inDialog finds the leg of a request within a dialog; nil when the request has
 // been answered: 481 for no dialog, 500 for one that comes too late (12.2.2). A
 // 481 there would end the call.
-func (s *Stack) inDialog(req *gosip.Request, tx gosip.ServerTransaction) *Leg {
+func (s *Stack) inDialog(req *gosip.Request, tx *transaction) *Leg {
 	l := s.findLeg(req)
 	if l == nil {
 		s.refuse(req, tx, 481, "Call/Transaction Does Not Exist")
@@ -287,7 +291,7 @@ func (s *Stack) inDialog(req *gosip.Request, tx gosip.ServerTransaction) *Leg {
 }
 
 // handleBye ends the leg the peer hangs up; a second BYE finds none and gets 481.
-func (s *Stack) handleBye(req *gosip.Request, tx gosip.ServerTransaction) {
+func (s *Stack) handleBye(req *gosip.Request, tx *transaction) {
 	l := s.inDialog(req, tx)
 	if l == nil {
 		return
@@ -296,7 +300,7 @@ func (s *Stack) handleBye(req *gosip.Request, tx gosip.ServerTransaction) {
 	end := End{Cause: EndRemoteBye, Reason: endReason(req)}
 	l.mu.Lock()
 	l.byePend = false
-	early := l.state == legEarly && l.callTx != nil && !l.cancelled.Load()
+	early := l.state == legEarly && l.callTx != nil && l.callTx.unanswered()
 	l.mu.Unlock()
 	if early {
 		// RFC 3261 15.1.2: the INVITE still wants its final answer.
@@ -308,14 +312,8 @@ func (s *Stack) handleBye(req *gosip.Request, tx gosip.ServerTransaction) {
 	}
 }
 
-// handleCancel meets only CANCELs that match no INVITE: sipgo answers the others
-// and tells the leg.
-func (s *Stack) handleCancel(req *gosip.Request, tx gosip.ServerTransaction) {
-	s.refuse(req, tx, 481, "Call/Transaction Does Not Exist")
-}
-
 // handleInfo takes digits (RFC 6086 legacy use).
-func (s *Stack) handleInfo(req *gosip.Request, tx gosip.ServerTransaction) {
+func (s *Stack) handleInfo(req *gosip.Request, tx *transaction) {
 	l := s.inDialog(req, tx)
 	if l == nil {
 		return

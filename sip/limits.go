@@ -16,7 +16,7 @@ const (
 
 // admitCall lets a call from a trunk in while the trunk's limits allow; release
 // lets its place go. It has answered 503 when ok is false.
-func (s *Stack) admitCall(req *gosip.Request, tx gosip.ServerTransaction, tr *Trunk) (release func(), ok bool) {
+func (s *Stack) admitCall(req *gosip.Request, tx *transaction, tr *Trunk) (release func(), ok bool) {
 	if tr == nil {
 		return nil, true
 	}
@@ -32,7 +32,7 @@ func (s *Stack) admitCall(req *gosip.Request, tx gosip.ServerTransaction, tr *Tr
 }
 
 // unavailable answers 503.
-func (s *Stack) unavailable(req *gosip.Request, tx gosip.ServerTransaction, reason string, tr *Trunk) {
+func (s *Stack) unavailable(req *gosip.Request, tx *transaction, reason string, tr *Trunk) {
 	s.obs.Refused(reason)
 	var hs []gosip.Header
 	if v := s.retryAfter(tr); v != "" {

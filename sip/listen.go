@@ -26,13 +26,13 @@ type bind struct {
 const socketBuffer = 4 << 20
 
 // listen binds one listener; start makes it receive.
-func (s *Stack) listen(srv *sipgo.Server, l Listener) (start func(), err error) {
+func (s *Stack) listen(ua *sipgo.UserAgent, l Listener) (start func(), err error) {
 	if l.PacketConn == nil && (!l.Addr.IsValid() || l.Addr.Addr().IsUnspecified()) {
 		return nil, fmt.Errorf("listen %s %s: a concrete address is needed, not a wildcard; name the address the peers know", l.Network, l.Addr)
 	}
 	switch network := strings.ToUpper(l.Network); network {
 	case "UDP":
-		return s.listenUDP(srv, l)
+		return s.listenUDP(ua, l)
 	case "TCP", "TLS", "WS", "WSS":
 		return s.listenStream(network, l)
 	default:
@@ -40,7 +40,7 @@ func (s *Stack) listen(srv *sipgo.Server, l Listener) (start func(), err error) 
 	}
 }
 
-func (s *Stack) listenUDP(srv *sipgo.Server, l Listener) (start func(), err error) {
+func (s *Stack) listenUDP(ua *sipgo.UserAgent, l Listener) (start func(), err error) {
 	pc := l.PacketConn
 	if pc == nil {
 		c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(l.Addr))
@@ -53,7 +53,7 @@ func (s *Stack) listenUDP(srv *sipgo.Server, l Listener) (start func(), err erro
 	}
 	s.closers = append(s.closers, pc.Close)
 	if slices.ContainsFunc(s.binds, func(b *bind) bool { return b.network == "UDP" }) {
-		if srv, err = s.newUA(); err != nil {
+		if ua, err = s.newUA(); err != nil {
 			return nil, err
 		}
 	}
@@ -61,8 +61,8 @@ func (s *Stack) listenUDP(srv *sipgo.Server, l Listener) (start func(), err erro
 	if err != nil {
 		return nil, err
 	}
-	b.ua = srv.UserAgent
-	return newUDPFront(s, pc, srv).start, nil
+	b.ua = ua
+	return newUDPFront(s, pc, b).start, nil
 }
 
 func (s *Stack) listenStream(network string, l Listener) (start func(), err error) {
@@ -103,24 +103,6 @@ func (s *Stack) addBind(network string, local net.Addr, advertise string) (*bind
 	}
 	s.binds = append(s.binds, b)
 	return b, nil
-}
-
-// cameBy tells by which transport and which listener a request came, so that what
-// follows leaves by the same ones.
-func (s *Stack) cameBy(req *gosip.Request, tx gosip.ServerTransaction) (network string, b *bind) {
-	if c := connOf(tx); c != nil {
-		return c.network, c.bind
-	}
-	network = strings.ToUpper(req.Transport())
-	if c, ok := tx.(interface{ Connection() gosip.Connection }); ok && c.Connection() != nil {
-		local := c.Connection().LocalAddr().String()
-		for _, b := range s.binds {
-			if b.network == network && b.local.String() == local {
-				return network, b
-			}
-		}
-	}
-	return network, s.bindTo(network, req.Source())
 }
 
 // bindTo is the listener that requests to a host leave by: the first of that

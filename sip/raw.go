@@ -5,14 +5,12 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"slices"
 	"strconv"
 	"strings"
 )
 
 // This file looks at messages before they are parsed: to answer those that
-// can't be. And at answers before they leave: the one to a CANCEL must carry the
-// tag of the others.
+// can't be.
 
 // supportedVersion tells whether the start line names SIP/2.0 (RFC 3261 7.1, any
 // case by 7.3.1's rule for tokens).
@@ -242,37 +240,6 @@ func (s *Stack) localTag(callID, fromTag string) string {
 	m.Write([]byte{0})
 	m.Write([]byte(fromTag))
 	return hex.EncodeToString(m.Sum(nil)[:10])
-}
-
-// tagCancelAnswer gives the 200 to a CANCEL the tag of the INVITE's answers:
-// sipgo answers CANCEL by itself and makes up another one.
-func (s *Stack) tagCancelAnswer(data []byte) []byte {
-	if !bytes.HasPrefix(data, []byte("SIP/2.0 200 ")) || !bytes.Contains(data, []byte(" CANCEL\r\n")) {
-		return data // without a look at each line of every 200
-	}
-	var callID, fromTag string
-	var to []byte
-	ours := false
-	for _, h := range headerLines(data) {
-		_, value, _ := bytes.Cut(h, []byte(":"))
-		switch canonicalName(h) {
-		case "call-id":
-			callID = string(bytes.TrimSpace(value))
-		case "from":
-			fromTag = rawTag(value)
-		case "to":
-			to = h
-		case "cseq":
-			ours = bytes.HasSuffix(bytes.TrimSpace(value), []byte(" CANCEL"))
-		}
-	}
-	tag := rawTag(to)
-	if !ours || callID == "" || tag == "" {
-		return data
-	}
-	i := bytes.LastIndex(to, []byte(tag))
-	tagged := slices.Concat(to[:i], []byte(s.localTag(callID, fromTag)), to[i+len(tag):])
-	return bytes.Replace(data, to, tagged, 1)
 }
 
 func rawTag(header []byte) string {

@@ -27,7 +27,7 @@ type Referral struct {
 
 	leg     *Leg
 	req     *gosip.Request
-	tx      gosip.ServerTransaction
+	tx      *transaction
 	silent  bool // no NOTIFY is wanted (RFC 4488)
 	decided chan struct{}
 	once    sync.Once
@@ -63,7 +63,7 @@ func (l *Leg) OnRefer(f func(*Referral)) {
 
 // handleRefer takes a REFER within a call. One outside of a call would make us
 // call somebody for a stranger: it is refused.
-func (s *Stack) handleRefer(req *gosip.Request, tx gosip.ServerTransaction) {
+func (s *Stack) handleRefer(req *gosip.Request, tx *transaction) {
 	if tag, _ := req.To().Params.Get("tag"); tag == "" {
 		s.refuse(req, tx, 403, "Forbidden")
 		return
@@ -284,7 +284,7 @@ func (l *Leg) ReferTo(ctx context.Context, number string) (code int, err error) 
 }
 
 // handleNotify takes what a peer tells of a REFER of ours.
-func (s *Stack) handleNotify(req *gosip.Request, tx gosip.ServerTransaction) {
+func (s *Stack) handleNotify(req *gosip.Request, tx *transaction) {
 	event, _ := field(req, "Event")
 	name, _, _ := strings.Cut(event, ";")
 	if !strings.EqualFold(strings.TrimSpace(name), "refer") {

@@ -85,7 +85,7 @@ func (s *Stack) Contacts(user string) []Contact {
 }
 
 // handleRegister is RFC 3261 10.3 for authenticated accounts.
-func (s *Stack) handleRegister(req *gosip.Request, tx gosip.ServerTransaction) {
+func (s *Stack) handleRegister(req *gosip.Request, tx *transaction) {
 	if tags := unknownTags(req); len(tags) > 0 {
 		s.refuse(req, tx, 420, "Bad Extension", gosip.NewHeader("Unsupported", strings.Join(tags, ", ")))
 		return
@@ -170,7 +170,7 @@ var errFirstHop = errors.New("the first hop lacks outbound support")
 
 // readContacts turns the Contact fields into bindings; an Expires equal to the
 // time of the request asks for removal. "*" stands alone and removes all.
-func (s *Stack) readContacts(req *gosip.Request, tx gosip.ServerTransaction) ([]*Contact, error) {
+func (s *Stack) readContacts(req *gosip.Request, tx *transaction) ([]*Contact, error) {
 	now := time.Now()
 	general := s.opt.MaxExpires
 	if h := req.GetHeader("Expires"); h != nil {
@@ -192,8 +192,8 @@ func (s *Stack) readContacts(req *gosip.Request, tx gosip.ServerTransaction) ([]
 		}
 		c := &Contact{Source: req.Source(), Q: 1000,
 			uri: *ch.Address.Clone(), callID: string(*req.CallID()), seq: req.CSeq().SeqNo, at: now}
-		c.Network, c.bind = s.cameBy(req, tx)
-		c.conn = connOf(tx)
+		c.Network, c.bind = tx.by.network(), tx.by.bind()
+		c.conn = tx.by.conn
 		if _, lacks := c.readFlow(req, ch.Params); lacks {
 			return nil, errFirstHop
 		}

@@ -46,7 +46,7 @@ func (l *Leg) Progress(sdp []byte) { l.progress(provisional{183, "Session Progre
 
 func (l *Leg) progress(p provisional) {
 	l.mu.Lock()
-	if l.state != legEarly || l.callTx == nil || l.cancelled.Load() {
+	if l.state != legEarly || l.callTx == nil || !l.callTx.unanswered() {
 		l.mu.Unlock()
 		return
 	}
@@ -134,7 +134,7 @@ func (l *Leg) holdFinal(send func()) bool {
 }
 
 // handlePrack acknowledges a provisional answer of ours (section 3).
-func (s *Stack) handlePrack(req *gosip.Request, tx gosip.ServerTransaction) {
+func (s *Stack) handlePrack(req *gosip.Request, tx *transaction) {
 	l := s.inDialog(req, tx)
 	if l == nil {
 		return

@@ -19,16 +19,6 @@ type glance struct {
 	code                                 int    // 0 for a request
 	callID, seq, from, to, allowed, call []byte
 	asserted, remoteParty                []byte
-
-	via []byte // the first
-	old bool   // of another version than SIP/2.0, or none
-}
-
-// plain tells that nothing at a glance keeps sipgo from reading a request. What isn't plain is read
-// here first, to be answered or brought into a form that it reads.
-func (g *glance) plain() bool {
-	return g.method != "" && g.method != "REGISTER" && !g.old &&
-		bytes.Contains(g.via, []byte(";branch=")) && bytes.Contains(g.from, []byte(";tag="))
 }
 
 func look(data []byte) glance {
@@ -38,7 +28,6 @@ func look(data []byte) glance {
 	if g.code = statusOf(line); g.code == 0 {
 		method, _, _ := bytes.Cut(line, []byte(" "))
 		g.method = string(method)
-		g.old = !bytes.HasSuffix(bytes.TrimRight(line, "\r"), []byte(" SIP/2.0"))
 	}
 	for len(rest) > 0 {
 		line, rest, _ = bytes.Cut(rest, []byte("\n"))
@@ -52,10 +41,6 @@ func look(data []byte) glance {
 		}
 		value := bytes.TrimSpace(line[i+1:])
 		switch name := bytes.TrimRight(line[:i], " \t"); {
-		case is(name, "via", "v"):
-			if g.via == nil {
-				g.via = value
-			}
 		case is(name, "call-id", "i"):
 			g.callID = value
 		case is(name, "cseq", ""):
@@ -191,20 +176,13 @@ func (f *udpFront) takes(g *glance, data []byte, from netip.AddrPort, came time.
 		return false
 	}
 	if s.admits(g, from, came, nil) {
-		s.trace(g, data, false, "UDP", sourceOfPacket(f.LocalAddr()), from)
+		s.trace(g, data, false, "UDP", f.bind.local, from)
 		return true
 	}
 	if res := s.shed(data, s.access.Load().trunkAt(from.Addr())); res != nil {
-		f.reply(res, from)
+		_ = f.send(res, from)
 	}
 	return false
-}
-
-// reply sends an answer that sipgo knows nothing of.
-func (f *udpFront) reply(res []byte, to netip.AddrPort) {
-	g := look(res)
-	f.stack.tally(&g, true, "UDP", to, nil)
-	_, _ = f.PacketConn.WriteTo(res, net.UDPAddrFromAddrPort(to))
 }
 
 // sourceOfPacket is the address that a datagram came from.

@@ -13,14 +13,14 @@ import (
 // downgraded tells of a request for a sips URI that a hop before us has sent on in the
 // clear. What ends something is served whatever way it comes, and so is all within a
 // dialog.
-func (s *Stack) downgraded(req *gosip.Request, tx gosip.ServerTransaction) bool {
+func (s *Stack) downgraded(req *gosip.Request, tx *transaction) bool {
 	if req.Recipient.Scheme != "sips" || req.IsAck() || req.Method == gosip.CANCEL {
 		return false
 	}
 	if tag, _ := req.To().Params.Get("tag"); tag != "" {
 		return false
 	}
-	network, _ := s.cameBy(req, tx)
+	network := tx.by.network()
 	return !private(network)
 }
 

@@ -34,7 +34,6 @@ type Stack struct {
 	hep       *hepExport // nil: no copies are sent
 	admission *admission
 	tagKey    [16]byte
-	mark      sourceMark
 	oldPeers  atomic.Bool // one of RFC 2543 has been met: see unmark
 
 	binds       []*bind
@@ -49,6 +48,10 @@ type Stack struct {
 	wg        sync.WaitGroup
 	closed    chan struct{}
 	closeOnce sync.Once
+
+	transactions *transactions
+	methods      map[gosip.RequestMethod]handler
+	crew         crew
 
 	// gate is held for reading while a request is handed to sipgo or a goroutine
 	// begins; Close takes it once to keep out what comes later.
@@ -83,11 +86,7 @@ func Open(opt Options) (*Stack, error) {
 	if _, err := rand.Read(s.tagKey[:]); err != nil {
 		return nil, fmt.Errorf("read random key: %w", err)
 	}
-	name := make([]byte, 8)
-	if _, err := rand.Read(name); err != nil {
-		return nil, fmt.Errorf("read random name: %w", err)
-	}
-	s.mark = newSourceMark(name)
+	s.transactions, s.methods, s.crew.jobs = newTransactions(), s.handlers(), make(chan job)
 	s.parser, s.streamFault = gosip.NewParser(), newSampler(sampleEvery)
 	s.lookup = net.DefaultResolver.LookupNetIP
 	s.streams = newStreams(s)
@@ -112,7 +111,7 @@ func Open(opt Options) (*Stack, error) {
 }
 
 func (s *Stack) open() error {
-	srv, err := s.newUA()
+	ua, err := s.newUA()
 	if err != nil {
 		return err
 	}
@@ -129,14 +128,14 @@ func (s *Stack) open() error {
 	// once, and what serves it looks through all listeners.
 	var starts []func()
 	for _, l := range s.opt.Listen {
-		start, err := s.listen(srv, l)
+		start, err := s.listen(ua, l)
 		if err != nil {
 			return err
 		}
 		starts = append(starts, start)
 	}
-	s.wg.Go(func() { _ = srv.ServeTCP(s.streams.feed(carrierTCP)) })
-	s.wg.Go(func() { _ = srv.ServeTLS(s.streams.feed(carrierTLS)) })
+	s.wg.Go(func() { _ = ua.TransportLayer().ServeTCP(s.streams.feed(carrierTCP)) })
+	s.wg.Go(func() { _ = ua.TransportLayer().ServeTLS(s.streams.feed(carrierTLS)) })
 	s.restore()
 	for _, start := range starts {
 		start()
@@ -147,10 +146,9 @@ func (s *Stack) open() error {
 	return nil
 }
 
-// newUA makes one sipgo with its own transactions and connections. The first serves the streams and the first UDP
-// listener, each further UDP listener has its own: only so does a listener hear which of its datagrams sipgo could
-// read (udpFront.wasRead).
-func (s *Stack) newUA() (*sipgo.Server, error) {
+// newUA makes one sipgo with its own client transactions and connections. The first serves the streams and the first
+// UDP listener, each further UDP listener has its own: sipgo would send by whichever has last heard of a peer.
+func (s *Stack) newUA() (*sipgo.UserAgent, error) {
 	quiet := slog.New(&libraryLog{s.log.Handler()})
 	ua, err := sipgo.NewUA(
 		sipgo.WithUserAgent(s.opt.UserAgent),
@@ -167,12 +165,7 @@ func (s *Stack) newUA() (*sipgo.Server, error) {
 		return nil, fmt.Errorf("create user agent: %w", err)
 	}
 	s.uas = append(s.uas, ua)
-	srv, err := sipgo.NewServer(ua, sipgo.WithServerLogger(quiet))
-	if err != nil {
-		return nil, fmt.Errorf("create server: %w", err)
-	}
-	s.routes(srv)
-	return srv, nil
+	return ua, nil
 }
 
 // uaFor is the sipgo whose listener a request leaves by.
@@ -196,54 +189,6 @@ func (s *Stack) restore() {
 		}
 	})
 }
-
-// routes registers the handlers; sipgo keeps them in a plain map, so all are
-// there before the first listener receives.
-func (s *Stack) routes(srv *sipgo.Server) {
-	handle := func(m gosip.RequestMethod, h func(*gosip.Request, gosip.ServerTransaction)) {
-		srv.OnRequest(m, func(req *gosip.Request, tx gosip.ServerTransaction) {
-			s.tellSource(req)
-			if !s.begin(req, tx) {
-				return
-			}
-			defer s.pending.Add(-1)
-			if s.valid(req, tx) {
-				h(req, tx)
-			}
-		})
-	}
-	handle(gosip.INVITE, s.handleInvite)
-	handle(gosip.ACK, s.handleAck)
-	handle(gosip.BYE, s.handleBye)
-	handle(gosip.CANCEL, s.handleCancel)
-	handle(gosip.OPTIONS, s.handleOptions)
-	handle(gosip.REGISTER, s.handleRegister)
-	handle(gosip.INFO, s.handleInfo)
-	handle(gosip.UPDATE, s.handleUpdate)
-	handle(gosip.PRACK, s.handlePrack)
-	handle(gosip.REFER, s.handleRefer)
-	handle(gosip.NOTIFY, s.handleNotify)
-	handle(gosip.SUBSCRIBE, s.handleSubscribe)
-	srv.OnNoRoute(func(req *gosip.Request, tx gosip.ServerTransaction) {
-		s.tellSource(req)
-		switch {
-		case !s.valid(req, tx):
-		case req.Method != gosip.MESSAGE && req.Method != gosip.PUBLISH: // none that we know
-			s.refuse(req, tx, 501, "Not Implemented", gosip.NewHeader("Allow", allowed))
-		default:
-			s.refuse(req, tx, 405, "Method Not Allowed", gosip.NewHeader("Allow", allowed))
-		}
-	})
-}
-
-// tellSource gives a request that came in a datagram the address it came from.
-func (s *Stack) tellSource(req *gosip.Request) {
-	if from, ok := s.mark.source(req); ok {
-		req.SetSource(from.String())
-	}
-}
-
-const allowed = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE, PRACK, REFER, NOTIFY, SUBSCRIBE"
 
 // supported are the extensions that a peer may require of us in a call.
 const supported = "100rel, timer, replaces, norefersub"
@@ -299,8 +244,7 @@ func (s *Stack) Close() error {
 			l.finish(End{Cause: EndClosed})
 		}
 		s.wg.Wait()
-		// Last: a request still being handed over would find no connection in
-		// sipgo's pool and open a socket for its answer.
+		s.transactions.close()
 		for _, ua := range s.uas {
 			err = errors.Join(err, ua.Close())
 		}

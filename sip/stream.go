@@ -138,7 +138,7 @@ type link interface {
 }
 
 // streamConn is one connection as sipgo sees it: each Read gives bytes of whole
-// messages that can be parsed, each Write takes one message.
+// responses that can be parsed, each Write takes one message. Requests are served on the way.
 type streamConn struct {
 	net.Conn // the connection, or TLS over it
 	place    *openConn
@@ -195,7 +195,7 @@ func (c *streamConn) secured(t *tls.Conn) {
 // LocalAddr implements net.Conn.
 func (c *streamConn) LocalAddr() net.Addr { return c.local }
 
-// Read gives the bytes of the next message that is fit to be worked on.
+// Read gives the bytes of the next response that is fit to be worked on.
 func (c *streamConn) Read(b []byte) (int, error) {
 	c.taking.Do(func() { close(c.taken) })
 	for len(c.rest) == 0 {
@@ -209,8 +209,15 @@ func (c *streamConn) Read(b []byte) (int, error) {
 		if !c.takes(msg) {
 			continue
 		}
-		if _, bad := examine(c.stack.parser, msg); bad != nil {
+		m, bad := examine(c.stack.parser, msg)
+		if bad != nil {
 			c.refuse(msg, bad)
+			continue
+		}
+		if req, ok := m.(*gosip.Request); ok {
+			req.SetTransport(carriedBy(c.network))
+			stamp(req, sourceOfPacket(c.RemoteAddr()))
+			c.stack.serve(req, way{conn: c})
 			continue
 		}
 		c.rest = msg
@@ -256,7 +263,7 @@ func (c *streamConn) Write(b []byte) (int, error) {
 	sight := look(b)
 	c.stack.tally(&sight, true, c.network, sourceOfPacket(c.RemoteAddr()), c)
 	c.stack.trace(&sight, b, true, c.network, sourceOfPacket(c.Conn.LocalAddr()), sourceOfPacket(c.RemoteAddr()))
-	if err := c.link.write(c.stack.tagCancelAnswer(b)); err != nil {
+	if err := c.link.write(b); err != nil {
 		c.ended.Store(true)
 		_ = c.place.Close()
 		return 0, err
@@ -280,18 +287,4 @@ func (c *streamConn) Close() error {
 		}
 	})
 	return nil
-}
-
-// connOf is the stream connection that a request came by; nil for UDP.
-func connOf(tx gosip.ServerTransaction) *streamConn {
-	t, ok := tx.(interface{ Connection() gosip.Connection })
-	if !ok || t.Connection() == nil {
-		return nil
-	}
-	c, ok := t.Connection().(*gosip.TCPConnection)
-	if !ok {
-		return nil
-	}
-	conn, _ := c.Conn.(*streamConn)
-	return conn
 }

@@ -58,7 +58,7 @@ func (s *Stack) Subscriptions() int {
 }
 
 // handleSubscribe is RFC 6665 4.2.1 for authenticated accounts.
-func (s *Stack) handleSubscribe(req *gosip.Request, tx gosip.ServerTransaction) {
+func (s *Stack) handleSubscribe(req *gosip.Request, tx *transaction) {
 	tag, _ := req.To().Params.Get("tag")
 	known := s.subs.find(req)
 	if tag != "" && (known == nil || known.isOver()) {
@@ -98,7 +98,7 @@ func (s *Stack) handleSubscribe(req *gosip.Request, tx gosip.ServerTransaction) 
 }
 
 // subscriber is the account that asks. It has answered when it returns false.
-func (s *Stack) subscriber(req *gosip.Request, tx gosip.ServerTransaction) (agent string, ok bool) {
+func (s *Stack) subscriber(req *gosip.Request, tx *transaction) (agent string, ok bool) {
 	table := s.access.Load()
 	offer, any := table.digest()
 	if a := table.accounts[req.From().Address.User]; a != nil {
@@ -122,7 +122,7 @@ func (s *Stack) subscriber(req *gosip.Request, tx gosip.ServerTransaction) (agen
 
 // subscriptionLife reads Expires (RFC 6665 4.2.1.1); 0 ends or only fetches. It has
 // answered when it returns false.
-func (s *Stack) subscriptionLife(req *gosip.Request, tx gosip.ServerTransaction) (life time.Duration, ok bool) {
+func (s *Stack) subscriptionLife(req *gosip.Request, tx *transaction) (life time.Duration, ok bool) {
 	longest := s.opt.MaxSubscribed
 	life = longest
 	if v, given := field(req, "Expires"); given {
@@ -151,7 +151,7 @@ func eventOf(req *gosip.Request) (e Event, id string, ok bool) {
 	return e, id, e.kindOf() != "" && len(id) <= 64 && !strings.ContainsAny(id, " \t,\"")
 }
 
-func (s *Stack) newSubscription(req *gosip.Request, tx gosip.ServerTransaction, agent string, event Event, id string, life time.Duration) {
+func (s *Stack) newSubscription(req *gosip.Request, tx *transaction, agent string, event Event, id string, life time.Duration) {
 	if !acceptsEvent(req, event) {
 		s.respond(req, tx, 406, "Not Acceptable", gosip.NewHeader("Accept", event.kindOf()))
 		return
@@ -174,7 +174,7 @@ func (s *Stack) newSubscription(req *gosip.Request, tx gosip.ServerTransaction, 
 }
 
 // refreshSubscription prolongs or ends a subscription (RFC 6665 4.2.1.4).
-func (s *Stack) refreshSubscription(u *subscription, req *gosip.Request, tx gosip.ServerTransaction, agent string, event Event, id string, life time.Duration) {
+func (s *Stack) refreshSubscription(u *subscription, req *gosip.Request, tx *transaction, agent string, event Event, id string, life time.Duration) {
 	switch {
 	case agent != u.agent || event != u.event || id != u.eventID:
 		s.respond(req, tx, 403, "Forbidden")
@@ -188,8 +188,8 @@ func (s *Stack) refreshSubscription(u *subscription, req *gosip.Request, tx gosi
 }
 
 // acceptSubscribe answers 200, then tells the state (RFC 6665 4.2.1.2).
-func (s *Stack) acceptSubscribe(u *subscription, req *gosip.Request, tx gosip.ServerTransaction, life time.Duration) {
-	_, by := s.cameBy(req, tx)
+func (s *Stack) acceptSubscribe(u *subscription, req *gosip.Request, tx *transaction, life time.Duration) {
+	by := tx.by.bind()
 	s.respond(req, tx, 200, "OK", gosip.NewHeader("Expires", wholeSeconds(life)), s.contactIn(by, u.sips),
 		gosip.NewHeader("Allow-Events", allowEvents))
 	if life == 0 {

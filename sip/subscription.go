@@ -45,7 +45,7 @@ type subscription struct {
 	owed      bool          // Settle waits for its last word
 }
 
-func (s *Stack) makeSubscription(req *gosip.Request, tx gosip.ServerTransaction, agent, account string, event Event, id string) *subscription {
+func (s *Stack) makeSubscription(req *gosip.Request, tx *transaction, agent, account string, event Event, id string) *subscription {
 	fromTag, _ := req.From().Params.Get("tag")
 	callID := string(*req.CallID())
 	tag := s.localTag(callID, fromTag)
@@ -56,7 +56,7 @@ func (s *Stack) makeSubscription(req *gosip.Request, tx gosip.ServerTransaction,
 	u.local.Params = u.local.Params.Clone()
 	u.local.Params.Remove("tag")
 	u.local.Params.Add("tag", tag)
-	network, _ := s.cameBy(req, tx)
+	network := tx.by.network()
 	u.sips = wantsSIPS(&req.Recipient, u.routes) && private(network)
 	u.moved(req, tx)
 	return u
@@ -64,8 +64,8 @@ func (s *Stack) makeSubscription(req *gosip.Request, tx gosip.ServerTransaction,
 
 // moved takes the way and the target of a SUBSCRIBE (RFC 3261 12.2.2): NOTIFYs go
 // back where it came from, like all requests in a dialog.
-func (u *subscription) moved(req *gosip.Request, tx gosip.ServerTransaction) {
-	network, by := u.stack.cameBy(req, tx)
+func (u *subscription) moved(req *gosip.Request, tx *transaction) {
+	network, by := tx.by.network(), tx.by.bind()
 	if u.sips && !private(network) {
 		return // it stays where it is
 	}

@@ -11,6 +11,7 @@ import (
 const (
 	t1 = 500 * time.Millisecond
 	t2 = 4 * time.Second
+	t4 = 5 * time.Second // what is still on its way has come by then
 	// timeout is 64*T1: Timers B, F, H and the life of an unacknowledged 2xx.
 	timeout = 64 * t1
 )

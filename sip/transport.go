@@ -10,57 +10,34 @@ import (
 	"sync"
 	"time"
 
-	"github.com/emiago/sipgo"
 	gosip "github.com/emiago/sipgo/sip"
 )
 
-// udpFront stands between a UDP socket and sipgo, which sees one source only: see sourceMark. What
-// can't be parsed is answered and counted here and never reaches sipgo, which would log all of it
-// and answer nothing.
+// udpFront stands between a UDP socket and sipgo. Requests are served here; sipgo gets the responses that
+// can be parsed, and sends requests. All its responses come from one address: it remembers each that it reads
+// from for as long as the listener lives.
 type udpFront struct {
-	*inlet
+	*udpSocket
 	stack  *Stack
-	serve  func(net.PacketConn) error
+	bind   *bind
 	parser *gosip.Parser
 	fault  *sampler
 	ready  chan struct{}
 	once   sync.Once
-
-	// Of sipgo's reader only:
-	handed packet // to sipgo, and not yet read by it
-	marked []byte // the buffer that datagrams are marked in
 }
 
-func newUDPFront(s *Stack, pc net.PacketConn, srv *sipgo.Server) *udpFront {
-	f := &udpFront{inlet: newInlet(pc), stack: s, serve: srv.ServeUDP, parser: gosip.NewParser(), fault: newSampler(time.Second), ready: make(chan struct{})}
-	srv.TransportLayer().OnMessage(f.wasRead)
-	return f
-}
-
-type packet struct {
-	data []byte
-	from netip.AddrPort
-}
-
-// wasRead hears of each message that sipgo could read, before it asks for the next.
-func (f *udpFront) wasRead(msg gosip.Message) {
-	if msg.Transport() == "UDP" { // the streams' are not of this reader
-		f.handed = packet{}
-	}
+func newUDPFront(s *Stack, pc net.PacketConn, b *bind) *udpFront {
+	return &udpFront{udpSocket: newUDPSocket(pc), stack: s, bind: b, parser: gosip.NewParser(), fault: newSampler(time.Second), ready: make(chan struct{})}
 }
 
 // start returns once sipgo reads: what is sent then finds its listener.
 func (f *udpFront) start() {
-	f.stack.wg.Go(func() { _ = f.serve(f) })
+	f.stack.wg.Go(func() { _ = f.bind.ua.TransportLayer().ServeUDP(f) })
 	select {
 	case <-f.ready:
 	case <-f.stack.closed:
 	}
 }
-
-// lastAnswers is how long sipgo knows a listener that is being closed: requests it has read are
-// answered on goroutines of their own, and one that finds no listener would open a new socket.
-const lastAnswers = 100 * time.Millisecond
 
 // afterReadError keeps a socket that fails at once, each time, from taking a
 // whole processor.
@@ -69,16 +46,10 @@ const afterReadError = 5 * time.Millisecond
 // ReadFrom implements net.PacketConn for sipgo's reader.
 func (f *udpFront) ReadFrom(b []byte) (int, net.Addr, error) {
 	f.once.Do(func() { close(f.ready) })
-	if f.handed.from.IsValid() { // sipgo couldn't read it, and has told nobody
-		_, bad := examine(f.parser, f.handed.data)
-		f.refuse(f.handed, bad)
-		f.handed = packet{}
-	}
 	for {
 		n, from, came, err := f.read(b)
 		if err != nil {
 			if f.stack.isClosed() || errors.Is(err, net.ErrClosed) {
-				time.Sleep(lastAnswers)
 				return 0, nil, net.ErrClosed
 			}
 			// An ICMP error of an earlier datagram must not end the listener.
@@ -91,95 +62,80 @@ func (f *udpFront) ReadFrom(b []byte) (int, net.Addr, error) {
 			}
 			continue
 		}
-		data, ok := f.admit(b[:n], from, came)
-		if !ok || len(data) > len(b) {
-			continue
+		if f.take(b[:n], from, came) {
+			return n, f.LocalAddr(), nil
 		}
-		n = copy(b, data)
-		f.handed = packet{b[:n], from}
-		return n, f.LocalAddr(), nil
 	}
 }
 
-// leaving has buffers for what is written.
-var leaving = sync.Pool{New: func() any { return new([]byte) }}
-
-// WriteTo implements net.PacketConn.
+// WriteTo implements net.PacketConn, for the requests that sipgo sends.
 func (f *udpFront) WriteTo(b []byte, to net.Addr) (int, error) {
-	s := f.stack
-	buf := leaving.Get().(*[]byte)
-	defer leaving.Put(buf)
-	data, back, marked := s.mark.take((*buf)[:0], b)
-	if marked {
-		*buf = data
-		to = net.UDPAddrFromAddrPort(back)
-	}
-	sight, peer := look(data), sourceOfPacket(to)
-	s.tally(&sight, true, "UDP", peer, nil)
-	s.trace(&sight, data, true, "UDP", sourceOfPacket(f.LocalAddr()), peer)
-	if _, err := f.PacketConn.WriteTo(s.unmark(s.tagCancelAnswer(data)), to); err != nil {
+	if err := f.send(b, sourceOfPacket(to)); err != nil {
 		return 0, err
 	}
 	return len(b), nil
 }
 
+// send sends one message.
+func (f *udpFront) send(b []byte, to netip.AddrPort) error {
+	s, sight := f.stack, look(b)
+	s.tally(&sight, true, "UDP", to, nil)
+	s.trace(&sight, b, true, "UDP", f.bind.local, to)
+	return f.write(s.unmark(b), to)
+}
+
 // Close is a no-op: the stack owns the socket.
 func (f *udpFront) Close() error { return nil }
 
-// admit is the datagram as sipgo reads it; when ok is false it has been dealt with.
-func (f *udpFront) admit(data []byte, from netip.AddrPort, came time.Time) (as []byte, ok bool) {
+// take deals with a datagram, or leaves it to sipgo.
+func (f *udpFront) take(data []byte, from netip.AddrPort, came time.Time) (leave bool) {
 	if f.stack.tooMuch(from.Addr(), came) {
 		f.stack.obs.Refused("rate")
-		return nil, false
+		return false
 	}
 	if len(bytes.Trim(data, "\r\n\x00 ")) == 0 {
-		return nil, false // keep-alive, RFC 5626 section 3.5.1
+		return false // keep-alive, RFC 5626 section 3.5.1
 	}
 	if isSTUN(data) {
 		if res := stunAnswer(data, from); res != nil {
-			_, _ = f.PacketConn.WriteTo(res, net.UDPAddrFromAddrPort(from))
+			_ = f.write(res, from)
 		}
-		return nil, false
+		return false
 	}
 	g := look(data)
 	if !f.takes(&g, data, from, came) {
-		return nil, false
-	}
-	if g.plain() {
-		return f.mark(data, from), true
+		return false
 	}
 	msg, bad := examine(f.parser, data)
 	if bad != nil {
-		f.refuse(packet{data, from}, bad)
-		return nil, false
+		f.refuse(data, from, bad)
+		return false
 	}
-	if req, is := msg.(*gosip.Request); is && odd(req) {
+	req, ok := msg.(*gosip.Request)
+	if !ok {
+		return true
+	}
+	if odd(req) {
 		f.stack.oldPeers.Store(true)
-		data = tidy(data)
+		if msg, bad = examine(f.parser, tidy(data)); bad != nil {
+			f.refuse(data, from, bad)
+			return false
+		}
+		req = msg.(*gosip.Request)
 	}
-	return f.mark(data, from), true
-}
-
-// mark is good until the next datagram.
-func (f *udpFront) mark(data []byte, from netip.AddrPort) []byte {
-	f.marked = f.stack.mark.put(f.marked[:0], data, from)
-	return f.marked
+	req.SetTransport("UDP")
+	f.stack.serve(req, way{front: f, to: stamp(req, from)})
+	return false
 }
 
 // refuse counts and answers a datagram that can't be read: where its Via points can't be trusted.
-func (f *udpFront) refuse(p packet, bad *refusal) {
-	if bad == nil { // sipgo read it after all, and left it
-		return
-	}
+func (f *udpFront) refuse(data []byte, from netip.AddrPort, bad *refusal) {
 	f.stack.obs.Refused(bad.reason)
 	f.fault.do(func(n int) {
-		f.stack.log.Warn("sip datagram refused", "reason", bad.reason, "from", p.from.String(), "bytes", len(p.data), "since_last", n)
+		f.stack.log.Warn("sip datagram refused", "reason", bad.reason, "from", from.String(), "bytes", len(data), "since_last", n)
 	})
-	if res := rawResponse(p.data, bad.code, bad.phrase); res != nil {
-		res, _, _ = f.stack.mark.take(nil, res)
-		g := look(res)
-		f.stack.trace(&g, res, true, "UDP", sourceOfPacket(f.LocalAddr()), p.from)
-		f.reply(res, p.from)
+	if res := rawResponse(data, bad.code, bad.phrase); res != nil {
+		_ = f.send(res, from)
 	}
 }
 
@@ -196,7 +152,7 @@ func examine(parser *gosip.Parser, data []byte) (gosip.Message, *refusal) {
 	if !supportedVersion(data) {
 		return nil, &refusal{"bad_version", 505, "Version Not Supported"}
 	}
-	msg, err := parser.ParseSIP(bytes.Clone(data))
+	msg, err := parser.ParseSIP(data)
 	switch {
 	case err != nil && foreignScheme(data):
 		return nil, &refusal{"malformed", 416, "Unsupported URI Scheme"}

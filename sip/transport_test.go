@@ -1,7 +1,6 @@
 package sip
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"log/slog"
@@ -175,14 +174,10 @@ func FuzzRawMessages(f *testing.F) {
 	f.Add([]byte("CANCEL sip:a@b SIP/2.0\r\nt: <sip:c>\r\ni: 7\r\nf: x;tag=9\r\n\r\n"))
 	f.Add([]byte("SIP/2.0 200 OK\r\nTo: <sip:c;tag=x>;tag=x\r\nCall-ID: 7\r\nFrom: x;tag=9\r\nCSeq: 1 CANCEL\r\n\r\n"))
 	f.Add([]byte("\r\n SIP/2.0 200 OK\r\n folded\r\n"))
-	s := &Stack{}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_ = supportedVersion(data)
 		if res := rawResponse(data, 400, "Bad Request"); res != nil && !strings.HasSuffix(string(res), "\r\n\r\n") {
 			t.Errorf("answer without an end: %q", res)
-		}
-		if out := s.tagCancelAnswer(data); !bytes.Equal(out, data) && (!bytes.HasPrefix(out, []byte("SIP/2.0 200 ")) || bytes.Count(out, []byte("\n")) != bytes.Count(data, []byte("\n"))) {
-			t.Errorf("answer spoilt: %q", out)
 		}
 		if d, ok := infoDigit(string(data)); ok && !strings.ContainsRune("0123456789*#ABCD", rune(d)) {
 			t.Errorf("digit %q", d)

@@ -12,9 +12,8 @@ import (
 // caller cancelled or hung up.
 var ErrEnded = errors.New("leg has ended")
 
-// handleInvite takes new calls and re-INVITEs. sipgo ends a transaction when its
-// handler returns, so the handler stays until the final answer is acknowledged.
-func (s *Stack) handleInvite(req *gosip.Request, tx gosip.ServerTransaction) {
+// handleInvite takes new calls and re-INVITEs. It returns when the call's owner does.
+func (s *Stack) handleInvite(req *gosip.Request, tx *transaction) {
 	if tag, _ := req.To().Params.Get("tag"); tag != "" {
 		s.handleReinvite(req, tx)
 		return
@@ -67,19 +66,12 @@ func (s *Stack) handleInvite(req *gosip.Request, tx gosip.ServerTransaction) {
 	}
 	l.tryingSoon()
 	if !tx.OnCancel(func(cancel *gosip.Request) {
-		// Called inside sipgo's transaction lock: only note it here.
-		l.cancelled.Store(true)
-		reason := endReason(cancel)
-		s.spawn(func() {
-			s.obs.ServerRequest(string(gosip.INVITE), 487)
-			l.finish(End{Cause: EndRemoteCancel, Reason: reason})
-		})
+		l.finish(End{Cause: EndRemoteCancel, Reason: endReason(cancel)})
 	}) {
 		l.finish(End{Cause: EndRemoteCancel})
 		return
 	}
-	s.spawn(func() { s.opt.Handlers.Invite(l) })
-	l.holdTransaction(tx)
+	s.opt.Handlers.Invite(l)
 }
 
 // tryingSoon sends 100 if nothing else is said soon, before the caller's Timer A
@@ -93,7 +85,7 @@ func (l *Leg) tryingSoon() {
 	l.trying = time.AfterFunc(tryingAfter, func() {
 		l.stack.spawn(func() {
 			l.mu.Lock()
-			silent := l.state == legEarly && !l.spoke && !l.cancelled.Load()
+			silent := l.state == legEarly && !l.spoke
 			l.mu.Unlock()
 			if !silent {
 				return
@@ -128,19 +120,19 @@ func contactOfSource(req *gosip.Request) {
 	_ = req.Contact()
 }
 
-func (s *Stack) newIncoming(req *gosip.Request, tx gosip.ServerTransaction, tr *Trunk, user string) *Leg {
+func (s *Stack) newIncoming(req *gosip.Request, tx *transaction, tr *Trunk, user string) *Leg {
 	fromTag, _ := req.From().Params.Get("tag")
 	callID := string(*req.CallID())
 	tag := s.localTag(callID, fromTag)
-	// sipgo builds the 487 to a CANCEL from the request itself: with the tag on
-	// it, all answers to this INVITE carry the same one.
-	req.To().Params.Add("tag", tag)
-	network, by := s.cameBy(req, tx)
+	local := req.To().AsFrom()
+	local.Params = local.Params.Clone()
+	local.Params.Add("tag", tag)
+	network := tx.by.network()
 	l := &Leg{
-		stack: s, bind: by,
+		stack: s, bind: tx.by.bind(),
 		id:        dialogID{callID, tag, fromTag},
 		network:   network,
-		local:     req.To().AsFrom(),
+		local:     local,
 		remote:    req.From().AsTo(),
 		target:    *req.Contact().Address.Clone(),
 		localSeq:  newSeq(),
@@ -199,24 +191,6 @@ func recordRoutes(hs []gosip.Header, reverse bool) []gosip.Uri {
 	return out
 }
 
-// holdTransaction keeps the INVITE's handler, and with it the transaction, until
-// the answer is acknowledged, and takes ACKs that came with the INVITE's own
-// branch. It ends then: a call in progress is no work pending.
-func (l *Leg) holdTransaction(tx gosip.ServerTransaction) {
-	for {
-		select {
-		case ack := <-tx.Acks():
-			l.acknowledge(ack)
-		case <-l.confirmed:
-			return
-		case <-l.txOver:
-			return
-		case <-l.stack.closed:
-			return
-		}
-	}
-}
-
 func (l *Leg) answer(code int, phrase string, sdp []byte, hs ...gosip.Header) *gosip.Response {
 	res := l.stack.response(l.callReq, code, phrase, sdp, hs...)
 	if code < 300 && code > 100 {
@@ -235,7 +209,7 @@ func (l *Leg) answer(code int, phrase string, sdp []byte, hs ...gosip.Header) *g
 // the peer gets BYE. It returns ErrEnded when the caller was faster.
 func (l *Leg) Answer(sdp []byte) error {
 	l.mu.Lock()
-	if l.state != legEarly || l.cancelled.Load() {
+	if l.state != legEarly {
 		l.mu.Unlock()
 		return ErrEnded
 	}
@@ -259,7 +233,7 @@ func (l *Leg) Answer(sdp []byte) error {
 // accept sends the 200.
 func (l *Leg) accept(sdp []byte) error {
 	l.mu.Lock()
-	if l.state != legEarly || l.cancelled.Load() {
+	if l.state != legEarly {
 		l.mu.Unlock()
 		return ErrEnded
 	}
@@ -268,9 +242,13 @@ func (l *Leg) accept(sdp []byte) error {
 	l.trying.Stop()
 	res := l.answer(200, "OK", sdp, l.sessionHeaders(l.callReq)...)
 	err := l.callTx.Respond(res)
-	if l.cancelled.Load() {
-		// sipgo's transaction lock decided for the CANCEL: 487 is out.
-		l.finish(End{Cause: EndRemoteCancel})
+	if errors.Is(err, errAnswered) { // the caller was faster: 487 is out
+		l.mu.Lock()
+		l.byePend = false
+		l.mu.Unlock()
+		if !l.finish(End{Cause: EndRemoteCancel}) {
+			l.leave()
+		}
 		return ErrEnded
 	}
 	if err != nil {
@@ -284,7 +262,7 @@ func (l *Leg) accept(sdp []byte) error {
 
 // repeat sends a 2xx again at T1, 2*T1, ... up to T2 until acked is closed; after
 // 64*T1 it calls failed. The leg's end does not stop it while a BYE is owed.
-func (l *Leg) repeat(tx gosip.ServerTransaction, res *gosip.Response, acked <-chan struct{}, failed func()) {
+func (l *Leg) repeat(tx *transaction, res *gosip.Response, acked <-chan struct{}, failed func()) {
 	var after func(gap, waited time.Duration)
 	after = func(gap, waited time.Duration) {
 		wait := min(gap, timeout-waited)
@@ -349,14 +327,19 @@ func (l *Leg) acknowledge(ack *gosip.Request) {
 	if owed && take != nil && len(ack.Body()) > 0 && isSDP(ack) {
 		take(ack.Body())
 	}
-	l.confOnce.Do(func() { close(l.confirmed) })
+	l.confOnce.Do(func() {
+		close(l.confirmed)
+		if l.callTx != nil { // a call in progress is no work pending
+			l.callTx.settle()
+		}
+	})
 	if bye {
 		l.sendBye("")
 		l.leave()
 	}
 }
 
-func (s *Stack) handleAck(req *gosip.Request, tx gosip.ServerTransaction) {
+func (s *Stack) handleAck(req *gosip.Request, tx *transaction) {
 	if l := s.findLeg(req); l != nil {
 		l.acknowledge(req)
 	}
@@ -366,7 +349,7 @@ func (s *Stack) handleAck(req *gosip.Request, tx gosip.ServerTransaction) {
 // ErrEnded when the leg was answered or over already.
 func (l *Leg) Reject(code int, phrase string, headers ...string) error {
 	l.mu.Lock()
-	if l.state != legEarly || l.cancelled.Load() || l.callTx == nil {
+	if l.state != legEarly || l.callTx == nil || !l.callTx.unanswered() {
 		l.mu.Unlock()
 		return ErrEnded
 	}

@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,28 +10,25 @@ import (
 	gosip "github.com/emiago/sipgo/sip"
 )
 
-// begin admits a request to be worked on. It also reads the header fields that
-// sipgo parses when first asked for them: later they are read by several
-// goroutines at once.
-func (s *Stack) begin(req *gosip.Request, tx gosip.ServerTransaction) bool {
+// begin admits a request to be worked on.
+func (s *Stack) begin(req *gosip.Request, tx *transaction) bool {
 	if s.pending.Add(1) > int64(s.opt.MaxPending) && (req.Method == gosip.INVITE || req.Method == gosip.REGISTER || req.Method == gosip.OPTIONS || req.Method == gosip.SUBSCRIBE) {
 		s.pending.Add(-1)
 		s.overloaded(req, tx)
 		return false
 	}
-	_, _, _, _, _ = req.Via(), req.Contact(), req.MaxForwards(), req.ContentLength(), req.ContentType()
-	_, _ = req.Route(), req.RecordRoute()
+	tx.pending.Store(true)
 	return true
 }
 
 // overloaded answers 503.
-func (s *Stack) overloaded(req *gosip.Request, tx gosip.ServerTransaction) {
+func (s *Stack) overloaded(req *gosip.Request, tx *transaction) {
 	s.unavailable(req, tx, "overload", s.access.Load().trunkAt(sourceAddr(req).Addr()))
 }
 
 // valid is RFC 3261 8.1.1 and 8.2.2: the fields each request must have, and what
 // it may ask for. It has answered when it returns false.
-func (s *Stack) valid(req *gosip.Request, tx gosip.ServerTransaction) bool {
+func (s *Stack) valid(req *gosip.Request, tx *transaction) bool {
 	bad := func(code int, phrase string, hs ...gosip.Header) bool {
 		if code == 400 {
 			s.obs.Refused("malformed")
@@ -174,7 +172,7 @@ func isSDP(m interface {
 
 // respond answers a request within its transaction, which repeats the answer, and
 // counts it. To gets our tag where it has none.
-func (s *Stack) respond(req *gosip.Request, tx gosip.ServerTransaction, code int, phrase string, hs ...gosip.Header) {
+func (s *Stack) respond(req *gosip.Request, tx *transaction, code int, phrase string, hs ...gosip.Header) {
 	s.answer(req, code, phrase, hs, tx.Respond)
 }
 
@@ -182,12 +180,8 @@ func (s *Stack) respond(req *gosip.Request, tx gosip.ServerTransaction, code int
 // would live for 32 s and repeat its answer, for somebody of whom nothing is
 // known and whose address may be forged. The same request gets the same To tag
 // again.
-func (s *Stack) refuse(req *gosip.Request, tx gosip.ServerTransaction, code int, phrase string, hs ...gosip.Header) {
-	send := tx.Respond
-	if c, ok := tx.(interface{ Connection() gosip.Connection }); ok && c.Connection() != nil {
-		send = func(res *gosip.Response) error { return c.Connection().WriteMsg(res) }
-	}
-	s.answer(req, code, phrase, hs, send)
+func (s *Stack) refuse(req *gosip.Request, tx *transaction, code int, phrase string, hs ...gosip.Header) {
+	s.answer(req, code, phrase, hs, tx.refuse)
 }
 
 func (s *Stack) answer(req *gosip.Request, code int, phrase string, hs []gosip.Header, send func(*gosip.Response) error) {
@@ -195,8 +189,11 @@ func (s *Stack) answer(req *gosip.Request, code int, phrase string, hs []gosip.H
 		return
 	}
 	res := s.response(req, code, phrase, nil, hs...)
-	s.obs.ServerRequest(string(req.Method), code)
-	if err := send(res); err != nil {
+	err := send(res)
+	if !errors.Is(err, errAnswered) {
+		s.obs.ServerRequest(string(req.Method), code)
+	}
+	if err != nil {
 		s.log.Debug("answer not sent", "method", req.Method, "code", code, "error", err)
 	}
 }
@@ -223,7 +220,7 @@ func (s *Stack) response(req *gosip.Request, code int, phrase string, sdp []byte
 }
 
 // handleOptions answers a ping (RFC 3261 11.2).
-func (s *Stack) handleOptions(req *gosip.Request, tx gosip.ServerTransaction) {
+func (s *Stack) handleOptions(req *gosip.Request, tx *transaction) {
 	if tag, _ := req.To().Params.Get("tag"); tag != "" && s.findLeg(req) == nil {
 		s.refuse(req, tx, 481, "Call/Transaction Does Not Exist")
 		return

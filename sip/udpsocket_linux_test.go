@@ -8,31 +8,36 @@ import (
 )
 
 // A datagram's wait in the socket counts: its time is the kernel's, not the reader's.
-func TestInletTellsWhenADatagramCame(t *testing.T) {
+func TestSocketTellsWhenADatagramCame(t *testing.T) {
 	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	in := newInlet(c)
-	if in.udp == nil {
+	u := newUDPSocket(c)
+	if u.udp == nil {
 		t.Fatal("the kernel tells no times")
 	}
 	if err := c.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	before := time.Now()
-	if _, err := c.WriteTo([]byte("hello"), c.LocalAddr()); err != nil {
-		t.Fatal(err)
-	}
-	sent := time.Now() // on loopback it is in the socket by now
 	var b [16]byte
-	n, from, came, err := in.read(b[:])
-	if err != nil || string(b[:n]) != "hello" || from.String() != c.LocalAddr().String() {
-		t.Fatalf("%q from %v, %v", b[:n], from, err)
-	}
-	if came.Before(before.Add(-time.Millisecond)) || came.After(sent) {
-		t.Errorf("came %v after it was to be sent and %v after it was", came.Sub(before), came.Sub(sent))
+	for { // the kernel begins to keep times a moment after it was asked to
+		before := time.Now()
+		if _, err := c.WriteTo([]byte("hello"), c.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+		sent := time.Now() // on loopback it is in the socket by now
+		n, from, came, err := u.read(b[:])
+		if err != nil || string(b[:n]) != "hello" || from.String() != c.LocalAddr().String() {
+			t.Fatalf("%q from %v, %v", b[:n], from, err)
+		}
+		if came.Before(before.Add(-time.Millisecond)) {
+			t.Fatalf("came %v before it was sent", before.Sub(came))
+		}
+		if !came.After(sent) {
+			return
+		}
 	}
 }
 
