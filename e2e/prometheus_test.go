@@ -12,6 +12,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"hotline/config"
+	"hotline/media"
 	"hotline/metrics"
 	"hotline/metrics/metricstest"
 	"hotline/softphone"
@@ -150,6 +151,8 @@ func TestPrometheusSeesWhatHappened(t *testing.T) {
 		c := h.dial(phone, "1", from)
 		d.pickUp(t)
 		h.log.await(t, "talk started")
+		said := c.Media.Play(media.Tone(callerTone, 100*time.Millisecond, 0.4), media.PlayOptions{})
+		awaitDone(t, "what the caller says", said.Done()) // else there may be no packet to count
 		c.Hangup()
 		h.log.await(t, "call closed", "outcome", "answered")
 	}
