@@ -25,8 +25,9 @@ func (p *pair) close() error {
 	return errors.Join(p.rtp.close(), p.rtcp.close())
 }
 
-// maxSpare bounds the pairs that are kept open for later legs.
-const maxSpare = 256
+// maxSpare bounds the pairs that are kept open for later legs: those of a second of a thousand calls, at two
+// seconds of rest.
+const maxSpare = 2048
 
 // kernelTries bounds the search for an even port with a free neighbour among those the kernel gives.
 const kernelTries = 200
@@ -39,16 +40,21 @@ type portPool struct {
 	random bool // no range: the kernel chooses
 
 	mu     sync.Mutex
-	free   []freePort // ordered by time of release
+	spare  []freePair // both ordered by time of release
+	free   []freePort
 	inUse  int
-	spare  int // pairs open in free
 	closed bool
 }
 
-// freePort is a port of the range, or a spare pair of the kernel's.
+// freePair is a pair that is open without a leg.
+type freePair struct {
+	*pair
+	since time.Duration
+}
+
+// freePort is a port of the range that isn't open.
 type freePort struct {
 	port  uint16
-	pair  *pair // nil: not open
 	since time.Duration
 }
 
@@ -63,28 +69,28 @@ func newPortPool(low, high uint16, rest time.Duration, open func(uint16) (*pair,
 	return p
 }
 
-// take returns the pair that has rested longest, or opens one. A pair rests so that what is still on
+// take returns the open pair that has rested longest, or opens one. A pair rests so that what is still on
 // its way to the call before does not reach the next one. ErrNoPorts says that all are taken or
 // resting; taken tells of a port that another process holds, which is tried again later.
 func (p *portPool) take(now time.Duration, taken func(port uint16)) (*pair, error) {
 	for range p.tries(now) {
-		f, ok := p.next(now)
+		port, open, ok := p.next(now)
 		switch {
 		case !ok:
 			return nil, ErrNoPorts
-		case f.pair != nil:
-			return f.pair, nil
+		case open != nil:
+			return open, nil
 		}
-		opened, err := p.open(f.port)
+		opened, err := p.open(port)
 		if err == nil {
 			return opened, nil
 		}
-		p.back(f.port, nil, now)
+		p.unopened(port, now)
 		if !errors.Is(err, syscall.EADDRINUSE) {
 			return nil, err
 		}
 		if !p.random {
-			taken(f.port)
+			taken(port)
 		}
 	}
 	return nil, ErrNoPorts
@@ -99,54 +105,62 @@ func (p *portPool) tries(now time.Duration) int {
 	return free
 }
 
-// next takes the head of the line if it has rested; without a range, port 0 stands for one of the
-// kernel's.
-func (p *portPool) next(now time.Duration) (f freePort, ok bool) {
+// next takes the first that has rested: an open pair, else a port to open; without a range, port 0 stands
+// for one of the kernel's.
+func (p *portPool) next(now time.Duration) (port uint16, open *pair, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	rested := len(p.free) > 0 && now-p.free[0].since >= p.rest
-	if !rested && !p.random || p.closed {
-		return f, false
+	switch {
+	case p.closed:
+		return 0, nil, false
+	case len(p.spare) > 0 && now-p.spare[0].since >= p.rest:
+		open = p.spare[0].pair
+		p.spare = p.spare[1:]
+	case p.random:
+	case len(p.free) > 0 && now-p.free[0].since >= p.rest:
+		port = p.free[0].port
+		p.free = p.free[1:]
+	default:
+		return 0, nil, false
 	}
 	p.inUse++
-	if rested {
-		f = p.free[0]
-		p.free = p.free[1:]
-		if f.pair != nil {
-			p.spare--
-		}
-	}
-	return f, true
+	return port, open, true
 }
 
 // give takes a pair back, which rests from now.
 func (p *portPool) give(pair *pair, now time.Duration) error {
-	if p.back(pair.port, pair, now) {
+	p.mu.Lock()
+	if len(p.spare) < maxSpare && !p.closed {
+		p.inUse--
+		p.spare = append(p.spare, freePair{pair, now})
+		p.mu.Unlock()
 		return nil
 	}
-	return pair.close()
+	p.mu.Unlock()
+	err := pair.close()
+	p.unopened(pair.port, now)
+	return err
 }
 
-// back puts a port into the line and tells whether its pair was kept.
-func (p *portPool) back(port uint16, pair *pair, now time.Duration) (kept bool) {
+// unopened takes back a port that isn't open.
+func (p *portPool) unopened(port uint16, now time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.inUse--
-	kept = pair != nil && p.spare < maxSpare && !p.closed
-	switch {
-	case kept:
-		p.spare++
-		p.free = append(p.free, freePort{port, pair, now})
-	case !p.random:
-		p.free = append(p.free, freePort{port, nil, now})
+	if !p.random {
+		p.free = append(p.free, freePort{port, now})
 	}
-	return kept
 }
 
 // count tells the pairs in use, those ready to be taken, and those resting.
 func (p *portPool) count(now time.Duration) (inUse, free, resting int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for _, f := range p.spare {
+		if now-f.since < p.rest {
+			resting++
+		}
+	}
 	for _, f := range p.free {
 		if now-f.since < p.rest {
 			resting++
@@ -155,29 +169,26 @@ func (p *portPool) count(now time.Duration) (inUse, free, resting int) {
 	if p.random {
 		return p.inUse, 0, 0
 	}
-	return p.inUse, len(p.free) - resting, resting
+	return p.inUse, len(p.spare) + len(p.free) - resting, resting
 }
 
 // spares is how many pairs are open without a leg.
 func (p *portPool) spares() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.spare
+	return len(p.spare)
 }
 
 // close closes the spare pairs; those in use are closed when they are given back.
 func (p *portPool) close() error {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.closed = true
 	var errs []error
-	for i, f := range p.free {
-		if f.pair != nil {
-			errs = append(errs, f.pair.close())
-			p.free[i].pair = nil
-		}
+	for _, f := range p.spare {
+		errs = append(errs, f.close())
 	}
-	p.spare = 0
-	p.mu.Unlock()
+	p.spare = nil
 	return errors.Join(errs...)
 }
 
