@@ -198,15 +198,29 @@ func (s *Stack) answer(req *gosip.Request, code int, phrase string, hs []gosip.H
 	}
 }
 
-// response builds an answer with our To tag, Server and the given fields.
+// response builds an answer with our To tag, Server and the given fields (RFC 3261 8.2.6). It shares header fields with
+// the request, which must not be changed.
 func (s *Stack) response(req *gosip.Request, code int, phrase string, sdp []byte, hs ...gosip.Header) *gosip.Response {
-	res := gosip.NewResponseFromRequest(req, code, phrase, nil)
-	if to, from, id := res.To(), req.From(), req.CallID(); code > 100 && to != nil && from != nil && id != nil && req.To() != nil {
-		if tag, _ := req.To().Params.Get("tag"); tag == "" {
-			fromTag, _ := from.Params.Get("tag")
-			to.Params.Remove("tag")
-			to.Params.Add("tag", s.localTag(string(*id), fromTag))
+	res := gosip.NewResponse(code, phrase)
+	dialog := code > 100 && code < 300 && req.Method != gosip.REGISTER // RFC 3261 12.1.1
+	for _, h := range req.Headers() {
+		switch {
+		case isField(h, "Via"), dialog && isField(h, "Record-Route"), code == 100 && isField(h, "Timestamp"):
+			res.AppendHeader(h)
 		}
+	}
+	from, to, id := req.From(), req.To(), req.CallID()
+	if from != nil {
+		res.AppendHeader(from)
+	}
+	if to != nil {
+		res.AppendHeader(s.tagged(to, from, id, code))
+	}
+	if id != nil {
+		res.AppendHeader(id)
+	}
+	if seq := req.CSeq(); seq != nil {
+		res.AppendHeader(seq)
 	}
 	res.AppendHeader(gosip.NewHeader("Server", s.opt.UserAgent))
 	for _, h := range hs {
@@ -214,9 +228,24 @@ func (s *Stack) response(req *gosip.Request, code int, phrase string, sdp []byte
 	}
 	if len(sdp) > 0 {
 		res.AppendHeader(gosip.NewHeader("Content-Type", "application/sdp"))
-		res.SetBody(sdp)
 	}
+	res.SetBody(sdp)
 	return res
+}
+
+// tagged is the To of an answer: the request's, with our tag where it has none.
+func (s *Stack) tagged(to *gosip.ToHeader, from *gosip.FromHeader, id *gosip.CallIDHeader, code int) *gosip.ToHeader {
+	if tag, _ := to.Params.Get("tag"); tag != "" || code == 100 {
+		return to
+	}
+	tag := rawToTag
+	if from != nil && id != nil {
+		fromTag, _ := from.Params.Get("tag")
+		tag = s.localTag(string(*id), fromTag)
+	}
+	out := *to
+	out.Params = append(to.Params.Clone(), gosip.HeaderKV{K: "tag", V: tag})
+	return &out
 }
 
 // handleOptions answers a ping (RFC 3261 11.2).
