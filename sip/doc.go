@@ -2,7 +2,7 @@
 // agents, digest authentication, and the INVITE dialogs ("legs") of callers and
 // agents.
 //
-// Transactions, transports and the parser are emiago/sipgo's; the dialog layer,
+// Client transactions and the parser are emiago/sipgo's; server transactions, the dialog layer,
 // the rules who may do what, and the cures for what sipgo leaves open are ours.
 // No other package of the project sees sipgo.
 //

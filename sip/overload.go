@@ -18,7 +18,7 @@ const (
 
 // admission lets new work in at the rate that this process is found to manage. What it
 // measures is how long work waits for a processor, from when it came to the machine: a probe is
-// queued as sipgo queues each message, and tells when its turn came. As with CoDel (RFC 8289) a
+// queued as work is, and tells when its turn came. As with CoDel (RFC 8289) a
 // wait that stays above its target for a whole interval is one too many, while a burst isn't. Then as much is
 // admitted as got done, and nothing until the wait is short again; while it is short the
 // rate rises, and after some calm there is none. So no capacity needs to be configured,

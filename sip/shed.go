@@ -100,7 +100,7 @@ func (s *Stack) hasLeg(callID []byte, localTag, remoteTag string) bool {
 // average; with more than all may have together, new work waits.
 const maxGoroutinesPer = 16
 
-// admits tells whether a message that came then may go on to sipgo. conn is nil for a datagram.
+// admits tells whether a message that came then may go on. conn is nil for a datagram.
 func (s *Stack) admits(g *glance, from netip.AddrPort, came time.Time, conn *streamConn) bool {
 	if !s.newWork(g) {
 		return true

@@ -34,7 +34,6 @@ type Stack struct {
 	hep       *hepExport // nil: no copies are sent
 	admission *admission
 	tagKey    [16]byte
-	oldPeers  atomic.Bool // one of RFC 2543 has been met: see unmark
 
 	binds       []*bind
 	streams     *streams

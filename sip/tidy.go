@@ -8,16 +8,13 @@ import (
 
 // This file brings requests that are right, but in a form that sipgo doesn't read,
 // into one that it does: spaces around the "=" and ";" of parameters (RFC 3261 25.1
-// allows them), and peers older than RFC 3261 whose From has no tag.
-
-// oldTag stands in From for the tag that a peer of RFC 2543 doesn't send. It never
-// leaves: see unmark.
-const oldTag = ";tag=-rfc2543-"
+// allows them).
 
 // tidied are the fields whose parameters sipgo looks into.
 var tidied = map[string]bool{"via": true, "from": true, "to": true, "contact": true, "m": true, "route": true, "record-route": true}
 
-// odd tells of a request that sipgo's transactions would refuse for its form.
+// odd tells of a request that may be of another form: it seems to lack what each request has, but those of
+// peers older than RFC 3261.
 func odd(req *gosip.Request) bool {
 	v, f := req.Via(), req.From()
 	if v == nil || f == nil {
@@ -36,24 +33,11 @@ func tidy(data []byte) []byte {
 	}
 	start, _, _ := bytes.Cut(bytes.TrimLeft(head, "\r\n"), []byte("\r\n"))
 	out := append(bytes.Clone(start), "\r\n"...)
-	old := true // no cookie in the top Via: the peer knows RFC 2543 only
-	top := true
 	for _, line := range headerLines(append(bytes.Clone(head), "\r\n\r\n"...)) {
-		name := canonicalName(line)
-		if tidied[name] {
+		if tidied[canonicalName(line)] {
 			line = closeUp(line)
 		}
-		if name == "via" && top {
-			top, old = false, !bytes.Contains(line, []byte("branch="+gosip.RFC3261BranchMagicCookie))
-		}
-		out = append(out, line...)
-		if name == "from" && rawTag(line) == "" {
-			out = append(out, oldTag...)
-		}
-		out = append(out, "\r\n"...)
-	}
-	if !old { // a From without a tag is wrong then
-		out = bytes.Replace(out, []byte(oldTag), nil, 1)
+		out = append(append(out, line...), "\r\n"...)
 	}
 	return append(append(out, "\r\n"...), body...)
 }
@@ -86,12 +70,4 @@ func closeUp(line []byte) []byte {
 		out = append(out, c)
 	}
 	return out
-}
-
-// unmark takes oldTag out of what leaves.
-func (s *Stack) unmark(data []byte) []byte {
-	if !s.oldPeers.Load() {
-		return data
-	}
-	return bytes.ReplaceAll(data, []byte(oldTag), nil)
 }

@@ -20,8 +20,5 @@ func init() {
 	// sipgo refuses UDP messages within 200 bytes of this figure although IP
 	// fragments them well enough; a 200 with many headers is larger than 1,300.
 	gosip.UDPMTUSize = 65535
-	// We send 100 ourselves, at once; sipgo's own timer for it would read the
-	// request on another goroutine.
-	gosip.Timer_1xx = 24 * time.Hour
 	gosip.SetDefaultLogger(slog.New(slog.DiscardHandler))
 }

@@ -81,7 +81,7 @@ func (f *udpFront) send(b []byte, to netip.AddrPort) error {
 	s, sight := f.stack, look(b)
 	s.tally(&sight, true, "UDP", to, nil)
 	s.trace(&sight, b, true, "UDP", f.bind.local, to)
-	return f.write(s.unmark(b), to)
+	return f.write(b, to)
 }
 
 // Close is a no-op: the stack owns the socket.
@@ -116,7 +116,6 @@ func (f *udpFront) take(data []byte, from netip.AddrPort, came time.Time) (leave
 		return true
 	}
 	if odd(req) {
-		f.stack.oldPeers.Store(true)
 		if msg, bad = examine(f.parser, tidy(data)); bad != nil {
 			f.refuse(data, from, bad)
 			return false
