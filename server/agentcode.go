@@ -24,6 +24,10 @@ func (s *Server) agentCall(leg *sip.Leg) {
 		s.takeOver(leg, in.Replaces)
 		return
 	}
+	if in.Joins != nil {
+		s.joinTalk(leg, cfg, in.Joins)
+		return
+	}
 	log := s.log.With("agent", in.Agent, "sip_call_id", leg.CallID())
 	say := "unknown-code"
 	codes := cfg.FeatureCodes

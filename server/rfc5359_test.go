@@ -31,6 +31,7 @@ func TestRFC5359(t *testing.T) {
 		{"2.7 call forwarding unconditional", threeDesks, func(h *hotline) { goesOn(h, "302 Moved Temporarily", "Contact: <sip:+8616900000000@127.0.0.1>") }},
 		{"2.8 call forwarding busy", threeDesks, func(h *hotline) { goesOn(h, "486 Busy Here") }},
 		{"2.9 call forwarding no answer", shortRing, func(h *hotline) { goesOn(h, "") }},
+		{"2.11 3-way conference third party joins", carolSupervises, thirdPartyJoins},
 		{"2.12 find me", threeDesks, findMe},
 		{"2.13 incoming call screening", threeDesks, incomingScreening},
 		{"2.14 outgoing call screening", threeDesks, outgoingScreening},

@@ -24,12 +24,42 @@ func (s *Server) supervise(leg *sip.Leg, cfg *settings, whose string) {
 		_ = leg.Reject(480, "Nobody Talks There")
 		return
 	}
-	allowed := false
-	if a, ok := cfg.Agent(supervisor); !ok || !t.visit(leg, func() { allowed = slices.Contains(a.Supervises, string(t.queue)) }) || !allowed {
+	if !t.supervisedBy(leg, cfg) {
 		log.Warn("agent may not supervise the talk", "seat", to.agent)
 		_ = leg.Reject(403, "Forbidden")
 		return
 	}
+	s.letIn(leg, cfg, t, listens, log)
+}
+
+// joinTalk serves an agent's INVITE that joins a call (RFC 3911): who may supervise the talk there
+// is in it at once, heard by all, and may change that by key.
+func (s *Server) joinTalk(leg *sip.Leg, cfg *settings, call *sip.Leg) {
+	supervisor := leg.Incoming().Agent
+	log := s.log.With("agent", supervisor, "sip_call_id", leg.CallID())
+	a, _ := cfg.Agent(supervisor)
+	t := s.talks.with(call)
+	switch {
+	case len(a.Supervises) == 0 || t != nil && (t.at == seatOf(supervisor) || !t.supervisedBy(leg, cfg)):
+		log.Warn("agent may not join the call")
+		_ = leg.Reject(403, "Forbidden")
+	case t == nil:
+		log.Info("nobody talks in the call that is to be joined")
+		_ = leg.Reject(488, "Not Acceptable Here")
+	default:
+		s.letIn(leg, cfg, t.talk, joins, log)
+	}
+}
+
+// supervisedBy tells whether the agent whose leg this is may supervise the talk in its queue of now.
+func (t *talk) supervisedBy(leg *sip.Leg, cfg *settings) (may bool) {
+	a, ok := cfg.Agent(leg.Incoming().Agent)
+	return ok && t.visit(leg, func() { may = slices.Contains(a.Supervises, string(t.queue)) }) && may
+}
+
+// letIn answers a supervisor, who takes part in the talk until it or the supervisor's call is over.
+func (s *Server) letIn(leg *sip.Leg, cfg *settings, t *talk, m mode, log *slog.Logger) {
+	supervisor := leg.Incoming().Agent
 	vacate, _ := s.occupy(seatOf(supervisor), false)
 	if vacate != nil {
 		defer vacate()
@@ -39,7 +69,7 @@ func (s *Server) supervise(leg *sip.Leg, cfg *settings, whose string) {
 		_ = leg.Reject(503, "Service Unavailable")
 		return
 	}
-	g := &guest{supervisor: true, party: &party{seat: seatOf(supervisor), where: "agent " + supervisor, leg: leg, audio: audio}}
+	g := &guest{supervisor: true, mode: m, party: &party{seat: seatOf(supervisor), where: "agent " + supervisor, leg: leg, audio: audio}}
 	defer s.leave(g.party, nil)
 	audio.Protect(cfg.protection(leg))
 	sdp, err := firstSDP(audio, leg.Incoming())
@@ -137,6 +167,18 @@ func (s *talks) at(seat routing.SeatID) *talk {
 	for _, t := range s.by {
 		if t.at == seat {
 			return t.talk
+		}
+	}
+	return nil
+}
+
+// with is the talk that a leg is in, the caller's or the other side's; nil when there is none.
+func (s *talks) with(l *sip.Leg) *seated {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for b, t := range s.by {
+		if b == l || t.a == l {
+			return &t
 		}
 	}
 	return nil

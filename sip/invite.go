@@ -59,7 +59,10 @@ func (s *Stack) buildInvite(o Outgoing, c Contact) *gosip.Request {
 		req.AppendHeader(gosip.NewHeader(o.Headers[i], o.Headers[i+1]))
 	}
 	if l := o.Replaces; l != nil {
-		req.AppendHeader(gosip.NewHeader("Replaces", l.id.callID+";to-tag="+l.id.remoteTag+";from-tag="+l.id.localTag))
+		req.AppendHeader(gosip.NewHeader("Replaces", l.dialogField()))
+	}
+	if l := o.Joins; l != nil {
+		req.AppendHeader(gosip.NewHeader("Join", l.dialogField()))
 	}
 	if d := s.opt.SessionExpires; d > 0 {
 		req.AppendHeader(gosip.NewHeader("Session-Expires", strconv.Itoa(int(d/time.Second))))

@@ -4,28 +4,33 @@ import (
 	gosip "github.com/emiago/sipgo/sip"
 )
 
-// refuseJoin answers an INVITE that wants to join a call of ours (RFC 3911 4); a code of 0
-// goes on. Who may take part in a call is asked of whoever dials a code for it (the hotline's
-// supervisors, who listen before they speak); a Join would put its sender into the talk at
-// once, heard by both, so nobody is joined: one who names a call that is there is told that it can't be, rather than be taken for a
-// caller. Whoever requires it gets 420, as "join" isn't among the extensions we support.
-func (s *Stack) refuseJoin(req *gosip.Request) (code int, phrase string) {
-	values := fields(req, "Join")
-	if len(values) == 0 {
-		return 0, ""
+// supportedByAgents is what is told to agents' phones: they may join a talk, which no trunk may.
+const supportedByAgents = supported + ", join"
+
+// supports are the extensions that the peer of the leg may require of us.
+func (l *Leg) supports() string {
+	if l.info.Agent != "" || l.origin != nil && l.origin.trunk == "" {
+		return supportedByAgents
 	}
-	d, ok := readReplaces(values[0]) // the same words, but for early-only
-	if !ok || len(values) > 1 || len(fields(req, "Replaces")) > 0 {
-		return 400, "Bad Join"
-	}
-	l, ok := s.replaced(d)
-	if !ok {
-		return 481, "Call/Transaction Does Not Exist"
+	return supported
+}
+
+// readJoining finds the call that an INVITE wants to join (RFC 3911 4), nil for none; a code
+// other than 0 refuses it. Unlike the RFC we have nobody join what isn't answered: nobody talks there.
+func (s *Stack) readJoining(req *gosip.Request, tr *Trunk) (l *Leg, code int, phrase string) {
+	l, _, code, phrase = s.readNamed(req, "Join")
+	if code != 0 || l == nil {
+		return nil, code, phrase
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.state == legEnded {
-		return 603, "Decline"
+	switch {
+	case l.state == legEnded:
+		return nil, 603, "Decline"
+	case l.state == legEarly:
+		return nil, 481, "Call/Transaction Does Not Exist"
+	case tr != nil:
+		return nil, 403, "Forbidden"
 	}
-	return 488, "Not Acceptable Here"
+	return l, 0, ""
 }

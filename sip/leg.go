@@ -125,6 +125,9 @@ type Incoming struct {
 	// Replaces is the call whose place it wants to take; nil for a new one. Nobody
 	// has judged yet whether the caller may.
 	Replaces *Replaced
+	// Joins is an answered call of ours that an agent wants to take part in (RFC 3911); nil for
+	// a new one. Nobody has judged yet whether the agent may, or whether anybody talks there.
+	Joins *Leg
 }
 
 // Incoming returns the facts of the INVITE of an incoming leg.

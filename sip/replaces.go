@@ -20,7 +20,8 @@ type named struct {
 	earlyOnly              bool
 }
 
-// readReplaces reads the value of a Replaces field (RFC 3891 6.1).
+// readReplaces reads the value of a Replaces field (RFC 3891 6.1), or of Join, which has the
+// same words but for early-only (RFC 3911 7.1).
 func readReplaces(v string) (d named, ok bool) {
 	id, _, _ := strings.Cut(v, ";")
 	d.callID = strings.TrimSpace(id)
@@ -49,23 +50,37 @@ func (l *Leg) ReplacesURI() string {
 	l.mu.Lock()
 	u := gosip.Uri{Scheme: "sip", User: l.remote.Address.User, Host: l.target.Host, Port: l.target.Port}
 	l.mu.Unlock()
-	return u.String() + "?Replaces=" + url.QueryEscape(l.id.callID+";to-tag="+l.id.remoteTag+";from-tag="+l.id.localTag)
+	return u.String() + "?Replaces=" + url.QueryEscape(l.dialogField())
+}
+
+// dialogField names the leg's dialog to its peer, in Replaces or Join.
+func (l *Leg) dialogField() string {
+	return l.id.callID + ";to-tag=" + l.id.remoteTag + ";from-tag=" + l.id.localTag
+}
+
+// readNamed finds the leg whose dialog an INVITE names, in Replaces or Join; nil without the
+// field. A code other than 0 refuses the INVITE: there are two names, or nothing has that name.
+func (s *Stack) readNamed(req *gosip.Request, name string) (l *Leg, d named, code int, phrase string) {
+	values := fields(req, name)
+	if len(values) == 0 {
+		return nil, named{}, 0, ""
+	}
+	d, ok := readReplaces(values[0])
+	if !ok || len(values) > 1 || len(fields(req, "Replaces")) > 0 && len(fields(req, "Join")) > 0 {
+		return nil, d, 400, "Bad " + name
+	}
+	if l, ok = s.replaced(d); !ok {
+		return nil, d, 481, "Call/Transaction Does Not Exist"
+	}
+	return l, d, 0, ""
 }
 
 // readReplacing finds the call that an INVITE wants to replace; a code other than 0
 // refuses it (RFC 3891 3).
 func (s *Stack) readReplacing(req *gosip.Request) (r *Replaced, code int, phrase string) {
-	values := fields(req, "Replaces")
-	if len(values) == 0 {
-		return nil, 0, ""
-	}
-	d, ok := readReplaces(values[0])
-	if !ok || len(values) > 1 || len(fields(req, "Join")) > 0 {
-		return nil, 400, "Bad Replaces"
-	}
-	l, ok := s.replaced(d)
-	if !ok {
-		return nil, 481, "Call/Transaction Does Not Exist"
+	l, d, code, phrase := s.readNamed(req, "Replaces")
+	if code != 0 || l == nil {
+		return nil, code, phrase
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

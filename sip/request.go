@@ -40,6 +40,9 @@ func (l *Leg) requestAs(method gosip.RequestMethod, seq uint32) *gosip.Request {
 	req.AppendHeader(&id)
 	req.AppendHeader(&gosip.CSeqHeader{SeqNo: seq, MethodName: method})
 	l.stack.common(req, l.bind)
+	if method == gosip.INVITE {
+		req.ReplaceHeader(gosip.NewHeader("Supported", l.supports()))
+	}
 	if c := req.Contact(); c != nil && l.sips {
 		secureContact(c)
 	}

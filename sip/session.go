@@ -157,7 +157,7 @@ func (l *Leg) refresh(turn uint64) {
 	for longer := false; ; {
 		req := l.request(gosip.UPDATE)
 		req.AppendHeader(l.contact())
-		req.AppendHeader(gosip.NewHeader("Supported", supported))
+		req.AppendHeader(gosip.NewHeader("Supported", l.supports()))
 		l.askSession(req)
 		res, err := l.exchange(req)
 		var no *RefusedError

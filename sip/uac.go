@@ -48,6 +48,9 @@ type Outgoing struct {
 	// Replaces is a leg with the same peer whose place the call is to take (RFC
 	// 3891); nil for none.
 	Replaces *Leg
+	// Joins is a leg with the same peer whose talk the call is to join (RFC 3911); nil for
+	// none.
+	Joins *Leg
 	// Reoffer, if not nil, answers offers of the peer's from the beginning; see
 	// [Leg.OnReoffer].
 	Reoffer func(offer []byte) (answer []byte, refuse int)
@@ -136,6 +139,7 @@ func (s *Stack) Dial(o Outgoing) *Dialing {
 	for _, c := range o.Contacts {
 		b := newInvite(d, c)
 		b.req = s.buildInvite(o, c)
+		b.req.ReplaceHeader(gosip.NewHeader("Supported", supportedByAgents))
 		d.branches = append(d.branches, b)
 	}
 	d.waiting = d.branches

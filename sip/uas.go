@@ -42,9 +42,14 @@ func (s *Stack) handleInvite(req *gosip.Request, tx *transaction) {
 		s.respond(req, tx, 480, "Temporarily Unavailable")
 		return
 	}
+	if tr != nil && hasToken(req, "Require", "join") { // not for trunks, nor announced to them
+		s.respond(req, tx, 420, "Bad Extension", gosip.NewHeader("Unsupported", "join"))
+		return
+	}
 	replaces, code, phrase := s.readReplacing(req)
+	var joins *Leg
 	if code == 0 {
-		code, phrase = s.refuseJoin(req)
+		joins, code, phrase = s.readJoining(req, tr)
 	}
 	if code != 0 {
 		s.respond(req, tx, code, phrase)
@@ -55,7 +60,7 @@ func (s *Stack) handleInvite(req *gosip.Request, tx *transaction) {
 		return
 	}
 	l := s.newIncoming(req, tx, tr, user)
-	l.release, l.info.Replaces = release, replaces
+	l.release, l.info.Replaces, l.info.Joins = release, replaces, joins
 	if !s.addLeg(l) {
 		if release != nil {
 			release()
@@ -198,7 +203,7 @@ func (l *Leg) answer(code int, phrase string, sdp []byte, hs ...gosip.Header) *g
 	}
 	if code >= 200 && code < 300 {
 		res.AppendHeader(gosip.NewHeader("Allow", allowed))
-		res.AppendHeader(gosip.NewHeader("Supported", supported))
+		res.AppendHeader(gosip.NewHeader("Supported", l.supports()))
 		res.AppendHeader(gosip.NewHeader("Allow-Events", allowEvents))
 	}
 	return res

@@ -105,7 +105,7 @@ func unsupported(req *gosip.Request) string {
 	return strings.Join(out, ", ")
 }
 
-var extensions = strings.Split(supported, ", ")
+var extensions = strings.Split(supportedByAgents, ", ")
 
 // single are the fields that a request has once (RFC 3261 7.3.1): of two nobody
 // knows which one counts.

@@ -209,15 +209,20 @@ func (p *Phone) newCall(leg *sip.Leg, m *media.Leg) *Call {
 // Dial calls a number with the caller's number as From, and blocks until the
 // call is answered, refused, or ctx ends (then it is cancelled).
 func (p *Phone) Dial(ctx context.Context, number, from, name string) (*Call, error) {
-	return p.dial(ctx, number, from, name, nil)
+	return p.dial(ctx, number, from, name, func(*sip.Outgoing) {})
 }
 
 // TakeOver goes on with a call of another phone of the same agent (RFC 3891).
 func (p *Phone) TakeOver(ctx context.Context, c *Call) (*Call, error) {
-	return p.dial(ctx, "take-over", p.opt.Credentials.User, "", c.leg)
+	return p.dial(ctx, "take-over", p.opt.Credentials.User, "", func(o *sip.Outgoing) { o.Replaces = c.leg })
 }
 
-func (p *Phone) dial(ctx context.Context, number, from, name string, replaces *sip.Leg) (*Call, error) {
+// Join takes part in a call that another phone has with the server (RFC 3911).
+func (p *Phone) Join(ctx context.Context, c *Call) (*Call, error) {
+	return p.dial(ctx, "join", p.opt.Credentials.User, "", func(o *sip.Outgoing) { o.Joins = c.leg })
+}
+
+func (p *Phone) dial(ctx context.Context, number, from, name string, with func(*sip.Outgoing)) (*Call, error) {
 	m, err := p.engine.NewLeg(from)
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", number, err)
@@ -231,7 +236,8 @@ func (p *Phone) dial(ctx context.Context, number, from, name string, replaces *s
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
-	o := sip.Outgoing{Contacts: []sip.Contact{to}, FromUser: from, FromName: name, ToUser: number, Offer: offer, Unreachable: -1, Replaces: replaces}
+	o := sip.Outgoing{Contacts: []sip.Contact{to}, FromUser: from, FromName: name, ToUser: number, Offer: offer, Unreachable: -1}
+	with(&o)
 	if p.opt.Credentials.User != "" {
 		o.Credentials = &p.opt.Credentials
 	}
