@@ -188,6 +188,7 @@ func (l *Leg) finishWith(e End, send func()) bool {
 	}
 	l.state, l.end = legEnded, e
 	l.stopSession()
+	l.rel.saidAll()
 	if l.trying != nil {
 		l.trying.Stop()
 	}

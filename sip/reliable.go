@@ -20,6 +20,8 @@ type provisionals struct {
 	pending *unacked      // the one that waits for its PRACK
 	next    []provisional // sent one by one, each after the PRACK of the one before (section 3)
 	final   func()        // the 200, held back until the PRACK
+	last    provisional   // the one told last, without its SDP
+	again   *time.Timer   // tells it again; nil before the first
 }
 
 type unacked struct {
@@ -50,6 +52,7 @@ func (l *Leg) progress(p provisional) {
 		l.mu.Unlock()
 		return
 	}
+	l.tellAgain(p)
 	wants := hasToken(l.callReq, "Require", "100rel") || p.sdp != nil && hasToken(l.callReq, "Supported", "100rel")
 	r := &l.rel
 	if wants && r.pending != nil {
@@ -73,6 +76,33 @@ func (l *Leg) progress(p provisional) {
 	}
 	if err := l.callTx.Respond(l.answer(p.code, p.phrase, p.sdp)); err != nil {
 		l.stack.log.Debug("provisional answer not sent", "sip_call_id", l.id.callID, "code", p.code, "error", err)
+	}
+}
+
+// tellAgain has a caller who is told nothing else for a minute hear the same once more: a proxy on
+// the way gives a call up that is silent for three (RFC 3261 13.3.1.1 and 16.6, Timer C). The
+// leg's lock is held.
+func (l *Leg) tellAgain(p provisional) {
+	r := &l.rel
+	r.last = provisional{code: p.code, phrase: p.phrase}
+	if r.again != nil {
+		r.again.Reset(provisionalEvery)
+		return
+	}
+	r.again = time.AfterFunc(provisionalEvery, func() {
+		l.stack.spawn(func() {
+			l.mu.Lock()
+			p := l.rel.last
+			l.mu.Unlock()
+			l.progress(p) // nothing once there is a final answer
+		})
+	})
+}
+
+// saidAll ends that. The leg's lock is held.
+func (r *provisionals) saidAll() {
+	if r.again != nil {
+		r.again.Stop()
 	}
 }
 

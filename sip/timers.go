@@ -14,6 +14,8 @@ const (
 	t4 = 5 * time.Second // what is still on its way has come by then
 	// timeout is 64*T1: Timers B, F, H and the life of an unacknowledged 2xx.
 	timeout = 64 * t1
+	// provisionalEvery is how often a caller hears that the call goes on (RFC 3261 13.3.1.1).
+	provisionalEvery = time.Minute
 )
 
 func init() {

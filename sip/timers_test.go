@@ -19,7 +19,7 @@ func TestTimers(t *testing.T) {
 		{"T1 and A", timerA}, {"B", timerB}, {"D", timerD}, {"E and T2", timerE}, {"F", timerF},
 		{"G and T2", timerG}, {"H", timerH}, {"I and T4", timerI}, {"J", timerJ}, {"K", timerK},
 		{"L", timerL}, {"M", timerM}, {"2xx", timer2xx}, {"CANCEL", timerCancel},
-		{"RFC 3262 T1", timerReliable}, {"RFC 4028 refresh", timerRefresh}, {"RFC 4028 expiry", timerSession},
+		{"1xx", timer1xx}, {"RFC 3262 T1", timerReliable}, {"RFC 4028 refresh", timerRefresh}, {"RFC 4028 expiry", timerSession},
 		{"RFC 6665 expiry", timerSubscription},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -243,6 +243,7 @@ func (l *Leg) accept(sdp []byte) error {
 		return ErrEnded
 	}
 	l.state = legAnswered
+	l.rel.saidAll()
 	l.mu.Unlock()
 	l.trying.Stop()
 	res := l.answer(200, "OK", sdp, l.sessionHeaders(l.callReq)...)
