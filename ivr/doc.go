@@ -43,6 +43,20 @@
 //	      test:     {echo: {prompts: [welcome], for: 10s, next: bye}}  # what it needs none of: {echo: }
 //	      outside:  {dial: {to: "+861085551234", prompts: [please-wait], ring: 30s, next: bye, failed: operator}}
 //	      bye:      {hang_up: {prompts: [goodbye]}}                    # or {hang_up: }
+//	  closed:
+//	    early: 3m                  # heard before the answer, at most so long, 10s to 10m; default: answered at once
+//	    start: sorry
+//	    steps:
+//	      sorry:    {menu: {prompts: [all-busy], keys: {"1": paid}, too_many: no}}
+//	      paid:     {answer: {next: operator}}                         # with early only
+//	      operator: {queue: operator}
+//	      no:       {hang_up: {refuse: 486}}                           # with early only; default 480
+//
+// A flow with early is heard before the call is answered (183 with SDP), which costs the caller
+// nothing. It is answered by an answer step, when an agent or whom a dial step rings answers, or
+// when that time is over, as networks end a call that is early for long. A call that ends before
+// is refused, by a hang_up step with the status under refuse. Not every trunk passes on what is
+// heard early, or keys: try it.
 //
 // An echo is for test calls: after its prompts, if any, a second of 1004 Hz at -10 dBm0, and then
 // the caller hears what he says for 1s to 1m, default 10s; without a next step the call ends.

@@ -15,7 +15,13 @@ type Flow struct {
 	steps     map[string]action
 	timeLimit time.Duration
 	tooLong   string // "": hang up
+	early     time.Duration
 }
+
+// Early is for how long at most the flow, and what follows it, is heard before the call is answered: by
+// an answer step, by whom the caller is connected with, or because that time is over. 0: the call is
+// answered before the flow begins.
+func (f *Flow) Early() time.Duration { return f.early }
 
 // action is what a step does.
 type action interface {
@@ -104,7 +110,10 @@ type queueStep struct {
 }
 
 // hangUpStep ends the call.
-type hangUpStep struct{ prompts []string }
+type hangUpStep struct {
+	prompts []string
+	refuse  int // the final status where it was never answered; 0: the default
+}
 
 func (a *playStep) exits() []exit   { return []exit{{a.next, true}} }
 func (a *queueStep) exits() []exit  { return nil }

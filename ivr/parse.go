@@ -61,12 +61,17 @@ type flowReader struct {
 	reader
 	refs     Refs
 	flowName string
+	early    bool // the flow is heard before the answer
 }
 
 func (p *flowReader) flow(f field) *Flow {
-	get := p.record(f.value, f.at, "start and steps", "start", "time_limit", "too_long", "steps")
+	get := p.record(f.value, f.at, "start and steps", "start", "time_limit", "too_long", "early", "steps")
 	flow := &Flow{Name: f.name, steps: map[string]action{}}
 	flow.timeLimit = p.duration(get["time_limit"], 10*time.Second, time.Hour, defaultTimeLimit)
+	if f, ok := get["early"]; ok {
+		flow.early = p.duration(f, minEarly, maxEarly, 3*time.Minute)
+	}
+	p.early = flow.early > 0
 	start := p.target(get["start"], f.at, "start", "name the step the flow begins with")
 	var tooLong target
 	if t, ok := get["too_long"]; ok {
@@ -92,7 +97,7 @@ func (p *flowReader) flow(f field) *Flow {
 	return flow
 }
 
-var actions = []string{"play", "menu", "collect", "branch", "echo", "dial", "queue", "hang_up"}
+var actions = []string{"play", "menu", "collect", "branch", "echo", "dial", "answer", "queue", "hang_up"}
 
 // step reads what one step does; nil when that can't be told.
 func (p *flowReader) step(s field) action {
@@ -124,6 +129,8 @@ func (p *flowReader) step(s field) action {
 		return p.echo(f)
 	case "dial":
 		return p.dial(f)
+	case "answer":
+		return p.answer(f)
 	case "queue":
 		return p.queue(f)
 	default:

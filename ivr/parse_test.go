@@ -114,7 +114,7 @@ func TestProblems(t *testing.T) {
 			`2:3: flow main: start is missing; name the step the flow begins with`,
 			`2:3: flow main: steps are missing; write the steps by name`}},
 		{"unknown field of a flow", "flows:\n  main:\n    start: q\n    limit: 5m\n    steps: {q: {queue: operator}}\n", []string{
-			`4:5: flow main: unknown field "limit"; choose one of start, time_limit, too_long, steps`}},
+			`4:5: flow main: unknown field "limit"; choose one of start, time_limit, too_long, early, steps`}},
 		{"time limit", "flows:\n  main:\n    start: q\n    time_limit: 2h\n    steps: {q: {queue: operator}}\n", []string{
 			`4:17: flow main: time_limit is "2h"; give it a time from 10s to 1h, such as 10m`}},
 		{"too_long goes on", "flows:\n  main:\n    start: s\n    too_long: s\n    steps: {s: {play: {prompts: [welcome], next: q}}, q: {queue: operator}}\n", []string{
@@ -123,7 +123,7 @@ func TestProblems(t *testing.T) {
 			`3:12: flow main: unknown step "strat"; did you mean "start"?`}},
 
 		{"step without an action", inFlow("s:"), []string{
-			`5:7: flow main, step s: nothing here; give it one of play, menu, collect, branch, echo, dial, queue, hang_up`}},
+			`5:7: flow main, step s: nothing here; give it one of play, menu, collect, branch, echo, dial, answer, queue, hang_up`}},
 		{"unknown action", inFlow("s: {queu: operator}"), []string{
 			`5:11: flow main, step s: unknown action "queu"; did you mean "queue"?`}},
 		{"two actions", inFlow("s: {queue: operator, hang_up: }"), []string{
@@ -185,6 +185,15 @@ func TestProblems(t *testing.T) {
 			`5:27: flow main, step s: unknown field "nxt"; did you mean "next"?`}},
 		{"echo of itself", inFlow(`s: {echo: {next: s}}`), []string{
 			`5:24: flow main: a caller who presses no key goes round for ever: s -> s; lead one of them to a queue or hang_up step`}},
+		{"early", "flows:\n  main:\n    start: s\n    early: 3m\n    steps:\n      s: {answer: {next: h}}\n      h: {hang_up: {refuse: 404}}\n", nil},
+		{"early for too long", "flows:\n  main:\n    start: h\n    early: 1h\n    steps: {h: {hang_up: {refuse: 503}}}\n", []string{
+			`4:12: flow main: early is "1h"; give it a time from 10s to 10m, such as 3m`,
+			`5:27: flow main, step h: refuse can't be 503; use 404, 410, 480, 486, 600 or 603`}},
+		{"early only", inFlow("s: {answer: {next: h}}", "h: {hang_up: {refuse: 480}}"), []string{
+			`5:11: flow main, step s: an answer step means nothing in a flow that is answered at once; give the flow early: 3m, or remove this`,
+			`6:21: flow main, step h: refuse means nothing in a flow that is answered at once; give the flow early: 3m, or remove this`}},
+		{"answer without next", "flows:\n  main:\n    start: s\n    early: 3m\n    steps: {s: {answer: {}}}\n", []string{
+			`5:17: flow main, step s: next is missing; name the step that follows`}},
 		{"branch by an unknown tier", inFlow(`s: {branch: {tier: {A3: q}, else: q}}`, q), []string{
 			`5:27: flow main, step s: tier can't be "A3"; choose one of A1, A2, B1, B2, C`}},
 		{"branch without else", inFlow(`s: {branch: {tier: {A1: q}}}`, q), []string{

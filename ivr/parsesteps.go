@@ -252,6 +252,6 @@ func (p *flowReader) hangUp(f field) action {
 	if f.value == nil || p.plain(f.value) == nil {
 		return &hangUpStep{}
 	}
-	get := p.record(f.value, f.at, "prompts, or nothing", "prompts")
-	return &hangUpStep{prompts: p.prompts(get["prompts"])}
+	get := p.record(f.value, f.at, "prompts, or nothing", "prompts", "refuse")
+	return &hangUpStep{prompts: p.prompts(get["prompts"]), refuse: p.refusal(get["refuse"])}
 }

@@ -47,6 +47,8 @@ type Result struct {
 	Path []string
 	// End is how the flow ended, one of the End constants.
 	End string
+	// Refuse is the final SIP status for a caller whom nobody has answered, 0 for the default.
+	Refuse int
 }
 
 // How a flow ends.
@@ -86,6 +88,7 @@ type line interface {
 	private(on bool)
 	echo(on bool) error
 	dial(ctx context.Context, to string, ring time.Duration, talks func()) (Dialled, error)
+	answer() bool
 }
 
 type leg struct{ Port }
@@ -179,8 +182,11 @@ func (f *Flow) giveUp(res *Result, end string) {
 		return
 	}
 	res.Path = append(res.Path, f.tooLong)
-	if q, ok := f.steps[f.tooLong].(*queueStep); ok {
-		res.Queue = q.queue
+	switch a := f.steps[f.tooLong].(type) {
+	case *queueStep:
+		res.Queue = a.queue
+	case *hangUpStep:
+		res.Refuse = a.refuse
 	}
 }
 

@@ -36,6 +36,7 @@ type fakeLine struct {
 	playing *time.Timer
 	dialled Dialled       // how a call comes out that isn't answered
 	talk    time.Duration // how long one lasts that is
+	gone    bool          // before the answer
 }
 
 func newFakeLine(p *Prompts) *fakeLine {
@@ -78,6 +79,8 @@ func (l *fakeLine) silence() {
 		close(l.done)
 	}
 }
+
+func (l *fakeLine) answer() bool { l.note("answer"); return !l.gone }
 
 func (l *fakeLine) private(on bool) { l.note(fmt.Sprint("private ", on)) }
 

@@ -21,7 +21,7 @@ func (a *hangUpStep) run(s *session) (string, error) {
 	if err := s.say(a.prompts, false); err != nil {
 		return "", err
 	}
-	s.result.End = EndHangUp
+	s.result.End, s.result.Refuse = EndHangUp, a.refuse
 	return "", nil
 }
 

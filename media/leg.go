@@ -35,6 +35,7 @@ type Leg struct {
 	closeErr error
 
 	alive    liveness
+	early    early
 	timedOut chan struct{}
 	expired  atomic.Bool
 	muxed    atomic.Bool // reports come by the RTP port
@@ -283,7 +284,7 @@ func (l *Leg) beat(now time.Duration) {
 	if l.collides.Load() {
 		l.rename()
 	}
-	if l.alive.expired(now) && l.expired.CompareAndSwap(false, true) {
+	if l.alive.expired(now) && !l.early.on.Load() && l.expired.CompareAndSwap(false, true) {
 		l.log.Debug("no RTP for too long")
 		close(l.timedOut)
 	}

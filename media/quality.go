@@ -79,7 +79,7 @@ func (s *LegStats) rated(r *receiver) {
 func (s *LegStats) Fault() string {
 	const perSecond = int(time.Second / ptime)
 	switch {
-	case s.PacketsReceived == 0 && s.PacketsSent >= uint64(int(deafAfter/time.Second)*perSecond):
+	case s.PacketsReceived == 0 && s.PacketsSent-s.SentEarly >= uint64(int(deafAfter/time.Second)*perSecond):
 		return "one_way"
 	case s.PacketsReceived >= uint64(10*perSecond) && s.Codec != G722 && s.SoundAt.IsZero():
 		return "silent"
@@ -96,5 +96,5 @@ func (l *Leg) deaf(now time.Duration) bool {
 	if f := l.sender.flow; f != nil {
 		sent = max(sent, f.seen())
 	}
-	return l.sender.wanted && l.sender.packets > 0 && now-sent < deafAfter && now-heard >= deafAfter
+	return l.sender.wanted && !l.early.on.Load() && l.sender.packets > 0 && now-sent < deafAfter && now-heard >= deafAfter
 }

@@ -13,6 +13,7 @@ type LegStats struct {
 
 	PacketsSent, BytesSent         uint64 // bytes of payload
 	SendFailures                   uint64
+	SentEarly                      uint64    // of PacketsSent, before the call was answered
 	PacketsReceived, BytesReceived uint64    // from the peer, duplicates included
 	FirstPacketAt                  time.Time // zero: nothing came yet
 
@@ -69,6 +70,7 @@ func (l *Leg) Stats() LegStats {
 	s.Forwarded, s.InKernel = r.forwarded, l.inKernel()
 	s.SSRCChanges, s.DigitsDropped = r.ssrcChanges, r.digitsDropped
 	l.sender.stats(&s)
+	s.SentEarly = min(l.early.until(s.PacketsSent), s.PacketsSent)
 	l.reports.stats(&s)
 	s.rated(r)
 	if r.quality.loud {

@@ -63,12 +63,16 @@ func (s *State) callAnswered(node string, ev CallAnswered) {
 	if c == nil {
 		return
 	}
-	if c.facts.Phase != PhaseArrived {
+	f := &c.facts
+	switch {
+	case f.Answered == 0 && f.Phase == PhaseArrived:
+		f.Phase = PhaseIVR
+	case f.Answered == 0 && (f.Phase == PhaseIVR || f.Phase == PhaseWaiting || f.Phase == PhaseOnOffer || f.Phase == PhaseTalking): // it was early
+	default:
 		s.outOfState(ev.Kind(), c)
 		return
 	}
-	c.facts.Phase = PhaseIVR
-	c.facts.Answered = s.now
+	f.Answered = s.now
 }
 
 func (s *State) callIdentified(node string, ev CallIdentified) {

@@ -57,7 +57,8 @@ type Diversion struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// CallAnswered says that leg A was answered and the IVR flow starts.
+// CallAnswered says that leg A was answered: before the IVR flow starts, or in it, while the call waits, or
+// as an agent takes it.
 type CallAnswered struct {
 	Call CallID `json:"call"`
 }

@@ -27,6 +27,7 @@ type call struct {
 
 	a     *sip.Leg
 	audio *media.Leg // the caller's; nil before accept
+	early early
 
 	decisions <-chan routing.Decision
 	// ringings are the seats that ring now, by the number of the offer; rungs is what
@@ -54,7 +55,7 @@ func (c *call) run() {
 	defer c.close()
 	c.s.recs.Store(c.id, c)
 	defer c.s.recs.Delete(c.id)
-	if !c.accept() || !c.recordCall() || !c.bear() {
+	if !c.accept() || !c.waitsForAnswer() && !c.recordCall() || !c.bear() {
 		return
 	}
 	for c.askIVR() && c.beforeQueue() {
@@ -101,11 +102,15 @@ func (c *call) accept() bool {
 		return c.refuse(488, "Not Acceptable Here", err.Error())
 	}
 	c.s.join(c.log, c.a, leg, nil)
-	if err := c.a.Answer(sdp); err != nil {
+	c.early.sdp = sdp
+	if c.flow.Early() > 0 && len(in.Offer) > 0 { // without an offer nothing can be heard before the answer
+		c.soundEarly()
+		return true
+	}
+	if !c.AnswerCall() {
 		c.cause = routing.CauseCallerHungUp
 		return false
 	}
-	c.s.core.post(routing.CallAnswered{Call: c.id})
 	if len(in.Offer) == 0 {
 		return c.awaitAck()
 	}
@@ -239,7 +244,7 @@ func (c *call) askIVR() bool {
 		c.log.Error("flow failed", "error", err)
 		c.cause = routing.CauseFailed
 	case res.Queue == "":
-		c.cause = routing.CauseFlowEnded
+		c.cause, c.early.refuse = routing.CauseFlowEnded, res.Refuse
 	default:
 		c.queue = res.Queue
 		return true
@@ -400,15 +405,15 @@ func (c *call) turnAway(d *routing.Overflow) {
 
 // close ends what is left of the call and reports its end.
 func (c *call) close() {
-	c.a.Hangup()
+	if c.cause == "" {
+		c.cause = routing.CauseFailed
+	}
+	c.letGo()
 	c.heard.Recordings = c.recordings()
 	if c.audio != nil {
 		_ = c.audio.Close()
 		c.heard.Caller = c.audio.Stats()
 		c.s.mediaOver(c.log.With("with", "caller"), c.heard.Caller)
-	}
-	if c.cause == "" {
-		c.cause = routing.CauseFailed
 	}
 	c.log.Info("call ended", "cause", c.cause, "caller_secure", c.heard.Caller.Secure, "agent_secure", c.heard.Agent.Secure)
 	c.s.endCall(c)

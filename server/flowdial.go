@@ -33,6 +33,9 @@ func (p recordedPort) Dial(ctx context.Context, dialled string, ring time.Durati
 		defer b.vacate()
 	}
 	defer c.s.leave(b, nil)
+	if !c.AnswerCall() { // whose flow ends
+		return ivr.DialNoAnswer
+	}
 	talks()
 	c.s.join(c.log, b.leg, b.audio, nil)
 	b.leg.JoinTrace(string(c.id))

@@ -219,7 +219,13 @@ func (h *hotline) uri() string { return "sip:" + h.SIPAddr().String() }
 
 func (h *hotline) phone() *softphone.Phone {
 	h.t.Helper()
-	p, err := softphone.Open(softphone.Options{Server: h.uri(), Listen: netip.MustParseAddrPort("127.0.0.1:0")})
+	return h.phoneWith(softphone.Options{})
+}
+
+func (h *hotline) phoneWith(o softphone.Options) *softphone.Phone {
+	h.t.Helper()
+	o.Server, o.Listen = h.uri(), netip.MustParseAddrPort("127.0.0.1:0")
+	p, err := softphone.Open(o)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -74,6 +74,7 @@ func (c *call) talk(b *party) after {
 		t.leave(nil)
 		return waitAfter
 	}
+	c.AnswerCall()  // where the caller has gone, the talk finds out
 	c.withdrawAll() // the others of a ring group, as routing has done
 	return t.run()
 }

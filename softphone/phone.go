@@ -35,6 +35,9 @@ type Options struct {
 	// Ring is called on a goroutine of its own for each incoming call. Nil
 	// refuses with 480.
 	Ring func(*Ringing)
+	// Early, if not nil, gets the sound of a call that is dialled as soon as the other side is heard
+	// before it answers.
+	Early func(*media.Leg)
 	// Reports is the mean time between RTCP reports; 0 is the media engine's.
 	Reports time.Duration
 	// Linger is how long the sound of a call stays open after its end, for the peer's
@@ -243,7 +246,7 @@ func (p *Phone) dial(ctx context.Context, number, from, name string, with func(*
 	}
 	began := time.Now()
 	d := p.stack.Dial(o)
-	rang, err := decided(ctx, d)
+	rang, err := p.decided(ctx, d, m)
 	if err != nil {
 		if leg := d.Cancel(); leg != nil {
 			leg.Hangup()
@@ -255,7 +258,7 @@ func (p *Phone) dial(ctx context.Context, number, from, name string, with func(*
 	if out.Leg == nil {
 		return nil, errors.Join(&RefusedError{Code: out.Code, Cause: string(out.Cause)}, m.Close())
 	}
-	if err := m.SetAnswer(out.Answer); err != nil {
+	if err := m.SetAnswerOf(out.From.Dialog, out.Answer); err != nil {
 		out.Leg.Hangup()
 		return nil, errors.Join(fmt.Errorf("dial %s: %w", number, err), m.Close())
 	}
@@ -267,11 +270,17 @@ func (p *Phone) dial(ctx context.Context, number, from, name string, with func(*
 	return c, nil
 }
 
-// decided waits until it is known how a call came out; rang is when it first rang, if it did.
-func decided(ctx context.Context, d *sip.Dialing) (rang time.Time, err error) {
-	ringing := d.Ringing()
+// decided waits until it is known how a call came out, and hears what comes before; rang is when it
+// first rang, if it did.
+func (p *Phone) decided(ctx context.Context, d *sip.Dialing, m *media.Leg) (rang time.Time, err error) {
+	ringing, early := d.Ringing(), d.Early()
 	for {
 		select {
+		case <-early:
+			early = nil
+			if err := m.SetAnswerOf(d.EarlyFrom().Dialog, d.EarlySDP()); err == nil && p.opt.Early != nil {
+				p.opt.Early(m)
+			}
 		case <-ringing:
 			rang, ringing = time.Now(), nil
 		case <-d.Done():
