@@ -98,6 +98,10 @@ type Record struct {
 	Rings  int     `json:"rings"`
 	Offers []Offer `json:"offers,omitempty"`
 
+	// Dials are the calls that dial steps of flows made for the caller, in order; left out for a call that was
+	// cut by the end of its node.
+	Dials []Dial `json:"dials,omitempty"`
+
 	// Recordings are those of the call's sound, in order; see the package recording.
 	Recordings []Recording `json:"recordings,omitempty"`
 
@@ -112,6 +116,22 @@ type Record struct {
 type Diversion struct {
 	Number string `json:"number"`
 	Reason string `json:"reason,omitempty"`
+}
+
+// Dial is a call that a flow made for its caller.
+type Dial struct {
+	Flow string `json:"flow"`
+	// To is "agent NAME", or the number outside with its middle left out. Trunk is whose gateway answered,
+	// or was tried last; left out when the call wasn't sent.
+	To    string `json:"to"`
+	Trunk string `json:"trunk,omitempty"`
+	// At is when it was dialled. Ring is from then to the answer, or until that was given up; Talk is
+	// from the answer on.
+	At   Time    `json:"at"`
+	Ring Seconds `json:"ring_s"`
+	Talk Seconds `json:"talk_s"`
+	// Outcome is "talked", "busy", "no_answer" or "refused".
+	Outcome string `json:"outcome"`
 }
 
 // Recording is a recording of the call's sound.

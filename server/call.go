@@ -48,6 +48,7 @@ type call struct {
 type figures struct {
 	Caller, Agent media.LegStats
 	Recordings    []records.Recording
+	Dials         []records.Dial
 }
 
 // run is the way of one call.

@@ -6,17 +6,20 @@ import (
 
 	"hotline/ivr"
 	"hotline/media"
+	"hotline/records"
 	"hotline/sip"
 )
 
 // Dial connects the caller with whom a dial step names, with the rights of the flow.
-func (p recordedPort) Dial(ctx context.Context, dialled string, ring time.Duration, talks func()) ivr.Dialled {
+func (p recordedPort) Dial(ctx context.Context, dialled string, ring time.Duration, talks func()) (end ivr.Dialled) {
 	c := p.c
 	to, ok := c.cfg.resolve(dialled)
 	if !ok || to.agent == "" && to.number == "" {
 		c.log.Error("flow dials what leads nowhere", "flow", c.flow.Name)
 		return ivr.DialRefused
 	}
+	n := c.noteDial(to)
+	defer func() { n.over(end) }()
 	d, no := c.s.dialTo(to, c.onBehalf(byFlow(c.flow.Name), func(contacts []sip.Contact, sdp []byte) sip.Outgoing {
 		return c.ringOut(contacts, to, sdp, c.customer.Tier)
 	}))
@@ -26,6 +29,7 @@ func (p recordedPort) Dial(ctx context.Context, dialled string, ring time.Durati
 	}
 	c.log.Info("flow dials", "flow", c.flow.Name, "to", to)
 	b, end := c.awaitDialled(ctx, d, ring)
+	n.sent(d, b != nil)
 	if b == nil {
 		return end
 	}
@@ -52,6 +56,40 @@ func (p recordedPort) Dial(ctx context.Context, dialled string, ring time.Durati
 		c.log.Warn("no sound from the other side any more", "with", b.where)
 	}
 	return ivr.DialTalked
+}
+
+// dialNote is what the call's record will say of a call that its flow makes.
+type dialNote struct {
+	c     *call
+	to    records.Dial
+	began time.Time
+	rang  time.Duration // until it was decided
+}
+
+func (c *call) noteDial(to destination) *dialNote {
+	n := &dialNote{c: c, began: time.Now(), to: records.Dial{Flow: c.flow.Name, To: to.String()}}
+	if to.number != "" {
+		n.to.To = maskNumber(c.cfg.Outbound.Number(to.number))
+	}
+	return n
+}
+
+// sent notes by whom, and that the ringing is over.
+func (n *dialNote) sent(d *dialled, answered bool) {
+	n.to.Trunk = d.dial.Outcome().Trunk
+	if answered {
+		n.rang = time.Since(n.began)
+	}
+}
+
+func (n *dialNote) over(end ivr.Dialled) {
+	all := time.Since(n.began)
+	if n.rang == 0 {
+		n.rang = all
+	}
+	n.to.At, n.to.Outcome = records.Time{Time: n.began}, string(end)
+	n.to.Ring, n.to.Talk = records.Seconds(n.rang.Microseconds()), records.Seconds((all - n.rang).Microseconds())
+	n.c.heard.Dials = append(n.c.heard.Dials, n.to)
 }
 
 // awaitDialled is who has answered, or nil and how it came out. The caller hears the

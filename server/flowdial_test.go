@@ -2,6 +2,7 @@ package server
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,8 +83,31 @@ func TestFlowDials(t *testing.T) {
 	far.Hangup()
 	h.oneWaits()
 	caller.Hangup()
-	if rs := h.finish(); len(rs) != 2 {
-		t.Errorf("%d records", len(rs))
+	rs := h.finish()
+	if len(rs) != 2 {
+		t.Fatalf("%d records", len(rs))
+	}
+	slices.SortFunc(rs, func(a, b record) int { return strings.Compare(a["arrived"].(string), b["arrived"].(string)) })
+	isDial(t, rs[0], "network", "talked")
+	isDial(t, rs[1], "", "refused") // for want of a place
+	if d := rs[0]["dials"].([]any)[0].(map[string]any); d["talk_s"].(float64) <= 0 || d["ring_s"].(float64) <= 0 {
+		t.Errorf("%v", d)
+	}
+}
+
+// isDial checks what a record says of the call that the flow made.
+func isDial(t *testing.T, r record, trunk, outcome string) {
+	t.Helper()
+	list, _ := r["dials"].([]any)
+	if len(list) != 1 {
+		t.Fatalf("dials %v", r["dials"])
+	}
+	d := list[0].(map[string]any)
+	if by, _ := d["trunk"].(string); d["flow"] != "out" || d["to"] != "+86…00" || by != trunk || d["outcome"] != outcome {
+		t.Errorf("%v, want %s by trunk %q", d, outcome, trunk)
+	}
+	if outcome != "talked" && d["talk_s"].(float64) != 0 {
+		t.Errorf("talked %v s", d["talk_s"])
 	}
 }
 
@@ -128,4 +152,12 @@ func TestFlowDialsInVain(t *testing.T) {
 	h.await("the end of the minutes", far.Done())
 	h.oneWaits()
 	short.Hangup()
+	rs := h.finish()
+	if len(rs) != 3 {
+		t.Fatalf("%d records", len(rs))
+	}
+	slices.SortFunc(rs, func(a, b record) int { return strings.Compare(a["arrived"].(string), b["arrived"].(string)) })
+	isDial(t, rs[0], "network", "busy")
+	isDial(t, rs[1], "network", "no_answer")
+	isDial(t, rs[2], "network", "talked")
 }

@@ -229,7 +229,7 @@ func (s *Server) decided(d routing.Decision, seq uint64) {
 		f, ended := s.figures[d.Call.ID]
 		delete(s.figures, d.Call.ID)
 		r := records.New(d.Call, recordMedia(f.Caller), recordMedia(f.Agent))
-		r.Seq, r.Recordings = seq, f.Recordings
+		r.Seq, r.Recordings, r.Dials = seq, f.Recordings, f.Dials
 		if !ended {
 			r.Recordings = s.repaired(r.Call)
 		}
@@ -325,7 +325,7 @@ func (s *Server) endCall(c *call) {
 		if r, ok := s.late[c.id]; ok {
 			delete(s.late, c.id)
 			r.SetMedia(recordMedia(c.heard.Caller), recordMedia(c.heard.Agent))
-			r.Recordings = c.heard.Recordings
+			r.Recordings, r.Dials = c.heard.Recordings, c.heard.Dials
 			s.records.Write(r)
 		}
 	})
