@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -151,6 +152,10 @@ func (d *direct) answered() bool {
 	sdp, err := d.open()
 	if err != nil {
 		d.log.Warn("agent's call can't be answered", "error", err)
+		if errors.Is(err, media.ErrNoPorts) {
+			_ = d.a.Reject(503, "Service Unavailable")
+			return false
+		}
 		_ = d.a.Reject(488, "Not Acceptable Here")
 		return false
 	}

@@ -105,7 +105,10 @@ func (d *dialled) answered() (p *party, why string, code int) {
 	if out.Leg == nil {
 		d.drop()
 		code = out.Code
-		if code < 300 {
+		switch {
+		case out.Cause == sip.DialNoOffer:
+			code = 503 // for want of a port, most likely: nobody was asked
+		case code < 300:
 			code = 480
 		}
 		return nil, string(out.Cause), code

@@ -81,6 +81,7 @@ type hunt struct {
 	offeredBy int         // by which listener
 	sdp       []byte
 	via       map[*hopState]*gatewayState
+	unoffered bool // there was nothing to offer to a gateway
 
 	mu   sync.Mutex
 	held *trunkState // whose place the call has
@@ -139,9 +140,14 @@ func (h *hunt) leave(over bool) {
 }
 
 func (h *hunt) begin() {
-	if !h.try() {
-		h.d.finish(Outcome{Cause: DialUnreachable})
+	if h.try() {
+		return
 	}
+	cause := DialUnreachable
+	if h.unoffered {
+		cause = DialNoOffer
+	}
+	h.d.finish(Outcome{Cause: cause})
 }
 
 // next tells whether the call goes on elsewhere after a branch of it has failed.
@@ -212,6 +218,7 @@ func (h *hunt) offer(listener int) bool {
 		name := h.trunk.config().Name
 		sdp, err := h.asked.OfferTo(name, listener)
 		if err != nil {
+			h.unoffered = true
 			h.s.log.Warn("nothing can be offered to the gateway", "trunk", name, "gateway", h.at.addr, "error", err)
 			return false
 		}

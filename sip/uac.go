@@ -20,6 +20,7 @@ const (
 	DialCancelled   DialCause = "cancelled"   // we gave up
 	DialNoRoute     DialCause = "no_route"    // no such trunk, or it has no gateways
 	DialNoCapacity  DialCause = "no_capacity" // the trunk has as many calls as it may
+	DialNoOffer     DialCause = "no_offer"    // no gateway was asked: OfferTo made nothing to offer
 )
 
 // Outgoing describes a call to be dialled.
