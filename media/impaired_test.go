@@ -394,7 +394,8 @@ type trial struct {
 
 	faults    []string
 	summary   string
-	forwarded uint64 // packets, by the kernel
+	forwarded uint64        // packets, by the kernel
+	after     time.Duration // heard so long after it was said; 0: not known
 }
 
 // A tone reaches whoever listens through each path at its level, over real sockets and whatever the network does:
@@ -488,6 +489,7 @@ func (tr *trial) start(t *testing.T) (run func()) {
 		if tr.rec {
 			pcm = recorded()
 		} else if d, ok := ear.delay(came, what); ok {
+			tr.after = d
 			after = fmt.Sprintf("; heard %s after it was said", d.Round(100*time.Microsecond))
 		}
 		tr.faults, tr.summary = judge(pcm, tr.network, what)
