@@ -32,7 +32,9 @@ func chirping(n int, hum float64) []int16 {
 	pcm := make([]int16, frameSamples)
 	for i := range pcm {
 		at := n*frameSamples + i
-		pcm[i] = sample(hum * math.Sin(2*math.Pi*150*float64(at)/clockRate))
+		if hum > 0 {
+			pcm[i] = sample(hum * math.Sin(2*math.Pi*150*float64(at)/clockRate))
+		}
 		if k := at - samples(chirpFrom); k >= 0 && k%samples(chirpEvery) < len(chirp) {
 			pcm[i] = added(pcm[i], chirp[k%samples(chirpEvery)])
 		}
@@ -46,42 +48,63 @@ func direct(t *testing.T, from, to Codec) time.Duration {
 	if from != to {
 		return 0 // they can't talk to each other
 	}
-	a, b, g := mouth{}, ear{}, guest{phone: &phone{t: t}}
+	var says mouth
+	var hears ear
+	var g guest
 	for n := range 50 {
-		frame := make([]byte, frameSamples)
-		a.say(frame, from, chirping(n, 0))
-		g.heard = append(g.heard, b.hear(to, frame)...)
-		g.at = append(g.at, time.Duration(n)*ptime)
+		frame, now := make([]byte, frameSamples), time.Duration(n)*ptime
+		says.say(frame, from, chirping(n, 0))
+		g.heard, g.at = append(g.heard, hears.hear(to, frame)...), append(g.at, now)
 	}
-	return g.chirpDelays(0)[0]
+	return g.echoes(g.at, 1)[0].after
 }
 
-// chirpDelays are how much later than in a mere relay each chirp of one whose first packet came at begin is heard.
-func (g *guest) chirpDelays(begin time.Duration) (all []time.Duration) {
-	g.t.Helper()
-	for i, at := range g.at {
-		if at != g.at[0]+time.Duration(i)*ptime {
-			g.t.Fatalf("packet %d came at %v, the first at %v", i, at, g.at[0])
-		}
+// echo is a chirp as it was heard.
+type echo struct {
+	after time.Duration // than in a mere relay
+	db    float64       // louder than it was said
+}
+
+// echoes finds in what the guest heard each chirp, or one of every so many, that another said.
+func (g *guest) echoes(said []time.Duration, every int) (all []echo) {
+	const before, window = 20 * clockRate / 1000, 120 * clockRate / 1000
+	if len(g.heard) != len(g.at)*frameSamples {
+		g.t.Fatalf("%d samples in %d packets", len(g.heard), len(g.at))
 	}
-	for said := begin + chirpFrom; ; said += chirpEvery {
-		from := samples(said - g.at[0])
-		const window = 70 * clockRate / 1000
+	k := 0
+	for n := samples(chirpFrom); n/frameSamples < len(said); n += every * samples(chirpEvery) {
+		at := said[n/frameSamples] + time.Duration(n%frameSamples)*time.Second/clockRate
+		for k < len(g.at) && g.at[k] < at {
+			k++
+		}
+		from := max(k*frameSamples-before, 0)
 		if from+window+len(chirp) > len(g.heard) {
-			return all
+			break
 		}
-		best, at := 0.0, 0
-		for lag := range window {
-			sum := 0.0
-			for i := 0; i < len(chirp); i += 2 {
-				sum += float64(chirp[i]) * float64(g.heard[from+lag+i])
-			}
-			if sum > best {
-				best, at = sum, lag
-			}
-		}
-		all = append(all, time.Duration(at)*time.Second/clockRate)
+		lag, gain := find(g.heard[from : from+window+len(chirp)])
+		from += lag
+		came := g.at[from/frameSamples] + time.Duration(from%frameSamples)*time.Second/clockRate
+		all = append(all, echo{came - at, 20 * math.Log10(gain+1e-9)})
 	}
+	return all
+}
+
+// find is where in pcm the chirp begins, and how loud it is.
+func find(pcm []int16) (at int, gain float64) {
+	whole := 0.0
+	for i := 0; i < len(chirp); i += 2 {
+		whole += float64(chirp[i]) * float64(chirp[i])
+	}
+	for lag := range len(pcm) - len(chirp) {
+		sum := 0.0
+		for i := 0; i < len(chirp); i += 2 {
+			sum += float64(chirp[i]) * float64(pcm[lag+i])
+		}
+		if sum/whole > gain {
+			at, gain = lag, sum/whole
+		}
+	}
+	return at, gain
 }
 
 // Without loss and jitter each party of a mix is heard by both others within 45 ms of when a mere relay would let it be
@@ -139,13 +162,15 @@ func mixDelays(t *testing.T, codecs []Codec, speaks int, phase time.Duration, hu
 			}
 			continue
 		}
-		delays := g.chirpDelays(begin + phase)
-		if len(delays) < 11 {
-			t.Errorf("%d chirps heard", len(delays))
+		echoes, own := g.echoes(s.said, 1), direct(t, codecs[speaks], codecs[i])
+		if len(echoes) < 11 {
+			t.Errorf("%d chirps heard", len(echoes))
 		}
-		own := direct(t, codecs[speaks], codecs[i])
-		for _, d := range delays {
-			all = append(all, d-own)
+		for _, e := range echoes {
+			all = append(all, e.after-own)
+			if math.Abs(e.db) > 1 {
+				t.Errorf("a chirp is %+.1f dB louder than it was said", e.db)
+			}
 		}
 	}
 	return all

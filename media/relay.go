@@ -29,6 +29,10 @@ func (s *sender) relay(from *Leg, in incoming, now time.Duration) {
 		s.leaveOut(in)
 		return
 	}
+	if voice && s.tooFast(in, now) {
+		s.shorten(in, now)
+		return
+	}
 	cut := voice && (!simple(in.codec, out.codec) || !s.packing.fits(len(in.payload)) || s.echoes())
 	if !r.running || r.generation != in.generation || cut && !r.pieces || voice && s.astray(in.ts, now) {
 		s.resume(in, cut, now)
@@ -118,6 +122,20 @@ func (s *sender) resume(in incoming, pieces bool, now time.Duration) {
 func (s *sender) astray(ts uint32, now time.Duration) bool {
 	ahead := int32(ts + s.relayed.ts - s.clock(now))
 	return ahead > maxAhead || ahead < -maxBehind
+}
+
+// tooFast tells whether the peer's clock has run, little by little, so far ahead of ours that a packet must be left out:
+// to take the offset anew would not help, for timestamps don't go back.
+func (s *sender) tooFast(in incoming, now time.Duration) bool {
+	r := &s.relayed
+	return r.running && r.generation == in.generation && in.ts+r.ts == s.nextTS && s.lead(now) > maxAhead
+}
+
+// shorten leaves a packet out, in numbers and in time.
+func (s *sender) shorten(in incoming, now time.Duration) {
+	s.leaveOut(in)
+	s.relayed.ts -= uint32(len(in.payload))
+	s.relayed.at = now
 }
 
 // leaveOut closes the hole in our sequence numbers that a packet we can't carry on would leave. Packets

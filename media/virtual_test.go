@@ -1,7 +1,6 @@
 package media
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -17,11 +16,12 @@ type guest struct {
 	near  *Leg
 	mouth mouth
 	ear   ear
-	read  uint64        // packets of the leg's that were taken in
-	grid  time.Duration // phase of the leg's beats
-	heard []int16       // at 8 kHz, as the packets came
-	at    []time.Duration
-	sent  []rtp.Packet
+	grid  time.Duration   // phase of the leg's beats
+	said  []time.Duration // when each packet left it
+	read  uint64          // packets of the leg's that were taken in
+	sent  []rtp.Packet    // by the leg
+	at    []time.Duration // when
+	heard []int16         // their sound at 8 kHz
 }
 
 // newGuest calls a new leg that no shard serves.
@@ -46,6 +46,7 @@ func newGuest(t testing.TB, e *Engine, codec Codec, lines ...string) *guest {
 // say hands a packet with these samples at 8 kHz, 20 ms, to the leg.
 func (g *guest) say(pcm []int16, now time.Duration) {
 	g.t.Helper()
+	g.said = append(g.said, now)
 	frame := make([]byte, frameSamples)
 	g.mouth.say(frame, g.codec, pcm)
 	g.near.receive(g.packet(g.codec.PayloadType(), frame, frameSamples), addrOf(g.rtp), now)
@@ -62,14 +63,11 @@ func (g *guest) listen(now time.Duration) {
 		if pkt.PayloadType != g.codec.PayloadType() {
 			g.t.Fatalf("payload type %d", pkt.PayloadType)
 		}
-		g.heard = append(g.heard, slices.Clone(g.ear.hear(g.codec, pkt.Payload))...)
+		g.heard = append(g.heard, g.ear.hear(g.codec, pkt.Payload)...)
 		g.at = append(g.at, now)
 		g.sent = append(g.sent, *pkt)
 	}
 }
-
-// forget drops what was heard.
-func (g *guest) forget() { g.heard, g.at, g.sent = g.heard[:0], g.at[:0], g.sent[:0] }
 
 // speaker is a guest that says something: next gives the sound of packet n, and when the one after it is due.
 type speaker struct {
