@@ -7,10 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,7 +16,6 @@ import (
 
 	"hotline/media"
 	"hotline/playout"
-	"hotline/recording"
 	"hotline/sound"
 )
 
@@ -500,37 +496,11 @@ func (tr *trial) start(t *testing.T) (run func()) {
 // record records a leg until it is asked for what the phone said.
 func record(t *testing.T, l *media.Leg) (recorded func() []int16) {
 	t.Helper()
-	dir := t.TempDir()
-	r, err := recording.Open(recording.Options{Dir: dir, Format: recording.Linear})
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := r.Start(recording.Info{Call: "c", Leg: "caller"}, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Tap(g.Voice)
-	return func() (pcm []int16) {
+	tap, stop := recordVoices(t)
+	l.Tap(tap)
+	return func() []int16 {
 		l.Tap(nil)
-		g.Stop(recording.EndedCall)
-		<-g.Done()
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-		files, err := filepath.Glob(filepath.Join(dir, "*", "*.wav"))
-		if err != nil || len(files) != 1 {
-			t.Errorf("recordings %v, %v", files, err)
-			return nil
-		}
-		raw, err := os.ReadFile(files[0])
-		_, data, ok := strings.Cut(string(raw), "data")
-		if err != nil || !ok || len(data) < 4 {
-			t.Errorf("no sound in the recording: %v", err)
-			return nil
-		}
-		for data = data[4:]; len(data) >= 4; data = data[4:] { // left and right
-			pcm = append(pcm, int16(uint16(data[0])|uint16(data[1])<<8))
-		}
-		return pcm
+		left, _ := stop()
+		return left
 	}
 }

@@ -102,6 +102,7 @@ type channel struct {
 	codec    media.Codec
 	g722     sound.G722Decoder
 	down     sound.Downsampler
+	pace     pace
 }
 
 func newTimeline(f Format, s *scratch) *timeline {
@@ -131,20 +132,28 @@ func (t *timeline) add(out []byte, side int, p *packet) []byte {
 	pcm, n := t.decode(c, p)
 	pos := c.pos + int64(int32(p.ts-c.ts))
 	if off := pos - now; !c.anchored || off > astray || off < -astray {
-		c.anchored, c.pos, c.ts, pos = true, now, p.ts, now
+		c.anchored, c.pos, c.ts, pos, c.pace = true, now, p.ts, now, pace{}
 	}
+	moved := c.pace.step(pos-now, now)
+	c.pos, pos = c.pos+moved, pos+moved
 	skip := int(min(max(t.base-pos, 0), int64(n)))
 	t.late += skip
 	n = int(min(int64(n), t.base+window-pos))
 	w, f := t.format.width(), t.format.frame()
 	same := t.same(p.codec)
-	for i := skip; i < n; i++ {
-		to := t.win[int((pos+int64(i))%window)*f+side*w:]
+	put := func(at int64, i int) {
+		to := t.win[int(at%window)*f+side*w:]
 		if same {
 			to[0] = p.payload[i]
 		} else {
 			t.format.put(to, pcm[i])
 		}
+	}
+	if moved > 0 && skip == 0 && n > 0 && pos > t.base {
+		put(pos-1, 0) // else there would be a hole
+	}
+	for i := skip; i < n; i++ {
+		put(pos+int64(i), i)
 	}
 	return out
 }
