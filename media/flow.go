@@ -141,7 +141,7 @@ func (l *Leg) even(now time.Duration) bool {
 // passes tells whether packets of that codec are passed on as they are. The sender's lock is held.
 func (s *sender) passes(from *Leg, generation uint32, codec Codec) bool {
 	r := &s.relayed
-	return s.flow == nil && s.seal == nil && !s.keyless && !s.mixed && &from.sender != s && s.open() && s.play == nil && len(s.over) == 0 && len(s.digits.waiting) == 0 && s.tap.Load() == nil &&
+	return s.flow == nil && s.seal == nil && !s.keyless && !s.mixed && &from.sender != s && s.open() && s.play == nil && len(s.over) == 0 && s.overWide == nil && len(s.digits.waiting) == 0 && s.tap.Load() == nil &&
 		r.from == from && r.running && !r.pieces && r.generation == generation &&
 		s.last == fromPeer && s.pack.n == 0 && codec.voice() && s.voice.codec == codec
 }

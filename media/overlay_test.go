@@ -17,7 +17,7 @@ func TestOverlay(t *testing.T) {
 		{"the same law", PCMA, nil, true},
 		{"the other law", PCMU, nil, true},
 		{"packets of 40 ms", PCMA, []string{"a=ptime:40"}, true},
-		{"G.722", G722, nil, false},
+		{"G.722", G722, nil, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := openEngine(t, func(cfg *Config) { cfg.Codecs = []Codec{PCMA, PCMU, G722} })

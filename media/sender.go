@@ -69,17 +69,18 @@ type sender struct {
 
 	keyless bool // nothing leaves before there are keys
 
-	tap     atomic.Pointer[func(Voice)]
-	tapped  []byte      // what the tap is shown; nil until there is one
-	pack    packer      // what waits to fill a packet
-	convert *transcoder // of what is relayed; nil until needed
-	play    *Playback   // nil: none
-	over    []int16     // to be mixed over what is sent; see Overlay
-	digits  digitWriter
-	waited  bool // a beat was left out to let our clock catch up
-	relayed relay
-	mixed   bool  // a mix sends at each beat
-	flow    *flow // towards this leg through the kernel; nil: none
+	tap      atomic.Pointer[func(Voice)]
+	tapped   []byte      // what the tap is shown; nil until there is one
+	pack     packer      // what waits to fill a packet
+	convert  *transcoder // of what is relayed; nil until needed
+	play     *Playback   // nil: none
+	over     []int16     // to be mixed over what is sent; see Overlay
+	overWide *overWide   // the same over G.722; nil: nothing
+	digits   digitWriter
+	waited   bool // a beat was left out to let our clock catch up
+	relayed  relay
+	mixed    bool  // a mix sends at each beat
+	flow     *flow // towards this leg through the kernel; nil: none
 
 	packets, octets uint64 // packets sent, payload octets sent
 	past            past   // under another SSRC
