@@ -89,6 +89,7 @@ func TestDefaults(t *testing.T) {
 	shown.Outbound.Rights, shown.SIP.DNS = nil, nil
 	shown.Outbound.Routes, shown.Card.Rings = nil, nil
 	shown.Recording.Rules, shown.Recording.OldKeyFiles, shown.Recording.Keep = nil, nil, nil
+	shown.Recording.Outgoing = nil
 	shown.SIP.Listen, shown.Trunks, shown.Queues, shown.Agents, shown.Flows = cfg.SIP.Listen, cfg.Trunks, cfg.Queues, cfg.Agents, cfg.Flows
 	if !reflect.DeepEqual(cfg, shown) {
 		t.Errorf("the example says that these are the defaults:\n%+v\nbut they are\n%+v", shown, cfg)

@@ -132,23 +132,12 @@ func (r *Routing) Zone() *time.Location {
 func (c *checker) outbound() {
 	o := &c.cfg.Outbound
 	c.region("outbound.region", o.Region)
-	var out []string
-	for i := range c.cfg.Trunks {
-		if t := &c.cfg.Trunks[i]; len(t.Gateways) > 0 || c.badBelow(index("trunks", i, "gateways")) {
-			out = append(out, t.Name)
-		}
-	}
 	prefixes := map[string]string{}
 	for i, r := range o.Routes {
 		at := index("outbound.routes", i, "prefix")
 		c.prefix(at, r.Prefix, true)
 		twice(c, prefixes, r.Prefix, at, "prefix")
-		for j, name := range r.Trunks {
-			entry := index(index("outbound.routes", i, "trunks"), j, "")
-			if !slices.Contains(out, name) && !c.bad[entry] && !c.bad["trunks"] {
-				c.wrong(entry, didYouMean(name, out), "no call leaves by trunk %s: there is none of that name with gateways", quote(name))
-			}
-		}
+		c.outgoingTrunks(index("outbound.routes", i, "trunks"), r.Trunks)
 	}
 	names, flows := map[string]string{}, map[string]string{}
 	for i, r := range o.Rights {
@@ -176,6 +165,22 @@ func (c *checker) outbound() {
 				known = append(known, r.Name)
 			}
 			c.wrong(at, didYouMean(a.Outbound, known), "right %s doesn't exist", quote(a.Outbound))
+		}
+	}
+}
+
+// outgoingTrunks checks a list of trunks that calls leave by.
+func (c *checker) outgoingTrunks(path string, names []string) {
+	var out []string
+	for i := range c.cfg.Trunks {
+		if t := &c.cfg.Trunks[i]; len(t.Gateways) > 0 || c.badBelow(index("trunks", i, "gateways")) {
+			out = append(out, t.Name)
+		}
+	}
+	for j, name := range names {
+		entry := index(path, j, "")
+		if !slices.Contains(out, name) && !c.bad[entry] && !c.bad["trunks"] {
+			c.wrong(entry, didYouMean(name, out), "no call leaves by trunk %s: there is none of that name with gateways", quote(name))
 		}
 	}
 }

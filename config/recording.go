@@ -18,16 +18,20 @@ type Recording struct {
 	// Rules say which calls are recorded: the first one that fits a call counts. Default: none,
 	// and nothing is recorded.
 	Rules []RecordingRule `yaml:"rules"`
+	// Outgoing say which of the calls that agents make to the outside are recorded: the first one that fits a call
+	// counts. Default: none, and none is.
+	Outgoing []OutgoingRule `yaml:"outgoing"`
 	// Per is what has a recording of its own: "call", all of the call in one; "talk", each talk with an agent;
 	// "leg", the call, and beside it each agent's leg. Default "call".
 	Per string `yaml:"per" default:"call" oneof:"call|talk|leg"`
 	// Format is "pcma", "pcmu" (G.711, 16 kB a second for both channels) or "linear" (16 bits, twice
 	// as much). Default "pcma".
 	Format string `yaml:"format" default:"pcma" oneof:"pcma|pcmu|linear" restart:"yes"`
-	// Announce is a prompt that callers hear once before they are recorded. Default: none.
+	// Announce is a prompt that callers hear once before they are recorded; in an agent's call to the outside both
+	// hear it when it is answered. Default: none.
 	Announce string `yaml:"announce"`
-	// BeepEvery is how often caller and agent hear a short tone while they are recorded; it takes
-	// the place of what the other one says for 200 ms. 5s to 5m, default 0s: never.
+	// BeepEvery is how often caller and agent hear a short tone while they are recorded, over what the
+	// other one says. 5s to 5m, default 0s: never.
 	BeepEvery time.Duration `yaml:"beep_every" default:"0s" min:"0s" max:"5m"`
 	// MaxLength ends a recording. 1m to 24h, default 4h.
 	MaxLength time.Duration `yaml:"max_length" default:"4h" min:"1m" max:"24h" restart:"yes"`
@@ -65,6 +69,28 @@ type RecordingRule struct {
 	// From is when recording begins: "talk", when an agent has answered, or "call", when we have.
 	// Default "talk".
 	From string `yaml:"from" default:"talk" oneof:"talk|call"`
+}
+
+// OutgoingRule says which of the calls that agents make to the outside are recorded.
+type OutgoingRule struct {
+	// Trunks by which the calls leave. Default all.
+	Trunks []string `yaml:"trunks" unique:"yes"`
+	// Prefixes of the numbers called, in E.164 ("+86") or, for short numbers, as they are dialled. Default all.
+	Prefixes []string `yaml:"prefixes" unique:"yes"`
+	// Percent of these calls, drawn by lot. 0 to 100, default 100.
+	Percent int `yaml:"percent" default:"100" min:"0" max:"100"`
+}
+
+// RecordsOutgoing tells whether an agent's call by a trunk to a number, as [Outbound.Number] makes it, is recorded. Lot is
+// the call's own number from 0 to 99.
+func (r *Recording) RecordsOutgoing(trunk, number string, lot int) bool {
+	begins := func(prefix string) bool { return strings.HasPrefix(number, prefix) }
+	for _, rule := range r.Outgoing {
+		if (len(rule.Trunks) == 0 || slices.Contains(rule.Trunks, trunk)) && (len(rule.Prefixes) == 0 || slices.ContainsFunc(rule.Prefixes, begins)) {
+			return lot < rule.Percent
+		}
+	}
+	return false
 }
 
 // KeepRecordings is how long recordings of a queue are kept.
@@ -165,6 +191,13 @@ func (c *checker) recordings() {
 	r := &c.cfg.Recording
 	for i := range r.Rules {
 		c.recordingRule(i, &r.Rules[i])
+	}
+	for i, rule := range r.Outgoing {
+		at := func(field string) string { return index("recording.outgoing", i, field) }
+		c.outgoingTrunks(at("trunks"), rule.Trunks)
+		for j, p := range rule.Prefixes {
+			c.prefix(index(at("prefixes"), j, ""), p, false)
+		}
 	}
 	seen := map[string]string{}
 	for i, k := range r.Keep {

@@ -43,12 +43,14 @@ type Info struct {
 	Call string `json:"call"`
 	// Leg is whose sound is on the left: "caller", or "agent" for one of an agent's own leg.
 	Leg string `json:"leg"`
-	// Number is the caller's in E.164, left out when anonymous.
+	// Number is the caller's in E.164, left out when anonymous; in an agent's call to the outside, the one called.
 	Number string `json:"number,omitempty"`
 	// Queue, Agent and Tier are those when the recording began.
 	Queue string `json:"queue,omitempty"`
 	Agent string `json:"agent,omitempty"`
 	Tier  string `json:"tier,omitempty"`
+	// Trunk by which an agent's call to the outside left; left out of other calls.
+	Trunk string `json:"trunk,omitempty"`
 
 	// Start is when the first packet passed, about; Seconds how long the sound is.
 	Start   time.Time `json:"start"`

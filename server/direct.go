@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hotline/media"
+	"hotline/recording"
 	"hotline/sip"
 )
 
@@ -27,6 +28,8 @@ type direct struct {
 	give  chan chan handed // the other side is wanted
 	gone  chan struct{}
 	given bool
+
+	taped
 }
 
 // handed is what is left of a direct call when somebody takes it over: the other side,
@@ -172,16 +175,35 @@ func (d *direct) answered() bool {
 
 // talk lets both talk until one hangs up or the other side is wanted elsewhere.
 func (d *direct) talk() {
-	select {
-	case <-d.a.Done():
-	case <-d.b.leg.Done():
-	case <-d.audio.Timeout():
-	case <-d.b.audio.Timeout():
-	case <-d.s.ctx.Done():
-	case to := <-d.give:
-		media.Unbridge(d.audio, d.b.audio)
-		to <- handed{b: d.b, own: d.own()}
-		d.given = true
+	d.record()
+	defer d.endRecording(recording.EndedCall)
+	tone, stop := d.cfg.beeper()
+	defer stop()
+	digits := d.audio.Digits()
+	for {
+		select {
+		case <-d.a.Done():
+		case <-d.b.leg.Done():
+		case <-d.audio.Timeout():
+		case <-d.b.audio.Timeout():
+		case <-d.s.ctx.Done():
+		case <-tone:
+			d.rec.beep(d.audio, d.b.audio)
+			continue
+		case k, open := <-digits:
+			if !open {
+				digits = nil
+				continue
+			}
+			d.pressed(k)
+			continue
+		case to := <-d.give:
+			d.endRecording(recording.EndedTalk)
+			media.Unbridge(d.audio, d.b.audio)
+			to <- handed{b: d.b, own: d.own()}
+			d.given = true
+		}
+		return
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -43,7 +44,7 @@ func (s *Server) openRecorder(cfg *config.Config) error {
 	if s.recorder.Load() != nil {
 		return nil
 	}
-	if _, err := os.Stat(cfg.Recording.Dir); err != nil && len(cfg.Recording.Rules) == 0 {
+	if _, err := os.Stat(cfg.Recording.Dir); err != nil && len(cfg.Recording.Rules) == 0 && len(cfg.Recording.Outgoing) == 0 {
 		return nil
 	}
 	opt, err := cfg.RecordingOptions()
@@ -135,51 +136,56 @@ func (t *talk) recordTalk() {
 // recordLeg begins a recording of a leg, unless there is one. When it can't begin, the call
 // goes on without.
 func (c *call) recordLeg(leg, agent string, audio *media.Leg) {
-	c.rec.mu.Lock()
-	defer c.rec.mu.Unlock()
-	for _, l := range c.rec.live {
+	c.rec.begin(c.s.recorder.Load(), c.log, audio, recording.Info{
+		Call: string(c.id), Leg: leg, Number: c.a.Incoming().Caller.Number, Queue: string(c.queue), Agent: agent, Tier: c.customer.Tier.String(),
+	})
+}
+
+// begin records a leg as info says, unless that is done already.
+func (r *recorded) begin(by *recording.Recorder, log *slog.Logger, audio *media.Leg, info recording.Info) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, l := range r.live {
 		if l.audio == audio && l.Ended() == "" {
 			return
 		}
 	}
-	if c.rec.stopped {
+	if r.stopped {
 		return
 	}
-	c.rec.count++
-	g, err := c.s.recorder.Load().Start(recording.Info{
-		Call: string(c.id), Leg: leg, Number: c.a.Incoming().Caller.Number, Queue: string(c.queue), Agent: agent, Tier: c.customer.Tier.String(),
-	}, c.rec.count)
+	r.count++
+	g, err := by.Start(info, r.count)
 	if err != nil {
-		c.log.Warn("call not recorded", "leg", leg, "reason", err)
-		c.rec.all = append(c.rec.all, records.Recording{Leg: leg, Agent: agent, Ended: err.Error()})
+		log.Warn("call not recorded", "leg", info.Leg, "reason", err)
+		r.all = append(r.all, records.Recording{Leg: info.Leg, Agent: info.Agent, Ended: err.Error()})
 		return
 	}
-	if c.rec.byStep || c.rec.byHand {
+	if r.byStep || r.byHand {
 		g.Pause()
 	}
-	c.rec.live = append(c.rec.live, liveRecording{g, leg, agent, audio})
+	r.live = append(r.live, liveRecording{g, info.Leg, info.Agent, audio})
 	audio.Tap(g.Voice)
-	c.log.Info("recording", "recording", g.ID(), "leg", leg)
+	log.Info("recording", "recording", g.ID(), "leg", info.Leg)
 }
 
-// endRecordings ends those that match, for a reason.
-func (c *call) endRecordings(reason string, match func(liveRecording) bool) {
-	c.rec.mu.Lock()
-	defer c.rec.mu.Unlock()
-	rest := c.rec.live[:0]
-	for _, l := range c.rec.live {
+// end ends those that match, for a reason.
+func (r *recorded) end(reason string, match func(liveRecording) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rest := r.live[:0]
+	for _, l := range r.live {
 		if !match(l) {
 			rest = append(rest, l)
 			continue
 		}
 		l.audio.Tap(nil)
 		l.Stop(reason)
-		c.rec.all = append(c.rec.all, records.Recording{
+		r.all = append(r.all, records.Recording{
 			ID: l.ID(), Leg: l.leg, Agent: l.agent, Start: records.Time{Time: l.Start()},
 			Length: records.Seconds(l.Length().Microseconds()), Ended: l.Ended(),
 		})
 	}
-	c.rec.live = rest
+	r.live = rest
 }
 
 func allOf(liveRecording) bool { return true }
@@ -187,14 +193,14 @@ func allOf(liveRecording) bool { return true }
 // afterTalk ends what is recorded of a talk only, and a pause that the agent has left.
 func (t *talk) afterTalk(b *party) {
 	t.pauseRecording(false)
-	t.endRecordings(recording.EndedTalk, func(l liveRecording) bool {
+	t.rec.end(recording.EndedTalk, func(l liveRecording) bool {
 		return t.cfg.Recording.Per == "talk" || l.audio == b.audio
 	})
 }
 
 // recordings are those of the call, for its record, once all have ended.
 func (c *call) recordings() []records.Recording {
-	c.endRecordings(recording.EndedCall, allOf)
+	c.rec.end(recording.EndedCall, allOf)
 	c.rec.mu.Lock()
 	defer c.rec.mu.Unlock()
 	return c.rec.all
@@ -203,14 +209,19 @@ func (c *call) recordings() []records.Recording {
 // pauseRecording pauses what is recorded and what will be, or goes on with it; false when there is nothing
 // to pause: the call isn't recorded any more, or there was no pause.
 func (c *call) pauseRecording(on bool) bool {
-	c.rec.mu.Lock()
-	defer c.rec.mu.Unlock()
-	if c.rec.stopped || c.s.recorder.Load() == nil {
+	return c.s.recorder.Load() != nil && c.rec.pause(on)
+}
+
+// pause is pauseRecording where there is a recorder.
+func (r *recorded) pause(on bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
 		return false
 	}
-	was := c.rec.byHand
-	c.rec.byHand = on
-	return c.rec.follow() || on || was
+	was := r.byHand
+	r.byHand = on
+	return r.follow() || on || was
 }
 
 // Private pauses what is recorded while a step of a flow asks for what must not be.
@@ -240,12 +251,14 @@ type recordedPort struct {
 }
 
 // stopRecording ends what is recorded of the call for good; false when nothing is.
-func (c *call) stopRecording() bool {
-	c.rec.mu.Lock()
-	some := len(c.rec.live) > 0
-	c.rec.stopped = true
-	c.rec.mu.Unlock()
-	c.endRecordings(recording.EndedStopped, allOf)
+func (c *call) stopRecording() bool { return c.rec.stop() }
+
+func (r *recorded) stop() bool {
+	r.mu.Lock()
+	some := len(r.live) > 0
+	r.stopped = true
+	r.mu.Unlock()
+	r.end(recording.EndedStopped, allOf)
 	return some
 }
 
@@ -259,8 +272,8 @@ var confirmTones = map[bool]func() *media.Clip{
 }
 
 // beeper is when the next tone is due; nil for never.
-func (t *talk) beeper() (due <-chan time.Time, stop func()) {
-	every := t.cfg.Recording.BeepEvery
+func (s *settings) beeper() (due <-chan time.Time, stop func()) {
+	every := s.Recording.BeepEvery
 	if every == 0 {
 		return nil, func() {}
 	}
@@ -270,24 +283,40 @@ func (t *talk) beeper() (due <-chan time.Time, stop func()) {
 
 // beep lets both sides hear that they are recorded.
 func (t *talk) beep() {
-	t.rec.mu.Lock()
-	on := len(t.rec.live) > 0 && !t.rec.byHand && !t.rec.byStep
-	t.rec.mu.Unlock()
-	if !on || t.b == nil || t.onHold || t.moving != nil || t.handing != nil {
+	if t.b == nil || t.onHold || t.moving != nil || t.handing != nil {
 		return
 	}
-	t.audio.Overlay(beepTone())
-	t.b.audio.Overlay(beepTone())
+	t.rec.beep(t.audio, t.b.audio)
+}
+
+// beep lets these hear that they are recorded, if they are now.
+func (r *recorded) beep(legs ...*media.Leg) {
+	r.mu.Lock()
+	on := len(r.live) > 0 && !r.byHand && !r.byStep
+	r.mu.Unlock()
+	if !on {
+		return
+	}
+	for _, l := range legs {
+		l.Overlay(beepTone())
+	}
 }
 
 // togglePause follows the key code of an agent.
 func (t *talk) togglePause() {
-	t.rec.mu.Lock()
-	on := !t.rec.byHand
-	t.rec.mu.Unlock()
-	if !t.pauseRecording(on) {
+	if t.s.recorder.Load() != nil {
+		t.rec.toggle(t.log.With("seat", t.b.seat), t.b.audio)
+	}
+}
+
+// toggle pauses or goes on, as the agent who hears the leg wants.
+func (r *recorded) toggle(log *slog.Logger, heard *media.Leg) {
+	r.mu.Lock()
+	on := !r.byHand
+	r.mu.Unlock()
+	if !r.pause(on) {
 		return
 	}
-	t.log.Info("recording paused or resumed by the agent", "paused", on, "seat", t.b.seat)
-	t.b.audio.Play(confirmTones[on](), media.PlayOptions{})
+	log.Info("recording paused or resumed by the agent", "paused", on)
+	heard.Play(confirmTones[on](), media.PlayOptions{})
 }

@@ -14,6 +14,13 @@ type recordingView struct {
 	Paused bool   `json:"paused"`
 }
 
+// recordable is a call of any kind whose recording can be changed from outside.
+type recordable interface {
+	pauseRecording(on bool) bool
+	stopRecording() bool
+	recordingViews() []recordingView
+}
+
 // postRecording pauses what is recorded of a call, goes on with it, or stops it for good:
 // action=pause, resume or stop.
 func (s *Server) postRecording(w http.ResponseWriter, r *http.Request) {
@@ -23,7 +30,7 @@ func (s *Server) postRecording(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, "no call "+string(id)+"; GET /api/calls lists them")
 		return
 	}
-	c := v.(*call)
+	c := v.(recordable)
 	done := false
 	switch action {
 	case "pause", "resume":
@@ -42,11 +49,13 @@ func (s *Server) postRecording(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, c.recordingViews())
 }
 
-func (c *call) recordingViews() []recordingView {
-	c.rec.mu.Lock()
-	defer c.rec.mu.Unlock()
+func (c *call) recordingViews() []recordingView { return c.rec.views() }
+
+func (r *recorded) views() []recordingView {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	views := []recordingView{}
-	for _, l := range c.rec.live {
+	for _, l := range r.live {
 		views = append(views, recordingView{l.ID(), l.leg, l.Paused()})
 	}
 	return views

@@ -54,7 +54,7 @@ type Server struct {
 	who     *directory
 	records *records.Writer
 	metrics *metrics.Metrics
-	// recorder is nil while there is nothing to record; recs are the calls by id (*call).
+	// recorder is nil while there is nothing to record; recs are the calls by id (recordable).
 	recorder atomic.Pointer[recording.Recorder]
 	recs     sync.Map
 	recent   simulate.Recent // what to look ahead from

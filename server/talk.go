@@ -85,7 +85,7 @@ func (t *talk) run() after {
 	c.log.Info("talk started", "seat", t.b.seat, "agent_sip_call_id", t.b.leg.CallID())
 	c.s.talks.enter(t, t.b.leg)
 	t.recordTalk()
-	tone, stop := t.beeper()
+	tone, stop := t.cfg.beeper()
 	defer stop()
 	defer func() {
 		close(t.over)
