@@ -138,13 +138,15 @@ func TestForwardsBetweenInterfaces(t *testing.T) {
 				l := &line{t: t, seq: 65530, ts: 1000, firstByte: 0x80, floor: (65530 + 100) % 65536}
 				n.in(n.left, func() { l.phone = listen(t, netip.MustParseAddr(left)) })
 				n.in(n.right, func() { l.far = listen(t, netip.MustParseAddr(right)) })
+				opened := monotonic()
 				n.in(n.middle, func() {
 					l.up, l.out = listen(t, netip.MustParseAddr(near)), listen(t, netip.MustParseAddr(near))
 					l.path = openPath(t, Options{Addr: netip.MustParseAddr(near), Interfaces: []string{"west", "east"}, Modes: []Mode{m}})
 				})
 				l.describe()
-				l.set()
+				l.now(opened)
 				n.meet(l)
+				l.now(opened)
 				for range 20 {
 					in := l.speak()
 					out, from := receive(t, "the packet", l.far)
