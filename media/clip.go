@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type Audio interface {
 type Clip struct {
 	aLaw, uLaw []byte        // as long as each other, whole frames
 	g722       func() []byte // as long; encoded when first asked for, since few phones take it
+	wide       atomic.Bool   // it has been
 }
 
 // NewClip encodes 8 kHz samples. The last frame is filled up with silence.
@@ -38,6 +40,7 @@ func newClip(aLaw, uLaw []byte, wide []int16) *Clip {
 		uLaw: append(uLaw, bytes.Repeat([]byte{EncodeULaw(0)}, fill)...),
 	}
 	c.g722 = sync.OnceValue(func() []byte {
+		defer c.wide.Store(true)
 		if wide == nil {
 			return encodeG722(c.PCM())
 		}
@@ -78,6 +81,7 @@ func Concat(clips ...*Clip) *Clip {
 	}
 	all.aLaw, all.uLaw = slices.Clip(all.aLaw), slices.Clip(all.uLaw)
 	all.g722 = sync.OnceValue(func() []byte {
+		defer all.wide.Store(true)
 		var code []byte
 		for _, c := range clips {
 			if c != nil {

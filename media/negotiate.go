@@ -91,8 +91,7 @@ func (l *Leg) Answer(offer []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading SDP offer: %w", err)
 	}
-	l.sender.widen(chosen[0].codec)
-	defer l.sender.widen(chosen[0].codec) // what began to play meanwhile
+	defer l.sender.widen(chosen[0].codec)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -138,8 +137,7 @@ func (l *Leg) setAnswer(party string, answer []byte) error {
 		}
 	}
 	chosen = append(chosen, l.beside(remote)...)
-	l.sender.widen(chosen[0].codec)
-	defer l.sender.widen(chosen[0].codec) // what began to play meanwhile
+	defer l.sender.widen(chosen[0].codec)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {

@@ -22,6 +22,7 @@ type Playback struct {
 	// Guarded by the sender's lock.
 	frame, frames int
 	wide          atomic.Bool // encoded in G.722
+	widening      atomic.Bool // so it will be
 }
 
 // Play replaces whatever the leg plays. The clip runs on while the peer holds us, unheard. On a
@@ -62,16 +63,21 @@ func (p *Playback) Position() time.Duration {
 	return time.Duration(p.frame) * ptime
 }
 
-// widen has the clip encoded in G.722, which it is when first asked for: by who plays or negotiates, not on
-// the packet path.
+// widen has the clip encoded in G.722, which it is when first asked for: neither on the packet path nor by who
+// plays or negotiates, for a long one takes a second. Until then it is silent, and waits.
 func (p *Playback) widen() {
-	if p.wide.Load() {
+	if c, ok := p.audio.(*Clip); ok && c.wide.Load() {
+		p.wide.Store(true)
+	}
+	if p.wide.Load() || p.widening.Swap(true) {
 		return
 	}
-	for i := range p.length {
-		p.audio.Frame(G722, i)
-	}
-	p.wide.Store(true)
+	go func() {
+		for i := range p.length {
+			p.audio.Frame(G722, i)
+		}
+		p.wide.Store(true)
+	}()
 }
 
 // widen has what plays encoded if the peer is to hear G.722.

@@ -24,8 +24,9 @@ func (c slowClip) Frame(codec Codec, i int) []byte {
 	return c.Clip.Frame(codec, i)
 }
 
-// A phone that changes to G.722 while a clip plays goes on hearing the old codec until that is encoded.
-func TestEncodesOffThePacketPath(t *testing.T) {
+// A phone that changes to G.722 while a clip plays is answered at once, though the clip isn't encoded yet: it is silent until it
+// is, and then goes on.
+func TestNegotiationDoesNotWaitForEncoding(t *testing.T) {
 	e := openEngine(t, func(c *Config) { c.Codecs = []Codec{PCMA, G722} })
 	p := newPhone(t, PCMA)
 	l := p.call(e)
@@ -37,19 +38,24 @@ func TestEncodesOffThePacketPath(t *testing.T) {
 		_, err := l.Answer(p.offer())
 		answered <- err
 	}()
-	wait(t, "encoding", c.asked)
-	for range 20 {
-		if pkt := p.hear(); pkt.PayloadType != 8 {
-			t.Errorf("payload type %d before it is encoded", pkt.PayloadType)
-		}
-	}
-	close(c.goOn)
 	if err := wait(t, "the answer", answered); err != nil {
 		t.Fatal(err)
 	}
+	wait(t, "encoding", c.asked)
+	p.hearUntil("G.722", func(pkt *rtp.Packet) bool { return pkt.PayloadType == 9 })
+	for range 10 {
+		if pkt := p.hear(); pkt.PayloadType != 9 || string(pkt.Payload) != string(silence(G722)) {
+			t.Errorf("payload type %d, not silent, before it is encoded", pkt.PayloadType)
+		}
+	}
+	played := make(chan *Playback, 1)
+	go func() { played <- l.Play(c, PlayOptions{}) }() // nor does who plays wait
+	next := wait(t, "Play", played)
+	close(c.goOn)
 	p.hearUntil("G.722 of the clip", func(pkt *rtp.Packet) bool {
 		return pkt.PayloadType == 9 && string(pkt.Payload) != string(silence(G722))
 	})
+	wait(t, "its end", next.Done())
 }
 
 // A clip that began as the codec changed is silent until it is encoded, and is all there then.
