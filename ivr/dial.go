@@ -86,8 +86,8 @@ func (a *dialStep) run(s *session) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if s.ctx.Err() != nil {
-		return "", context.Cause(s.ctx)
+	if err := s.over(); err != nil {
+		return "", err
 	}
 	if err := s.forget(); err != nil { // keys that were meant for the other side
 		return "", err

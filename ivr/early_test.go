@@ -56,7 +56,7 @@ func TestAnswerOfWhoHasGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		prompts := testPrompts()
 		l := newFakeLine(prompts)
-		l.gone = true
+		l.left = true
 		l.press(0, "1")
 		if res, err := run(t.Context(), flow, l, prompts, Facts{Language: "zh"}); !errors.Is(err, errLineClosed) || res.Queue != "" {
 			t.Errorf("%+v, %v", res, err)

@@ -66,6 +66,10 @@ func (s *session) echo(span time.Duration) error {
 		select {
 		case <-s.ctx.Done():
 			return context.Cause(s.ctx)
+		case <-s.hungUp:
+			return errGone
+		case <-s.silent:
+			return errGone
 		case <-timer.C:
 			return nil
 		case d, ok := <-s.line.digits():

@@ -22,6 +22,13 @@ type Port interface {
 // pause_recording begins (on) and ends.
 type Private interface{ Private(on bool) }
 
+// Ending is implemented by a [Port] that tells itself when nobody hears the flow any more: [Run] then ends as if its
+// context had. A context that a goroutine cancels would cost each caller that goroutine.
+type Ending interface {
+	// Gone gives channels that are closed when the caller has hung up, and when nothing comes from there any more.
+	Gone() (hungUp, silent <-chan struct{})
+}
+
 // Facts are what is known of the caller before the flow begins.
 type Facts struct {
 	Tier routing.Tier
@@ -70,11 +77,12 @@ const maxTyped = 32
 var (
 	errTimeLimit  = errors.New("time limit of the flow")
 	errLineClosed = errors.New("the caller's line closed")
+	errGone       = errors.New("the caller is gone")
 )
 
 // Run plays the flow to one caller and returns where the caller wants to go. It blocks until the
 // flow is over, at most its time limit, or until ctx ends, as it must when
-// the caller hangs up: then the error is ctx's cause. Any error comes with what is known so far.
+// the caller hangs up and the port is no [Ending]: then the error is ctx's cause. Any error comes with what is known so far.
 // What plays when it returns has been stopped. Nobody else may take the port's digits meanwhile.
 func Run(ctx context.Context, f *Flow, p Port, prompts *Prompts, facts Facts) (Result, error) {
 	return run(ctx, f, leg{p}, prompts, facts)
@@ -86,6 +94,7 @@ type line interface {
 	silence()
 	digits() <-chan media.Digit
 	private(on bool)
+	gone() (hungUp, silent <-chan struct{})
 	echo(on bool) error
 	dial(ctx context.Context, to string, ring time.Duration, talks func()) (Dialled, error)
 	answer() bool
@@ -97,6 +106,13 @@ func (l leg) private(on bool) {
 	if p, ok := l.Port.(Private); ok {
 		p.Private(on)
 	}
+}
+
+func (l leg) gone() (hungUp, silent <-chan struct{}) {
+	if p, ok := l.Port.(Ending); ok {
+		return p.Gone()
+	}
+	return nil, nil
 }
 
 func (l leg) play(a media.Audio) <-chan struct{} { return l.Play(a, media.PlayOptions{}).Done() }
@@ -113,6 +129,8 @@ type session struct {
 	facts   Facts
 	result  *Result
 
+	hungUp, silent <-chan struct{} // nil: ctx tells
+
 	typed []byte // keys not used yet
 	// An end key that comes when its digits were complete without it belongs to them, not to the
 	// next menu.
@@ -125,6 +143,7 @@ func run(ctx context.Context, f *Flow, l line, prompts *Prompts, facts Facts) (R
 	defer cancel()
 	res := Result{Language: facts.Language, Collected: map[string]string{}}
 	s := &session{ctx: limited, limit: limit, line: l, prompts: prompts, facts: facts, result: &res}
+	s.hungUp, s.silent = l.gone()
 	err := s.walk(f)
 	switch {
 	case err == nil:
@@ -132,6 +151,9 @@ func run(ctx context.Context, f *Flow, l line, prompts *Prompts, facts Facts) (R
 	case ctx.Err() != nil:
 		res.End = EndGone
 		return res, fmt.Errorf("flow %s: %w", f.Name, context.Cause(ctx))
+	case errors.Is(err, errGone):
+		res.End = EndGone
+		return res, fmt.Errorf("flow %s: %w", f.Name, err)
 	case errors.Is(err, errTimeLimit):
 		f.giveUp(&res, EndTimeLimit)
 		return res, nil
@@ -144,8 +166,8 @@ func run(ctx context.Context, f *Flow, l line, prompts *Prompts, facts Facts) (R
 // walk goes from step to step.
 func (s *session) walk(f *Flow) error {
 	for name := f.start; name != ""; {
-		if s.ctx.Err() != nil {
-			return context.Cause(s.ctx)
+		if err := s.over(); err != nil {
+			return err
 		}
 		if len(s.result.Path) == maxSteps {
 			f.giveUp(s.result, EndStepLimit)
@@ -163,6 +185,21 @@ func (s *session) walk(f *Flow) error {
 		name = next
 	}
 	return nil
+}
+
+// over says why the flow can't go on, if it can't.
+func (s *session) over() error {
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
+	}
+	select {
+	case <-s.hungUp:
+		return errGone
+	case <-s.silent:
+		return errGone
+	default:
+		return nil
+	}
 }
 
 // hush pauses the recording of the call for a step that wants it, until what is returned
@@ -210,6 +247,12 @@ func (s *session) sound(audio media.Audio, bargeIn bool) error {
 		case <-s.ctx.Done():
 			s.line.silence()
 			return context.Cause(s.ctx)
+		case <-s.hungUp:
+			s.line.silence()
+			return errGone
+		case <-s.silent:
+			s.line.silence()
+			return errGone
 		case <-done:
 			return nil
 		case d, ok := <-s.line.digits():
@@ -232,6 +275,10 @@ func (s *session) key(wait time.Duration) (key byte, pressed bool, err error) {
 		select {
 		case <-s.ctx.Done():
 			return 0, false, context.Cause(s.ctx)
+		case <-s.hungUp:
+			return 0, false, errGone
+		case <-s.silent:
+			return 0, false, errGone
 		case <-timer.C:
 			return 0, false, nil
 		case d, ok := <-s.line.digits():

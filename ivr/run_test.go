@@ -36,7 +36,9 @@ type fakeLine struct {
 	playing *time.Timer
 	dialled Dialled       // how a call comes out that isn't answered
 	talk    time.Duration // how long one lasts that is
-	gone    bool          // before the answer
+	left    bool          // before the answer
+	hungUp  chan struct{} // nil: never
+	silent  chan struct{}
 }
 
 func newFakeLine(p *Prompts) *fakeLine {
@@ -80,7 +82,7 @@ func (l *fakeLine) silence() {
 	}
 }
 
-func (l *fakeLine) answer() bool { l.note("answer"); return !l.gone }
+func (l *fakeLine) answer() bool { l.note("answer"); return !l.left }
 
 func (l *fakeLine) private(on bool) { l.note(fmt.Sprint("private ", on)) }
 

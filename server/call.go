@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -51,12 +50,23 @@ type figures struct {
 	Dials         []records.Dial
 }
 
-// run is the way of one call.
-func (c *call) run() {
-	defer c.close()
+// begin answers the call and leaves the rest of its way to a goroutine of its own: what answers goes deeper than
+// what then waits, and a stack that has grown stays so deep.
+func (c *call) begin() {
 	c.s.recs.Store(c.id, c)
-	defer c.s.recs.Delete(c.id)
-	if !c.accept() || !c.waitsForAnswer() && !c.recordCall() || !c.bear() {
+	if !c.accept() {
+		c.finish()
+		return
+	}
+	go func() {
+		defer c.finish()
+		c.run()
+	}()
+}
+
+// run is the way of one call that was let in.
+func (c *call) run() {
+	if !c.waitsForAnswer() && !c.recordCall() || !c.bear() {
 		return
 	}
 	for c.askIVR() && c.beforeQueue() {
@@ -66,6 +76,19 @@ func (c *call) run() {
 			return
 		}
 	}
+}
+
+// finish closes the call and lets the server forget it.
+func (c *call) finish() {
+	c.s.recs.Delete(c.id)
+	c.close()
+	c.s.active.Add(-1)
+	c.log.Debug("call gone")
+	select {
+	case c.s.idle <- struct{}{}:
+	default:
+	}
+	c.s.calls.Done()
 }
 
 // accept finds out who calls and answers; false when the call was turned away.
@@ -219,17 +242,7 @@ func (c *call) refuse(code int, phrase, why string, headers ...string) bool {
 
 // askIVR plays the flow; false when the call is over.
 func (c *call) askIVR() bool {
-	ctx, cancel := context.WithCancel(c.s.ctx)
-	defer cancel()
-	go func() { // the flow ends with the caller
-		select {
-		case <-c.a.Done():
-		case <-c.audio.Timeout():
-		case <-ctx.Done():
-		}
-		cancel()
-	}()
-	res, err := ivr.Run(ctx, c.flow, recordedPort{c.audio, c}, c.cfg.prompts,
+	res, err := ivr.Run(c.s.ctx, c.flow, recordedPort{c.audio, c}, c.cfg.prompts,
 		ivr.Facts{Tier: c.customer.Tier, Language: c.language, Identified: c.known, Attestation: verdict(c.a.Incoming().Attestation)})
 	if res.Language != "" {
 		c.language = res.Language

@@ -13,6 +13,8 @@ import (
 // Dial connects the caller with whom a dial step names, with the rights of the flow.
 func (p recordedPort) Dial(ctx context.Context, dialled string, ring time.Duration, talks func()) (end ivr.Dialled) {
 	c := p.c
+	ctx, cancel := c.untilGone(ctx)
+	defer cancel()
 	to, ok := c.cfg.resolve(dialled)
 	if !ok || to.agent == "" && to.number == "" {
 		c.log.Error("flow dials what leads nowhere", "flow", c.flow.Name)
@@ -90,6 +92,20 @@ func (n *dialNote) over(end ivr.Dialled) {
 	n.to.At, n.to.Outcome = records.Time{Time: n.began}, string(end)
 	n.to.Ring, n.to.Talk = records.Seconds(n.rang.Microseconds()), records.Seconds((all - n.rang).Microseconds())
 	n.c.heard.Dials = append(n.c.heard.Dials, n.to)
+}
+
+// untilGone is ctx until the caller is gone.
+func (c *call) untilGone(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-c.a.Done():
+		case <-c.audio.Timeout():
+		case <-ctx.Done():
+		}
+		cancel()
+	}()
+	return ctx, cancel
 }
 
 // awaitDialled is who has answered, or nil and how it came out. The caller hears the

@@ -250,6 +250,11 @@ type recordedPort struct {
 	c *call
 }
 
+// Gone implements [ivr.Ending].
+func (p recordedPort) Gone() (hungUp, silent <-chan struct{}) {
+	return p.c.a.Done(), p.c.audio.Timeout()
+}
+
 // stopRecording ends what is recorded of the call for good; false when nothing is.
 func (c *call) stopRecording() bool { return c.rec.stop() }
 

@@ -267,36 +267,29 @@ func recordMedia(st media.LegStats) records.Media {
 		MOS: st.MOS, PeerMOS: st.PeerMOS, PhoneMOS: st.PhoneMOS, PhoneDiscarded: st.PhoneDiscarded, Fault: st.Fault()}
 }
 
-// incoming takes each INVITE that was let in.
+// incoming takes each INVITE that was let in. It returns when a trunk's call is answered or turned away, or when an
+// agent's own call is over.
 func (s *Server) incoming(leg *sip.Leg) {
 	<-s.up
 	if !s.beginCall() {
 		_ = leg.Reject(503, "Service Unavailable")
 		return
 	}
-	defer s.calls.Done()
-	if leg.Incoming().Agent != "" {
+	switch in := leg.Incoming(); {
+	case in.Agent != "":
 		s.agentCall(leg)
-		return
-	}
-	if leg.Incoming().Replaces != nil {
+		s.calls.Done()
+	case in.Replaces != nil:
 		_ = leg.Reject(403, "Forbidden") // a trunk takes nobody's place
-		return
+		s.calls.Done()
+	default:
+		s.active.Add(1)
+		id := s.numbers.next()
+		c := &call{s: s, id: id, a: leg, cfg: s.settings.Load(), ringings: map[uint64]*ringing{}, rungs: make(chan rung), picks: make(chan *pick),
+			log: s.log.With("call", id, "sip_call_id", leg.CallID())}
+		c.decisions = s.core.own(id)
+		c.begin()
 	}
-	s.active.Add(1)
-	id := s.numbers.next()
-	c := &call{s: s, id: id, a: leg, cfg: s.settings.Load(), ringings: map[uint64]*ringing{}, rungs: make(chan rung), picks: make(chan *pick),
-		log: s.log.With("call", id, "sip_call_id", leg.CallID())}
-	defer func() {
-		s.active.Add(-1)
-		c.log.Debug("call gone")
-		select {
-		case s.idle <- struct{}{}:
-		default:
-		}
-	}()
-	c.decisions = s.core.own(id)
-	c.run()
 }
 
 // beginCall counts a call in; false when the server is closing, whose journal and
