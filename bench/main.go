@@ -33,6 +33,8 @@ func main() {
 	flag.IntVar(&opt.large, "large", 1000, "with -media: the highest number of calls at once; half of it is measured too")
 	flag.BoolVar(&opt.clean, "clean", false, "with -media: add calls until packets are lost or late")
 	flag.StringVar(&opt.only, "only", "", "with -media: only the cases whose names match this regular expression")
+	flag.BoolVar(&opt.fill, "fill", false, "with -media: tell what the whole machine took, by filling what is left of it; and what eBPF took (both as root)")
+	isFiller := flag.Bool("fill-core", false, "internal: fill what is left of a core")
 	agents := flag.Int("agents", 1000, "registered agents in the measurement of queued calls")
 	calls := flag.Int("calls", 100, "calls at once in the IVR and bridged")
 	span := flag.Duration("span", 10*time.Second, "how long each measurement lasts")
@@ -43,6 +45,8 @@ func main() {
 	switch {
 	case *isBare:
 		err = bare()
+	case *isFiller:
+		err = fillCore()
 	case *isRelay != "":
 		err = bareRelay(*isRelay, *calls, flag.Arg(0), flag.Arg(1))
 	case *soakFor > 0:

@@ -9,4 +9,5 @@ type mediaOptions struct {
 	repeat       int
 	clean        bool
 	only         string
+	fill         bool // tell what the whole machine took
 }

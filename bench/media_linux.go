@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -66,7 +65,7 @@ func startBare(what string) func(*rtpLoad, int, streamKind) (peer, error) {
 
 // mediaCost measures what sound costs: prompts, and bridged calls beside bare relays and rtpengine;
 // the server on one core and the load on the other.
-func mediaCost(o mediaOptions) error {
+func mediaCost(o mediaOptions) (err error) {
 	if err := runOn(loadCore); err != nil {
 		return err
 	}
@@ -78,12 +77,24 @@ func mediaCost(o mediaOptions) error {
 	if err != nil {
 		return err
 	}
+	fill, err := startFiller(o.fill)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, fill.close()) }()
+	if o.fill {
+		stop, err := countBPF()
+		if err != nil {
+			return fmt.Errorf("have the kernel time eBPF: %w", err)
+		}
+		defer func() { _ = stop() }()
+	}
 	var rows []mediaFigures
 	for _, c := range mediaCases {
 		if !only.MatchString(c.name) {
 			continue
 		}
-		got, err := c.measure(o)
+		got, err := c.measure(o, fill)
 		if errors.Is(err, errNoRTPEngine) {
 			fmt.Println(err)
 			continue
@@ -124,7 +135,7 @@ func loadAverage() string {
 }
 
 // measure makes the small number of calls, half the large one and that, and more if asked to.
-func (c mediaCase) measure(o mediaOptions) (rows []mediaFigures, err error) {
+func (c mediaCase) measure(o mediaOptions, fill *filler) (rows []mediaFigures, err error) {
 	rtp, err := openRTPLoad()
 	if err != nil {
 		return nil, err
@@ -144,7 +155,7 @@ func (c mediaCase) measure(o mediaOptions) (rows []mediaFigures, err error) {
 		}
 	}()
 	for _, calls := range []int{o.small, max(o.small, o.large/2), o.large} {
-		f, err := c.at(rtp, p, calls, o.span, o.repeat)
+		f, err := c.at(rtp, p, calls, o.span, o.repeat, fill)
 		if err != nil { // more calls than it bears
 			fmt.Printf("%s: at %d calls: %v\n", c.name, calls, err)
 			return rows, nil
@@ -172,7 +183,7 @@ func (c mediaCase) search(rtp *rtpLoad, p peer, f mediaFigures, most int) {
 			break
 		}
 		var err error
-		if f, err = c.at(rtp, p, n, 2*time.Second, 3); err != nil {
+		if f, err = c.at(rtp, p, n, 2*time.Second, 3, nil); err != nil {
 			fmt.Printf("%s: at %d calls: %v\n", c.name, n, err)
 			break
 		}
@@ -181,14 +192,14 @@ func (c mediaCase) search(rtp *rtpLoad, p peer, f mediaFigures, most int) {
 }
 
 // at measures with so many calls.
-func (c mediaCase) at(rtp *rtpLoad, p peer, calls int, span time.Duration, repeat int) (mediaFigures, error) {
+func (c mediaCase) at(rtp *rtpLoad, p peer, calls int, span time.Duration, repeat int, fill *filler) (mediaFigures, error) {
 	if err := p.connect(calls); err != nil {
 		return mediaFigures{}, err
 	}
 	time.Sleep(2 * time.Second)
 	var all []mediaFigures
 	for range repeat {
-		f, err := measureOnce(rtp, p.pid(), calls, span)
+		f, err := measureOnce(rtp, p.pid(), calls, span, fill)
 		if err != nil {
 			return f, err
 		}
@@ -205,7 +216,9 @@ type mediaFigures struct {
 	name         string
 	playback     bool
 	calls        int
-	cpu, machine float64       // percent of a core per 100 calls: the program; all that isn't the load
+	cpu, machine float64       // percent of a core per 100 calls: the program; all of the machine, 0 where that isn't known
+	bpf          float64       // the same, of eBPF programs
+	bpfRun       time.Duration // of one run
 	p50, p99     time.Duration // of the relay's delay, or of the lateness of what is played
 	most, drift  time.Duration
 	own          time.Duration // p99 of the load's own lateness
@@ -227,23 +240,29 @@ func (f mediaFigures) String() string {
 	if faults == "" {
 		faults = "nothing lost"
 	}
-	s := fmt.Sprintf("%-22s %5d calls: %6.2f %% of a core per 100, machine less load %6.2f %%, %6.0f packets/s, %s p50 %s p99 %s max %s (load late by p99 %s), RSS %d KiB, %s",
-		f.name, f.calls, f.cpu, f.machine, f.pps, what, f.p50, f.p99, f.most.Round(10*time.Microsecond), f.own, f.rss>>10, faults)
+	s := fmt.Sprintf("%-22s %5d calls: %6.2f %% of a core per 100, %6.0f packets/s, %s p50 %s p99 %s max %s (load late by p99 %s), RSS %d KiB, %s",
+		f.name, f.calls, f.cpu, f.pps, what, f.p50, f.p99, f.most.Round(10*time.Microsecond), f.own, f.rss>>10, faults)
 	if f.keys > 0 {
 		s += fmt.Sprintf(", %d of %d keys arrived", f.heard, f.keys)
+	}
+	if f.machine > 0 {
+		s += fmt.Sprintf("; the whole machine %.2f %%", f.machine)
+	}
+	if f.bpfRun > 0 {
+		s += fmt.Sprintf("; eBPF %.2f %%, %d ns a packet", f.bpf, f.bpfRun.Nanoseconds())
 	}
 	return s
 }
 
-func measureOnce(rtp *rtpLoad, pid, calls int, span time.Duration) (f mediaFigures, err error) {
+func measureOnce(rtp *rtpLoad, pid, calls int, span time.Duration, fill *filler) (f mediaFigures, err error) {
 	rtp.reset()
-	before, err := machineNow(pid)
+	before, err := machineNow(pid, fill)
 	if err != nil {
 		return f, err
 	}
 	time.Sleep(span)
 	r := rtp.result()
-	after, err := machineNow(pid)
+	after, err := machineNow(pid, fill)
 	if err != nil {
 		return f, err
 	}
@@ -254,19 +273,25 @@ func measureOnce(rtp *rtpLoad, pid, calls int, span time.Duration) (f mediaFigur
 		h = &r.lateness
 	}
 	return mediaFigures{calls: calls, cpu: per(after.program - before.program),
-		machine: per(after.busy - before.busy - (after.load - before.load)),
-		p50:     h.quantile(0.5), p99: h.quantile(0.99), most: h.most, drift: r.drift, own: r.own.quantile(0.99),
+		machine: per(after.busy - before.busy), bpf: per(after.bpf.took - before.bpf.took), bpfRun: perRun(before.bpf, after.bpf),
+		p50: h.quantile(0.5), p99: h.quantile(0.99), most: h.most, drift: r.drift, own: r.own.quantile(0.99),
 		pps: float64(r.received) / took.Seconds(), rss: after.rss, keys: r.pressed, heard: r.heard, faults: r.faults()}, nil
 }
 
 // machineTimes is CPU time used so far.
 type machineTimes struct {
-	at                  time.Time
-	program, load, busy time.Duration
-	rss                 int64
+	at            time.Time
+	program, busy time.Duration // busy: all programs but the filler
+	bpf           bpfTimes
+	rss           int64
 }
 
-func machineNow(pid int) (m machineTimes, err error) {
+// perRun is how long a run of an eBPF program took on average.
+func perRun(before, after bpfTimes) time.Duration {
+	return (after.took - before.took) / time.Duration(max(1, after.runs-before.runs))
+}
+
+func machineNow(pid int, fill *filler) (m machineTimes, err error) {
 	m.at = time.Now()
 	if pid != 0 {
 		if m.program, err = cpuOf(pid); err != nil {
@@ -276,22 +301,10 @@ func machineNow(pid int) (m machineTimes, err error) {
 		if err != nil {
 			return m, err
 		}
-		m.rss = u.rss
+		m.rss, m.bpf = u.rss, bpfOf(pid)
 	}
-	if m.load, err = cpuOf(os.Getpid()); err != nil {
-		return m, err
-	}
-	b, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return m, err
-	}
-	line, _, _ := strings.Cut(string(b), "\n")
-	for i, s := range strings.Fields(line)[1:] {
-		if ticks, _ := strconv.ParseInt(s, 10, 64); i < 8 && i != 3 && i != 4 { // not idle, not waiting for a disk, not guests again
-			m.busy += time.Duration(ticks) * clockTick
-		}
-	}
-	return m, nil
+	m.busy, err = fill.busy(m.at)
+	return m, err
 }
 
 // cpuOf is the process's user and system time to the nanosecond; /proc has its sum in steps of 10 ms.
@@ -307,6 +320,8 @@ func medians(all []mediaFigures) mediaFigures {
 	f := all[0]
 	f.cpu = median(all, func(f mediaFigures) float64 { return f.cpu })
 	f.machine = median(all, func(f mediaFigures) float64 { return f.machine })
+	f.bpf = median(all, func(f mediaFigures) float64 { return f.bpf })
+	f.bpfRun = median(all, func(f mediaFigures) time.Duration { return f.bpfRun })
 	f.pps = median(all, func(f mediaFigures) float64 { return f.pps })
 	f.p50 = median(all, func(f mediaFigures) time.Duration { return f.p50 })
 	f.p99 = median(all, func(f mediaFigures) time.Duration { return f.p99 })
@@ -336,17 +351,23 @@ func median[T float64 | int64 | time.Duration](all []mediaFigures, of func(media
 // printTable prints the rows for the documentation, with ratios to the bare relay at the same number of
 // calls and the memory that a call takes.
 func printTable(rows []mediaFigures) {
-	fmt.Println("\n| work | calls | CPU % of a core per 100 | CPU ms per call-second | machine less load | × epoll relay | p50 | p99 | max | KiB per further call | faults |")
+	fmt.Println("\n| work | calls | CPU % of a core per 100 | CPU ms per call-second | machine more than for the load alone | × epoll relay | p50 | p99 | max | KiB per further call | faults |")
 	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-	bare := map[int]float64{}
+	bare, alone := map[int]float64{}, map[int]float64{}
 	first := map[string]mediaFigures{}
 	for _, f := range rows {
 		if f.name == "bare relay, epoll" {
 			bare[f.calls] = f.cpu
 		}
+		if f.name == "load alone" {
+			alone[f.calls] = f.machine
+		}
 	}
 	for _, f := range rows {
-		ratio, memory := "", ""
+		ratio, memory, machine := "", "", ""
+		if a := alone[f.calls]; a > 0 {
+			machine = fmt.Sprintf("%.2f", f.machine-a)
+		}
 		if b := bare[f.calls]; b > 0 && !f.playback && f.cpu > 0 {
 			ratio = fmt.Sprintf("%.2f", f.cpu/b)
 		}
@@ -355,7 +376,7 @@ func printTable(rows []mediaFigures) {
 		} else {
 			first[f.name] = f
 		}
-		fmt.Printf("| %s | %d | %.2f | %.3f | %.2f | %s | %s | %s | %s | %s | %s |\n", f.name, f.calls, f.cpu, f.cpu/10, f.machine, ratio,
+		fmt.Printf("| %s | %d | %.2f | %.3f | %s | %s | %s | %s | %s | %s | %s |\n", f.name, f.calls, f.cpu, f.cpu/10, machine, ratio,
 			f.p50, f.p99, f.most.Round(10*time.Microsecond), memory, f.faults)
 	}
 }

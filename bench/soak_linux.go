@@ -147,7 +147,7 @@ func (s *soaked) run(span time.Duration) (samples []soakSample, err error) {
 	begin := time.Now()
 	fmt.Println("| after | calls up, made, failed | CPU % | RSS, heap MiB | goroutines | files | IVR late by p50, p99, most | relayed in p50, p99, most | load late p99 | faults |")
 	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-	last, err := machineNow(s.p.cmd.Process.Pid)
+	last, err := machineNow(s.p.cmd.Process.Pid, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -259,7 +259,7 @@ type soakSample struct {
 func (s *soaked) sample(after time.Duration, last *machineTimes) (m soakSample, err error) {
 	r := s.rtp.result()
 	s.rtp.reset()
-	now, err := machineNow(s.p.cmd.Process.Pid)
+	now, err := machineNow(s.p.cmd.Process.Pid, nil)
 	if err != nil {
 		return m, err
 	}
