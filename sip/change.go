@@ -200,6 +200,10 @@ func (s *Stack) handleReinvite(req *gosip.Request, tx *transaction) {
 		s.refuseChange(req, tx, code, phrase)
 		return
 	}
+	if !tx.unanswered() { // cancelled, before anything has changed
+		l.endChange(c)
+		return
+	}
 	sdp, refuse := f(req.Body())
 	if refuse != 0 {
 		l.endChange(c)

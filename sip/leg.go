@@ -59,6 +59,7 @@ type Leg struct {
 
 	confirmed chan struct{}
 	done      chan struct{}
+	turns     turns
 
 	mu        sync.Mutex
 	state     legState

@@ -38,6 +38,7 @@ func (s *Stack) unavailable(req *gosip.Request, tx *transaction, reason string, 
 	if v := s.retryAfter(tr); v != "" {
 		hs = append(hs, gosip.NewHeader("Retry-After", v))
 	}
+	s.fates.noteRefused(req)
 	s.refuse(req, tx, 503, "Service Unavailable", hs...)
 }
 

@@ -25,13 +25,12 @@ type Referral struct {
 	// attended transfer (RFC 5589 7). Nil for a blind one.
 	Replaces *Leg
 
-	leg     *Leg
-	req     *gosip.Request
-	tx      *transaction
-	silent  bool // no NOTIFY is wanted (RFC 4488)
-	decided chan struct{}
-	once    sync.Once
-	told    chan struct{}
+	leg    *Leg
+	req    *gosip.Request
+	tx     *transaction
+	silent bool // no NOTIFY is wanted (RFC 4488)
+	once   sync.Once
+	told   chan struct{}
 
 	mu    sync.Mutex
 	queue []referState
@@ -86,14 +85,7 @@ func (s *Stack) handleRefer(req *gosip.Request, tx *transaction) {
 	}
 	r.tx = tx
 	f(r)
-	limit := time.NewTimer(decideWithin)
-	defer limit.Stop()
-	select {
-	case <-r.decided:
-	case <-limit.C:
-		r.Refuse(500, "Server Internal Error")
-	case <-s.closed:
-	}
+	time.AfterFunc(decideWithin, func() { s.spawn(func() { r.Refuse(500, "Server Internal Error") }) })
 }
 
 // readRefer reads what a REFER asks for; nil comes with the status that refuses it.
@@ -113,7 +105,7 @@ func (s *Stack) readRefer(l *Leg, req *gosip.Request) (r *Referral, code int, ph
 	if m, ok := u.UriParams.Get("method"); ok && !strings.EqualFold(m, "INVITE") {
 		return nil, 403, "Only Calls Are Transferred"
 	}
-	r = &Referral{leg: l, req: req, To: unescape(u.User), decided: make(chan struct{}), told: make(chan struct{})}
+	r = &Referral{leg: l, req: req, To: unescape(u.User), told: make(chan struct{})}
 	r.To, r.Instance = s.meant(&u, r.To)
 	if u.Scheme == "tel" {
 		number, _, _ := strings.Cut(u.Raw(), ";")
@@ -139,7 +131,6 @@ func (s *Stack) readRefer(l *Leg, req *gosip.Request) (r *Referral, code int, ph
 // Accept takes the transfer on: 202, and NOTIFY with 100.
 func (r *Referral) Accept() {
 	r.once.Do(func() {
-		defer close(r.decided)
 		s := r.leg.stack
 		code, phrase := 202, "Accepted"
 		hs := []gosip.Header{r.leg.contact()}
@@ -155,7 +146,6 @@ func (r *Referral) Accept() {
 // Refuse turns the transfer down with a status of 400 or more; the call goes on.
 func (r *Referral) Refuse(code int, phrase string) {
 	r.once.Do(func() {
-		defer close(r.decided)
 		r.leg.stack.respond(r.req, r.tx, code, phrase)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -82,6 +83,9 @@ func stamp(req *gosip.Request, from netip.AddrPort) (answers netip.AddrPort) {
 // serve gives a request to its transaction, or begins one and has it worked on. It doesn't wait for that.
 // The requests of one listener or connection are served in their order.
 func (s *Stack) serve(req *gosip.Request, by way) {
+	if req.Method == gosip.INVITE && req.Contact() == nil && isRFC2543(req) {
+		contactOfSource(req)
+	}
 	readAll(req)
 	switch req.Method {
 	case gosip.ACK:
@@ -90,7 +94,7 @@ func (s *Stack) serve(req *gosip.Request, by way) {
 				return
 			}
 		}
-		s.hand(job{s.dispatch, req, &transaction{stack: s, by: by, req: req}})
+		s.inTurn(job{s.dispatch, req, &transaction{stack: s, by: by, req: req}})
 		return
 	case gosip.CANCEL:
 		if k, ok := keyOf(req, gosip.INVITE); ok {
@@ -108,7 +112,7 @@ func (s *Stack) serve(req *gosip.Request, by way) {
 			return
 		}
 	}
-	if !s.hand(job{s.dispatch, req, tx}) {
+	if !s.inTurn(job{s.dispatch, req, tx}) {
 		s.transactions.forget(tx)
 	}
 }
@@ -177,6 +181,57 @@ func (s *Stack) handleCancel(req *gosip.Request, of *transaction) {
 // handleStrayCancel meets the CANCEL of nothing that we know.
 func (s *Stack) handleStrayCancel(req *gosip.Request, tx *transaction) {
 	s.refuse(req, tx, 481, "Call/Transaction Does Not Exist")
+}
+
+// turns has the requests of one dialog worked on one after the other, as they came.
+type turns struct {
+	mu      sync.Mutex
+	busy    bool
+	waiting []job
+}
+
+// maxInTurn bounds the requests of a dialog that wait for their turn.
+const maxInTurn = 64
+
+// inTurn has a job done once those of the same dialog that came before are done; at once when there is none. It is
+// false when the job won't be done.
+func (s *Stack) inTurn(j job) bool {
+	var l *Leg
+	if j.req.To() != nil && j.req.From() != nil && j.req.CallID() != nil {
+		l = s.findLeg(j.req)
+	}
+	if l == nil {
+		return s.hand(j)
+	}
+	t := &l.turns
+	t.mu.Lock()
+	if t.busy {
+		room := len(t.waiting) < maxInTurn
+		if room {
+			t.waiting = append(t.waiting, j)
+		}
+		t.mu.Unlock()
+		return room
+	}
+	t.busy = true
+	t.mu.Unlock()
+	return s.hand(job{t.work, j.req, j.tx})
+}
+
+// work dispatches a request and those that came meanwhile.
+func (t *turns) work(req *gosip.Request, tx *transaction) {
+	for {
+		tx.stack.dispatch(req, tx)
+		t.mu.Lock()
+		if len(t.waiting) == 0 {
+			t.busy, t.waiting = false, nil
+			t.mu.Unlock()
+			return
+		}
+		req, tx = t.waiting[0].req, t.waiting[0].tx
+		t.waiting = t.waiting[1:]
+		t.mu.Unlock()
+	}
 }
 
 // job is a request to be worked on.

@@ -105,6 +105,26 @@ func (s *Stack) admits(g *glance, from netip.AddrPort, came time.Time, conn *str
 	if !s.newWork(g) {
 		return true
 	}
+	first := g.method == "INVITE" && conn == nil && rawTag(g.to) == ""
+	if !first {
+		return s.admitsNew(g, from, came, conn)
+	}
+	now := time.Now()
+	switch s.fates.of(g.callID, g.seq, now) {
+	case fateLetIn:
+		return true
+	case fateRefused:
+		return false
+	}
+	if !s.admitsNew(g, from, came, nil) {
+		s.fates.note(g.callID, g.seq, fateRefused, now)
+		return false
+	}
+	s.fates.note(g.callID, g.seq, fateLetIn, now)
+	return true
+}
+
+func (s *Stack) admitsNew(g *glance, from netip.AddrPort, came time.Time, conn *streamConn) bool {
 	who := favoured
 	limited := s.admission.limited()
 	if limited {

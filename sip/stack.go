@@ -33,6 +33,7 @@ type Stack struct {
 	peers     *peers
 	hep       *hepExport // nil: no copies are sent
 	admission *admission
+	fates     *fates
 	tagKey    [16]byte
 
 	binds       []*bind
@@ -95,6 +96,7 @@ func Open(opt Options) (*Stack, error) {
 	}
 	s.traces, s.peers = newTraces(opt.TraceCalls), newPeers()
 	s.flood = newFlood(opt.MaxSourceRate)
+	s.fates = newFates(opt.MaxCalls)
 	s.admission = newAdmission(opt.MaxDelay, delayObserver(opt.Observer))
 	s.auth = newAuthenticator(opt.Realm, opt.NonceTTL)
 	s.reg = newRegistrar(s)
@@ -242,8 +244,8 @@ func (s *Stack) Close() error {
 		for _, l := range s.allLegs() {
 			l.finish(End{Cause: EndClosed})
 		}
-		s.wg.Wait()
 		s.transactions.close()
+		s.wg.Wait()
 		for _, ua := range s.uas {
 			err = errors.Join(err, ua.Close())
 		}

@@ -147,15 +147,17 @@ func (tx *transaction) repeat(gap, out time.Duration) {
 		return
 	}
 	tx.again = time.AfterFunc(gap, func() {
-		tx.mu.Lock()
-		if tx.state != txCompleted || tx.stack.isClosed() {
+		tx.stack.spawn(func() {
+			tx.mu.Lock()
+			if tx.state != txCompleted {
+				tx.mu.Unlock()
+				return
+			}
+			b := tx.last
+			tx.repeat(min(2*gap, t2), out)
 			tx.mu.Unlock()
-			return
-		}
-		b := tx.last
-		tx.repeat(min(2*gap, t2), out)
-		tx.mu.Unlock()
-		_ = tx.by.send(b)
+			_ = tx.by.send(b)
+		})
 	})
 }
 

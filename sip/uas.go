@@ -18,9 +18,6 @@ func (s *Stack) handleInvite(req *gosip.Request, tx *transaction) {
 		s.handleReinvite(req, tx)
 		return
 	}
-	if req.Contact() == nil && isRFC2543(req) {
-		contactOfSource(req)
-	}
 	if req.Contact() == nil || req.Contact().Address.Host == "" {
 		s.obs.Refused("malformed")
 		s.refuse(req, tx, 400, "Missing Contact")
