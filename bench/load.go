@@ -40,6 +40,8 @@ type loadCall struct {
 	sent, answered time.Time
 	over           bool
 	code           int    // final status of the INVITE
+	ghost          bool   // answered with 200 after it was refused
+	repeated       int    // the INVITE, when no answer came
 	to             []byte // of its answer
 }
 
@@ -109,6 +111,10 @@ func (l *load) invite(number string) {
 	i := len(l.calls)
 	l.calls = append(l.calls, loadCall{sent: time.Now()})
 	l.mu.Unlock()
+	l.sendInvite(number, i)
+}
+
+func (l *load) sendInvite(number string, i int) {
 	l.send(fmt.Appendf(nil, "INVITE sip:%s@%s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK%s%d;rport\r\nMax-Forwards: 70\r\nFrom: <sip:%s@%s>;tag=%d\r\nTo: <sip:%s@%s>\r\nCall-ID: %d@%s\r\nCSeq: 1 INVITE\r\nContact: <sip:load@%s>\r\nContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s",
 		number, l.server, l.self, l.name, i, numberOf(i), l.self, i, number, l.server, i, l.name, l.self, len(l.sdp), l.sdp))
 }
@@ -170,6 +176,7 @@ func (l *load) response(msg []byte) {
 	l.mu.Lock()
 	c := &l.calls[i]
 	again := c.code != 0
+	c.ghost = c.ghost || c.code >= 300 && code == 200
 	if !again {
 		c.code, c.answered = code, time.Now()
 		c.over = code >= 300

@@ -39,8 +39,8 @@ func overload(span time.Duration) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("%4.0f × capacity: %6.0f calls/s offered, %5.0f/s done (%3.0f %%), INVITE to 200 p50 %s p99 %s; VIP %.1f %% of %d; %d answered calls lost, %d of %d calls in progress\n",
-			times, o.rate, o.done, 100*o.done/capacity, o.p50, o.p99, 100*o.vip, o.vips, o.lost, o.cut, inProgress)
+		fmt.Printf("%4.0f × capacity: %6.0f calls/s offered, %5.0f/s done (%3.0f %%), INVITE to 200 p50 %s p99 %s; VIP %.1f %% of %d; %d answered calls lost, %d of %d calls in progress, %d answered after they were refused\n",
+			times, o.rate, o.done, 100*o.done/capacity, o.p50, o.p99, 100*o.vip, o.vips, o.lost, o.cut, inProgress, o.ghosts)
 	}
 	return nil
 }
@@ -53,6 +53,7 @@ type offered struct {
 	rate, good float64 // a second; calls
 	done       float64 // a second, VIP's too
 	lost       int     // answered, but the BYE wasn't
+	ghosts     int     // answered after they were refused
 	p50, p99   time.Duration
 	vip        float64 // share of them that succeeded
 	vips       int
@@ -88,8 +89,8 @@ func offer(rate, vip float64, span time.Duration) (o offered, err error) {
 	}()
 	stop := make(chan struct{})
 	defer close(stop)
-	go l.hangUpAgain(stop)
-	go v.hangUpAgain(stop)
+	go l.repeat(stop)
+	go v.repeat(stop)
 	begin := time.Now()
 	calls := l.run("2", rate, span, 0)
 	took := span
@@ -108,13 +109,16 @@ func offer(rate, vip float64, span time.Duration) (o offered, err error) {
 		if c.code == 200 && !c.over {
 			o.lost++
 		}
+		if c.ghost {
+			o.ghosts++
+		}
 	}
 	o.cut = up.hangUpAll()
 	return o, nil
 }
 
-// hangUpAgain repeats BYEs that are not answered, as any phone does.
-func (l *load) hangUpAgain(stop <-chan struct{}) {
+// repeat repeats INVITEs and BYEs that are not answered, as any phone does (Timers A and E of RFC 3261).
+func (l *load) repeat(stop <-chan struct{}) {
 	for {
 		select {
 		case <-stop:
@@ -123,7 +127,13 @@ func (l *load) hangUpAgain(stop <-chan struct{}) {
 		}
 		l.mu.Lock()
 		tos := map[int][]byte{}
-		for i, c := range l.calls {
+		var silent []int
+		for i := range l.calls {
+			c := &l.calls[i]
+			if wait := 500 * time.Millisecond << c.repeated; c.code == 0 && time.Since(c.sent) > 2*wait-500*time.Millisecond {
+				c.repeated++
+				silent = append(silent, i)
+			}
 			if c.code == 200 && !c.over && time.Since(c.answered) > 500*time.Millisecond {
 				tos[i] = c.to
 			}
@@ -131,6 +141,9 @@ func (l *load) hangUpAgain(stop <-chan struct{}) {
 		l.mu.Unlock()
 		for i, to := range tos {
 			l.inDialog("BYE", i, 2, []byte("2"), to)
+		}
+		for _, i := range silent {
+			l.sendInvite("2", i)
 		}
 	}
 }

@@ -21,7 +21,8 @@ const (
 // queued as work is, and tells when its turn came. As with CoDel (RFC 8289) a
 // wait that stays above its target for a whole interval is one too many, while a burst isn't. Then as much is
 // admitted as got done, and nothing until the wait is short again; while it is short the
-// rate rises, and after some calm there is none. So no capacity needs to be configured,
+// rate rises, at once to nearly what it was (most waits are another program's doing, and over in a moment) and
+// slowly beyond, and after some calm there is none. So no capacity needs to be configured,
 // and nothing is refused before work has waited too long.
 type admission struct {
 	target  time.Duration // 0 or less admits everything
@@ -32,6 +33,7 @@ type admission struct {
 
 	mu       sync.Mutex
 	rate     float64 // new work a second; 0: no limit
+	proven   float64 // a little less than the rate at which the wait was last too long
 	tokens   float64
 	filled   time.Time
 	begun    time.Time // of this interval
@@ -48,8 +50,8 @@ const (
 	interval = 100 * time.Millisecond
 	// The rate falls and rises by these an interval. Below lowestRate new work is not the
 	// reason.
-	muchLess, less, faster = 0.8, 0.95, 1.03
-	lowestRate             = 20.0
+	muchLess, less, faster, back = 0.8, 0.95, 1.03, 1.25
+	lowestRate                   = 20.0
 	// calm is how long all must have gone well until there is no limit any more.
 	calm = 2 * time.Second
 	// leastBurst is what a stranger may be behind of.
@@ -153,6 +155,9 @@ func (a *admission) turn(now time.Time) {
 			a.rate, a.tokens, a.filled = float64(a.admitted)/(span+wait).Seconds(), 0, now
 		}
 		if least > a.before { // else it gets better by itself
+			if a.before <= a.target {
+				a.proven = less * a.rate
+			}
 			a.rate *= less
 			if least > 5*a.target {
 				a.rate *= muchLess
@@ -161,6 +166,8 @@ func (a *admission) turn(now time.Time) {
 		a.rate, a.hard = max(lowestRate, a.rate), now
 	case a.rate > 0 && now.Sub(a.hard) > calm:
 		a.rate = 0
+	case a.rate > 0 && least < a.target/2 && a.rate < a.proven:
+		a.rate = min(a.proven, a.rate*back)
 	case a.rate > 0 && least < a.target/2:
 		a.rate *= faster
 	}

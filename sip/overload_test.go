@@ -87,6 +87,22 @@ func TestAdmissionKeepsGoodput(t *testing.T) {
 	}
 }
 
+// A moment in which the processor was another program's costs that moment, and not the seconds after it.
+func TestAdmissionComesBackFromAStall(t *testing.T) {
+	m := newMachine(time.Millisecond)
+	m.run(10*time.Second, map[standing]float64{familiar: 5000})
+	before := m.a.rate
+	for range 3 {
+		m.backlog += 300 * time.Millisecond
+		m.reset()
+		m.run(2*time.Second, map[standing]float64{familiar: 5000})
+		if got := float64(m.admitted[familiar]) / 2000; got < 0.6 {
+			t.Errorf("goodput %.2f in the two seconds after it, want 0.6; the rate was %.0f and is %.0f", got, before, m.a.rate)
+		}
+		m.run(3*time.Second, map[standing]float64{familiar: 5000})
+	}
+}
+
 // Strangers are refused first, the favoured last; after the flood all are let in.
 func TestAdmissionKnowsWhoGoesFirst(t *testing.T) {
 	m := newMachine(time.Millisecond)
