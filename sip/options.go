@@ -105,7 +105,7 @@ type Options struct {
 
 	MaxSubscriptions int           // at once, then 503; 10000
 	MaxPerAgent      int           // of these of one account, the oldest gives way; 100
-	MaxSubscribed    time.Duration // longest subscription; 1 h
+	MaxSubscribed    time.Duration // longest subscription; 5 min: they end with the process, and lamps are wrong until a phone refreshes
 
 	// DNS are the name servers for the gateways of trunks, host:port; nil takes
 	// the system's.
@@ -136,7 +136,7 @@ func (o *Options) defaults() {
 	def(&o.MaxContacts, 4)
 	def(&o.MaxSubscriptions, 10000)
 	def(&o.MaxPerAgent, 100)
-	dur(&o.MaxSubscribed, time.Hour)
+	dur(&o.MaxSubscribed, 5*time.Minute)
 	dur(&o.IdleTimeout, time.Hour)
 	dur(&o.RetryAfter, 2*time.Second)
 	dur(&o.MaxDelay, 20*time.Millisecond)

@@ -83,12 +83,12 @@ func TestBusyLamp(t *testing.T) {
 		n := newMemNet()
 		srv, u := watching(t, n, Options{})
 		defer srv.Close()
-		res := u.subscribe("802", 1, "200", "Event: dialog;id=7", "Accept: application/dialog-info+xml", "Expires: 600")
-		if header(res, "Expires") != "600" || header(res, "Contact") == "" || header(res, "Allow-Events") != "dialog, presence, message-summary" {
+		res := u.subscribe("802", 1, "200", "Event: dialog;id=7", "Accept: application/dialog-info+xml", "Expires: 300")
+		if header(res, "Expires") != "300" || header(res, "Contact") == "" || header(res, "Allow-Events") != "dialog, presence, message-summary" {
 			t.Errorf("answered %q", res)
 		}
 		first := u.notified("200 OK")
-		if header(first, "Event") != "dialog;id=7" || header(first, "Subscription-State") != "active;expires=600" || header(first, "Contact") == "" ||
+		if header(first, "Event") != "dialog;id=7" || header(first, "Subscription-State") != "active;expires=300" || header(first, "Contact") == "" ||
 			!strings.HasPrefix(first, "NOTIFY sip:alice@10.0.0.3:5060 SIP/2.0") || header(first, "Content-Type") != "application/dialog-info+xml" ||
 			!strings.HasSuffix(header(first, "From"), ";tag="+u.toTag) || header(first, "To") != "<sip:alice@10.0.0.1>;tag=u" {
 			t.Errorf("first %q", first)
@@ -284,10 +284,10 @@ func TestSubscriptionsEnd(t *testing.T) {
 		want string // the last NOTIFY's state
 		left int
 	}{
-		{"expired", func(_ *Stack, _ *uac) { time.Sleep(600 * time.Second) }, "terminated;reason=timeout", 0},
-		{"one tick before", func(_ *Stack, _ *uac) { time.Sleep(600*time.Second - 1) }, "active;expires=600", 1},
+		{"expired", func(_ *Stack, _ *uac) { time.Sleep(300 * time.Second) }, "terminated;reason=timeout", 0},
+		{"one tick before", func(_ *Stack, _ *uac) { time.Sleep(300*time.Second - 1) }, "active;expires=300", 1},
 		{"prolonged", func(_ *Stack, u *uac) {
-			time.Sleep(500 * time.Second)
+			time.Sleep(250 * time.Second)
 			u.subscribe("bob", 3, "200", "Event: dialog", "Expires: 300")
 			u.notified("200 OK")
 			time.Sleep(299 * time.Second)
@@ -295,15 +295,15 @@ func TestSubscriptionsEnd(t *testing.T) {
 		{"the phone knows it no more", func(srv *Stack, u *uac) {
 			srv.Publish("bob", Presentity{Call: CallRinging})
 			u.notified("481 Subscription Does Not Exist")
-		}, "active;expires=600", 0},
+		}, "active;expires=300", 0},
 		{"the phone is busy for a moment", func(srv *Stack, u *uac) {
 			srv.Publish("bob", Presentity{Call: CallRinging})
 			u.notified("500 Server Internal Error")
-		}, "active;expires=600", 1},
+		}, "active;expires=300", 1},
 		{"the phone is gone", func(srv *Stack, _ *uac) {
 			srv.Publish("bob", Presentity{Call: CallRinging})
 			time.Sleep(notifyEvery + timeout)
-		}, "active;expires=600", 0},
+		}, "active;expires=300", 0},
 		{"the server goes", func(srv *Stack, _ *uac) { srv.Drain() }, "terminated;reason=deactivated", 0},
 		{"the watcher's account goes", func(srv *Stack, _ *uac) {
 			srv.SetAccess(Access{Accounts: []Account{{Credentials{User: "bob", Password: "pw"}}}})
@@ -317,7 +317,7 @@ func TestSubscriptionsEnd(t *testing.T) {
 				n := newMemNet()
 				srv, u := watching(t, n, Options{})
 				defer srv.Close()
-				u.subscribe("bob", 1, "200", "Event: dialog", "Expires: 600")
+				u.subscribe("bob", 1, "200", "Event: dialog", "Expires: 300")
 				u.notified("200 OK")
 				synctest.Wait()
 				tc.run(srv, u)
@@ -397,7 +397,7 @@ func TestTooManySubscriptions(t *testing.T) {
 			if header(first, "Call-ID") != "a" { // in either order
 				first = u.notified("200 OK")
 			}
-			if header(first, "Call-ID") != "a" || header(first, "Subscription-State") != "terminated;reason=giveup;retry-after=3600" {
+			if header(first, "Call-ID") != "a" || header(first, "Subscription-State") != "terminated;reason=giveup;retry-after=300" {
 				t.Errorf("the oldest is told %q", first)
 			}
 		}
