@@ -244,8 +244,8 @@ type job struct {
 // crew are the goroutines that work on requests. One that is done waits a moment for the next job: its
 // stack has grown already.
 type crew struct {
-	jobs    chan job
-	waiting atomic.Int32
+	jobs          chan job
+	size, waiting atomic.Int32
 }
 
 const (
@@ -259,11 +259,17 @@ func (s *Stack) hand(j job) bool {
 	case s.crew.jobs <- j:
 		return true
 	default:
-		return s.spawn(func() { s.worker(j) })
+		s.crew.size.Add(1)
+		if !s.spawn(func() { s.worker(j) }) {
+			s.crew.size.Add(-1)
+			return false
+		}
+		return true
 	}
 }
 
 func (s *Stack) worker(j job) {
+	defer s.crew.size.Add(-1)
 	idle := time.NewTimer(waitFor)
 	defer idle.Stop()
 	for {

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"runtime"
 	"strconv"
 	"time"
 )
@@ -96,10 +95,6 @@ func (s *Stack) hasLeg(callID []byte, localTag, remoteTag string) bool {
 	return s.legs[dialogID{string(callID), localTag, remoteTag}] != nil
 }
 
-// maxGoroutinesPer is how many goroutines a request in work or a call may have on
-// average; with more than all may have together, new work waits.
-const maxGoroutinesPer = 16
-
 // admits tells whether a message that came then may go on. conn is nil for a datagram.
 func (s *Stack) admits(g *glance, from netip.AddrPort, came time.Time, conn *streamConn) bool {
 	if !s.newWork(g) {
@@ -130,7 +125,7 @@ func (s *Stack) admitsNew(g *glance, from netip.AddrPort, came time.Time, conn *
 	if limited {
 		who = s.standing(g, from, conn)
 	}
-	if runtime.NumGoroutine() > maxGoroutinesPer*(s.opt.MaxPending+s.opt.MaxCalls) {
+	if int(s.crew.size.Load()-s.crew.waiting.Load()) >= s.opt.MaxPending+s.Calls() { // an agent's own call has one for as long as it lasts
 		return false
 	}
 	return s.admission.admit(who, came, time.Now())
