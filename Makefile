@@ -3,7 +3,7 @@
 GO ?= go
 FUZZTIME ?= 20s
 
-.PHONY: help run test test-only bench lint fuzz deps
+.PHONY: help run test test-only bench flood lint fuzz deps
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ bench: ## measure this machine: calls per second, CPU and memory per call
 	$(GO) run ./bench -sip -span 4s
 	$(GO) run ./bench -overload -span 4s
 	$(GO) test -run '^$$' -bench . -benchmem ./routing ./routing/journal ./media ./playout ./sound
+
+flood: ## others are served while one source, or 10,000 forged ones, send 20,000 messages a second
+	HOTLINE_FLOOD_RATE=20000 $(GO) test -count=1 -v -run 'TestOthersAreServedInAFlood|TestForgedSources' ./sip
 
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }

@@ -2,6 +2,7 @@ package sip
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -81,10 +82,50 @@ type others struct {
 	to   netip.AddrPort
 	next int
 	last string // To of the call made last
+
+	server, phone *Stack // an agent's, who registers again and again and is called
 }
 
-func newOthers(t *testing.T, to netip.AddrPort, from string) *others {
-	return &others{t: t, c: bindLoopback(t, netip.MustParseAddr(from)), to: to}
+func newOthers(t *testing.T, server *Stack, from string) *others {
+	phone := openStack(t, Options{Access: Access{Trunks: []Trunk{{Name: "server", Addresses: []netip.Prefix{netip.PrefixFrom(server.Addr(0).Addr(), 32)}}}},
+		Handlers: Handlers{Invite: func(l *Leg) { _ = l.Answer([]byte("v=0\r\n")) }}}, Listener{Network: "udp", Addr: netip.MustParseAddrPort("127.6.0.1:0")})
+	return &others{t: t, c: bindLoopback(t, netip.MustParseAddr(from)), to: server.Addr(0), server: server, phone: phone}
+}
+
+// agent registers and is called until stop is closed, and tells how often both succeeded.
+func (o *others) agent(stop <-chan struct{}) (n, good int) {
+	for ; ; n++ {
+		select {
+		case <-stop:
+			return n, good
+		case <-time.After(50 * time.Millisecond):
+		}
+		if o.registered() && o.rings() {
+			good++
+		}
+	}
+}
+
+func (o *others) registered() bool {
+	ctx, cancel := context.WithTimeout(o.t.Context(), timeout)
+	defer cancel()
+	_, err := o.phone.Register(ctx, "sip:"+o.to.String(), account(MD5).Credentials, time.Minute)
+	return err == nil
+}
+
+func (o *others) rings() bool {
+	contacts := o.server.Contacts("alice")
+	if len(contacts) == 0 {
+		return false
+	}
+	d := o.server.Dial(Outgoing{Contacts: contacts[:1], FromUser: "1", ToUser: "alice", Offer: []byte("v=0\r\n")})
+	<-d.Done()
+	l := d.Outcome().Leg
+	if l == nil {
+		return false
+	}
+	l.Hangup()
+	return true
 }
 
 // ask sends a request until its final answer comes; "" when none does in 32 s.
@@ -174,7 +215,7 @@ func asBefore(t *testing.T, goroutines int, memory uint64, calls int) {
 	deadline := time.Now().Add(15 * time.Second)
 	for {
 		g, h := runtime.NumGoroutine(), heap()
-		if g <= goroutines+goroutines/10+2+calls && h <= memory+memory/10+uint64(calls)*16<<10+8<<20 {
+		if g <= goroutines+goroutines/10+2 && h <= memory+memory/10+uint64(calls)*16<<10 {
 			t.Logf("%d goroutines, %d before; heap %d KiB, %d before", g, goroutines, h>>10, memory>>10)
 			return
 		}
@@ -204,6 +245,19 @@ func forgedRate(t *testing.T) int {
 	return rate
 }
 
+// leastRate is how many messages a second must have been sent: when the rate was asked for, nearly that; else of
+// one source the half, as the machine is shared.
+func leastRate(rate, sources int) float64 {
+	switch {
+	case os.Getenv("HOTLINE_FLOOD_RATE") != "":
+		return 0.95 * float64(rate)
+	case sources == 1:
+		return float64(rate) / 2
+	default:
+		return 0
+	}
+}
+
 // areServed floods, and demands that at least so many messages a second were sent, and that
 // 99 % of the others' calls succeed meanwhile.
 func (o *others) areServed(count *counter, sent *atomic.Int64, atLeast float64, flood func(stop chan struct{})) {
@@ -212,18 +266,21 @@ func (o *others) areServed(count *counter, sent *atomic.Int64, atLeast float64, 
 		stop, done := make(chan struct{}), make(chan struct{})
 		before := sent.Load()
 		go func() { defer close(done); flood(stop) }()
+		desk := make(chan [2]int, 1)
+		go func() { n, good := o.agent(stop); desk <- [2]int{n, good} }()
 		begin := time.Now()
 		n, good, slowest := o.calls(3*time.Second, 20*time.Millisecond)
 		close(stop)
 		<-done
+		agent := <-desk
 		rate := float64(sent.Load()-before) / time.Since(begin).Seconds()
-		o.t.Logf("%.0f a second were sent, %d of %d calls succeeded, the slowest in %v; refused: overload %d, rate %d; answers %v",
-			rate, good, n, slowest, count.of("overload"), count.of("rate"), count.answered())
+		o.t.Logf("%.0f a second were sent, %d of %d calls succeeded, the slowest in %v, and the agent registered and was called %d of %d times; refused: overload %d, rate %d; answers %v",
+			rate, good, n, slowest, agent[1], agent[0], count.of("overload"), count.of("rate"), count.answered())
 		switch {
-		case n >= 5 && float64(good) >= 0.99*float64(n) && rate >= atLeast:
+		case n >= 5 && float64(good) >= 0.99*float64(n) && agent[0] > 0 && float64(agent[1]) >= 0.99*float64(agent[0]) && rate >= atLeast:
 			return
 		case try == floods:
-			o.t.Errorf("%d of %d calls of others succeeded while %.0f messages a second were sent, at least %.0f wanted", good, n, rate, atLeast)
+			o.t.Errorf("%d of %d calls of others succeeded, and %d of %d of an agent, while %.0f messages a second were sent, at least %.0f wanted", good, n, agent[1], agent[0], rate, atLeast)
 			return
 		}
 	}
@@ -247,15 +304,11 @@ func TestOthersAreServedInAFlood(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			srv, count := floodedStack(t, Options{})
-			o := newOthers(t, srv.Addr(0), "127.7.0.1")
+			o := newOthers(t, srv, "127.7.0.1")
 			o.calls(100*time.Millisecond, 0)
 			f := newFlooder(t, srv.Addr(0), 9, tc.sources)
 			goroutines, memory := runtime.NumGoroutine(), heap()
-			atLeast := 0.0
-			if tc.sources == 1 {
-				atLeast = float64(tc.rate) / 2
-			}
-			o.areServed(count, &f.sent, atLeast, func(stop chan struct{}) { f.run(tc.rate, stop, tc.methods...) })
+			o.areServed(count, &f.sent, leastRate(tc.rate, tc.sources), func(stop chan struct{}) { f.run(tc.rate, stop, tc.methods...) })
 			asBefore(t, goroutines, memory, 150)
 		})
 	}

@@ -130,11 +130,11 @@ func TestForgedSources(t *testing.T) {
 	for _, method := range []string{"INVITE", "REGISTER"} {
 		t.Run(method, func(t *testing.T) {
 			srv, count := floodedStack(t, Options{})
-			o := newOthers(t, srv.Addr(0), "127.7.0.1")
+			o := newOthers(t, srv, "127.7.0.1")
 			o.calls(100*time.Millisecond, 0)
 			f := newForger(t)
 			goroutines, memory := runtime.NumGoroutine(), heap()
-			o.areServed(count, &f.sent, 0, func(stop chan struct{}) { f.flood(srv.Addr(0), 10_000, forgedRate(t), stop, method) })
+			o.areServed(count, &f.sent, leastRate(forgedRate(t), 10_000), func(stop chan struct{}) { f.flood(srv.Addr(0), 10_000, forgedRate(t), stop, method) })
 			seen := count.answered()
 			if seen[401]+count.of("overload") < int(f.sent.Load())/10 {
 				t.Errorf("of %d forged requests hardly one came: %v", f.sent.Load(), seen)
