@@ -116,9 +116,7 @@ func TestMutatedStreamsLeaveNothing(t *testing.T) {
 					}
 					msg = msg[n:]
 				}
-				if i%50 == 49 {
-					streams.alive(fmt.Sprint("message ", i))
-				}
+				streams.alive(fmt.Sprint("message ", i))
 				time.Sleep(50 * time.Millisecond)
 			}
 			time.Sleep(2 * time.Hour) // the last stream is one that may be silent for an hour
