@@ -101,8 +101,9 @@ type SIP struct {
 	// MaxPending is the number of requests being worked on at once; beyond it
 	// new ones get 503. 1 to 100000, default 4000.
 	MaxPending int `yaml:"max_pending" default:"4000" min:"1" max:"100000" restart:"yes"`
-	// MaxConnections is the number of connections (TCP, TLS, WebSocket) at once.
-	// 1 to 100000, default 1024.
+	// MaxConnections is the number of connections (TCP, TLS, WebSocket) at once,
+	// trunks' aside; beyond it the oldest on which nobody has shown a password or
+	// certificate gives way to the next. 1 to 100000, default 1024.
 	MaxConnections int `yaml:"max_connections" default:"1024" min:"1" max:"100000" restart:"yes"`
 	// MaxConnectionsPerSource is how many of them one IPv4 address or IPv6 /64
 	// may hold, trunks' addresses aside; 0 is a quarter. 0 to 100000, default 0.

@@ -2,12 +2,15 @@ package sip
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -49,18 +52,63 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// A thousand clients each that say nothing, stop within a TLS handshake, within
-// the head of a WebSocket, within a message: a phone registers and is called
-// meanwhile, and all they held is free afterwards.
+// manyGoroutines has so many run at once: the runtime keeps what it needs for each for later ones, on the heap.
+func manyGoroutines(n int) {
+	var wg sync.WaitGroup
+	end := make(chan struct{})
+	for range n {
+		wg.Go(func() { <-end })
+	}
+	close(end)
+	wg.Wait()
+}
+
+// Three thousand clients that say nothing, stop within a TLS handshake, within the head of a WebSocket, within
+// a message, and stay, where there are a thousand places: phones register and are called meanwhile, by any
+// transport; the server ends the clients, and all they held is free afterwards.
 func TestSlowClientsByTheThousand(t *testing.T) {
-	a, roots := newAuthority(t), []string{"udp", "tcp", "tls", "ws", "wss"}
-	count := newCounter()
+	a, networks := newAuthority(t), []string{"udp", "tcp", "tls", "ws", "wss"}
 	var ls []Listener
-	for _, n := range roots {
+	for _, n := range networks {
 		ls = append(ls, Listener{Network: n, Addr: local, TLS: a.host(n)})
 	}
-	srv := openStack(t, Options{Observer: count, MaxConnections: 6000, Access: Access{Accounts: []Account{account(SHA256)}}}, ls...)
+	srv := openStack(t, Options{Access: Access{Accounts: []Account{account(SHA256)}}}, ls...)
 	tcp, secure, web, wss := srv.Addr(1), srv.Addr(2), srv.Addr(3), srv.Addr(4)
+	phone := openStack(t, Options{TLS: TLSFiles{CA: a.path("ca.pem")}, Access: Access{Trunks: []Trunk{{Name: "server", Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}},
+		Handlers: Handlers{Invite: func(l *Leg) { _ = l.Reject(486, "Busy Here") }}}, Listener{Network: "udp", Addr: local})
+	used := func() {
+		t.Helper()
+		for _, transport := range []string{"udp", "tcp", "tls"} {
+			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+			start := time.Now()
+			at := map[string]netip.AddrPort{"udp": srv.Addr(0), "tcp": tcp, "tls": secure}[transport]
+			_, err := phone.Register(ctx, "sip:"+at.String()+";transport="+transport, account(SHA256).Credentials, time.Minute)
+			cancel()
+			if err != nil {
+				t.Fatalf("%s, after %v: %v", transport, time.Since(start), err)
+			}
+			d := srv.Dial(Outgoing{Contacts: srv.Contacts("alice")[:1], FromUser: "1", ToUser: "alice", Offer: []byte("v=0\r\n")})
+			within(t, "outcome", d.Done())
+			if d.Outcome().Cause != DialBusy {
+				t.Errorf("%s: called: %+v", transport, d.Outcome())
+			}
+		}
+		b := openBrowser(t, srv, 3, nil)
+		if got := b.ask("OPTIONS", "Content-Length: 0"); !strings.HasPrefix(got, "SIP/2.0 200") {
+			t.Errorf("a browser got %q", got)
+		}
+		_ = b.ws.CloseNow()
+	}
+	open := func() int {
+		srv.streams.mu.Lock()
+		defer srv.streams.mu.Unlock()
+		return len(srv.streams.open)
+	}
+	used() // with whatever is made once
+	manyGoroutines(4000)
+	for open() > 2 {
+		runtime.Gosched()
+	}
 	goroutines, memory := runtime.NumGoroutine(), heap()
 	var slow []net.Conn
 	for _, k := range []struct {
@@ -71,39 +119,90 @@ func TestSlowClientsByTheThousand(t *testing.T) {
 	} {
 		slow = append(slow, slowClients(t, k.to, 500, k.words)...)
 	}
-	phone := openStack(t, Options{TLS: TLSFiles{CA: a.path("ca.pem")}, Access: Access{Trunks: []Trunk{{Name: "server", Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}},
-		Handlers: Handlers{Invite: func(l *Leg) { _ = l.Reject(486, "Busy Here") }}}, Listener{Network: "udp", Addr: local})
-	for _, transport := range []string{"udp", "tcp", "tls"} {
-		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-		start := time.Now()
-		at := map[string]netip.AddrPort{"udp": srv.Addr(0), "tcp": tcp, "tls": secure}[transport]
-		_, err := phone.Register(ctx, "sip:"+at.String()+";transport="+transport, account(SHA256).Credentials, time.Minute)
-		cancel()
-		if err != nil {
-			t.Fatalf("%s, after %v: %v", transport, time.Since(start), err)
-		}
-		d := srv.Dial(Outgoing{Contacts: srv.Contacts("alice")[:1], FromUser: "1", ToUser: "alice", Offer: []byte("v=0\r\n")})
-		within(t, "outcome", d.Done())
-		if d.Outcome().Cause != DialBusy {
-			t.Errorf("%s: called: %+v", transport, d.Outcome())
-		}
+	if n := open(); n > 1024+2 || n < 600 {
+		t.Errorf("%d places are taken", n)
 	}
-	if b := openBrowser(t, srv, 3, nil); b.ws.Subprotocol() != "sip" {
-		t.Error("no browser gets in")
-	}
+	used()
 	for _, c := range slow {
+		_ = c.SetDeadline(time.Now().Add(firstBytesWithin + 10*time.Second))
+		var over *net.OpError
+		if _, err := io.Copy(io.Discard, c); errors.As(err, &over) && over.Timeout() {
+			t.Fatal("the server doesn't end them")
+		}
 		_ = c.Close()
 	}
-	_ = phone.Close()
-	idleAgain(t, goroutines+10) // the browser's are still there
-	if now := heap(); now > memory+memory/2+4<<20 {
-		t.Errorf("heap %d KiB, before %d KiB", now>>10, memory>>10)
-	}
-	srv.streams.mu.Lock()
-	if n := len(srv.streams.open); n > 2 {
+	if n := open(); n > 2 {
 		t.Errorf("%d places are still taken", n)
 	}
-	srv.streams.mu.Unlock()
+	clear(slow)
+	idleAgain(t, goroutines)
+	if now := heap(); now > memory+memory/10 {
+		t.Errorf("heap %d KiB, before %d KiB", now>>10, memory>>10)
+	}
+}
+
+// Where all places are taken a stranger's, the oldest, is given to the newcomer; nobody loses his who has shown
+// who he is; and a trunk's connection needs none.
+func TestWhoGetsInWhereAllPlacesAreTaken(t *testing.T) {
+	count := newCounter()
+	srv := openStack(t, Options{Observer: count, MaxConnections: 3, MaxPerSource: 3,
+		Access: Access{Trunks: []Trunk{{Name: "trunk", Addresses: []netip.Prefix{netip.MustParsePrefix("127.2.0.1/32")}}}}}, Listener{Network: "tcp", Addr: local})
+	dial := func(from byte) net.Conn {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 2, 0, from)}}
+		c, err := d.Dial("tcp", srv.Addr(0).String())
+		if err != nil {
+			return nil // closed at once
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+		return c
+	}
+	lives := func(c net.Conn) bool {
+		if c == nil {
+			return false
+		}
+		_, _ = io.WriteString(c, "\r\n\r\n")
+		_, err := c.Read(make([]byte, 2))
+		if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal("neither served nor closed")
+		}
+		return err == nil
+	}
+	known := func() {
+		srv.streams.mu.Lock()
+		defer srv.streams.mu.Unlock()
+		for p := range srv.streams.open {
+			p.known.Store(true)
+		}
+	}
+	agent := dial(2)
+	if !lives(agent) {
+		t.Fatal("the first isn't served")
+	}
+	known()
+	first, second := dial(3), dial(4)
+	if !lives(first) || !lives(second) {
+		t.Fatal("there were places")
+	}
+	third := dial(5)
+	if !lives(third) || lives(first) || !lives(second) || !lives(agent) {
+		t.Error("want the oldest of the strangers to give way, and no other")
+	}
+	if n := count.of("overload"); n != 1 {
+		t.Errorf("%d counted, want 1", n)
+	}
+	known()
+	if lives(dial(6)) {
+		t.Error("a stranger got in where everybody is known")
+	}
+	for range 3 {
+		if !lives(dial(1)) {
+			t.Error("a trunk doesn't get in")
+		}
+	}
+	if !lives(agent) || !lives(second) || !lives(third) {
+		t.Error("somebody known lost his place")
+	}
 }
 
 // One source holds its share of the connections and no more, over all listeners;

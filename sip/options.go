@@ -71,9 +71,11 @@ type Options struct {
 	Access    Access
 	TLS       TLSFiles // what connections of ours show and trust; none and the system's
 
-	MaxCalls       int           // INVITE dialogs at once, then 503; 2000
-	MaxPending     int           // requests being worked on at once, then 503; 4000
-	MaxConnections int           // connections that came, at once; 1024
+	MaxCalls   int // INVITE dialogs at once, then 503; 2000
+	MaxPending int // requests being worked on at once, then 503; 4000
+	// MaxConnections is how many connections that came there are at once, trunks' aside. Beyond it the oldest
+	// of a peer who hasn't shown who he is gives way to the next; 1024.
+	MaxConnections int
 	MaxPerSource   int           // of these from one IPv4 address or IPv6 /64, trunks aside; a quarter
 	IdleTimeout    time.Duration // silent connections are closed; 1 h
 	RetryAfter     time.Duration // told with 503, give or take: half to two and a half times this; 2 s, negative for none

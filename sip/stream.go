@@ -153,9 +153,9 @@ type streamConn struct {
 
 	rest   []byte // of the last message
 	spoke  atomic.Bool
-	known  atomic.Bool // the peer has shown who he is
-	bound  atomic.Bool // some account registered by it
-	ended  atomic.Bool // reading ended: the peer, a deadline or we ended it
+	known  *atomic.Bool // the peer has shown who he is
+	bound  atomic.Bool  // some account registered by it
+	ended  atomic.Bool  // reading ended: the peer, a deadline or we ended it
 	taken  chan struct{}
 	taking sync.Once
 	once   sync.Once
@@ -178,8 +178,7 @@ func (s *Stack) newStreamConn(p *openConn, b *bind, network string) *streamConn 
 	serial := s.streams.serial
 	s.streams.mu.Unlock()
 	c := &streamConn{Conn: p, place: p, stack: s, bind: b, network: network, local: connAddr{p.LocalAddr(), serial},
-		opened: time.Now(), taken: make(chan struct{})}
-	c.known.Store(!p.came || s.isTrunk(p.RemoteAddr()))
+		opened: time.Now(), taken: make(chan struct{}), known: &p.known}
 	return c
 }
 

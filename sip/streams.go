@@ -1,11 +1,13 @@
 package sip
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	gosip "github.com/emiago/sipgo/sip"
@@ -23,9 +25,12 @@ type streams struct {
 	mu       sync.Mutex
 	open     map[*openConn]struct{}
 	bySource map[netip.Prefix]int
-	dialling map[string]*dialling
-	serial   uint64
-	closed   bool
+	// strangers are those that came from somebody unknown, the oldest first. Who has shown who he is
+	// stays among them until somebody looks.
+	strangers list.List
+	dialling  map[string]*dialling
+	serial    uint64
+	closed    bool
 }
 
 func newStreams(s *Stack) *streams {
@@ -43,51 +48,101 @@ type openConn struct {
 	streams *streams
 	came    bool // else we dialled it
 	source  netip.Prefix
-	once    sync.Once
+	known   atomic.Bool   // the peer has shown who he is
+	queued  *list.Element // among the strangers; nil for somebody known
 }
 
 // take gives a connection its place; nil when there is none, with the reason for
-// the Observer, "" when the stack is closed. One of our own making (came is false) always gets one.
+// the Observer, "" when the stack is closed. One of our own making (came is false) and a trunk's always get one.
+// Where all are taken, the oldest of somebody unknown is closed for the newcomer: else a few who only hold places
+// would keep out everybody.
 func (st *streams) take(c net.Conn, came bool) (*openConn, string) {
-	p := &openConn{Conn: c, streams: st, came: came}
+	p, oldest, reason := st.place(c, came)
+	if oldest != nil {
+		st.stack.obs.Refused("overload")
+		oldest.abort()
+	}
+	return p, reason
+}
+
+func (st *streams) place(c net.Conn, came bool) (p, oldest *openConn, reason string) {
+	p = &openConn{Conn: c, streams: st, came: came}
+	p.known.Store(!came || st.stack.isTrunk(c.RemoteAddr()))
 	if came {
 		p.source = sourceOf(c.RemoteAddr())
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	switch {
-	case st.closed:
-		return nil, ""
-	case came && len(st.open) >= st.stack.opt.MaxConnections:
-		return nil, "overload"
-	case came && st.bySource[p.source] >= st.stack.opt.MaxPerSource && !st.stack.isTrunk(c.RemoteAddr()):
-		return nil, "connections"
+	if st.closed {
+		return nil, nil, ""
+	}
+	if !p.known.Load() {
+		if st.bySource[p.source] >= st.stack.opt.MaxPerSource {
+			return nil, nil, "connections"
+		}
+		if len(st.open) >= st.stack.opt.MaxConnections {
+			if oldest = st.oldestStranger(); oldest == nil {
+				return nil, nil, "overload"
+			}
+			st.release(oldest)
+		}
+		p.queued = st.strangers.PushBack(p)
 	}
 	st.open[p] = struct{}{}
 	if came {
 		st.bySource[p.source]++
 	}
-	return p, ""
+	return p, oldest, ""
+}
+
+// oldestStranger is nil when everybody is known. The lock is held.
+func (st *streams) oldestStranger() *openConn {
+	for e := st.strangers.Front(); e != nil; e = st.strangers.Front() {
+		p := e.Value.(*openConn)
+		if !p.known.Load() {
+			return p
+		}
+		st.strangers.Remove(e)
+		p.queued = nil
+	}
+	return nil
+}
+
+// release gives a place back, once. The lock is held.
+func (st *streams) release(p *openConn) {
+	if _, ok := st.open[p]; !ok {
+		return
+	}
+	delete(st.open, p)
+	if p.queued != nil {
+		st.strangers.Remove(p.queued)
+		p.queued = nil
+	}
+	if !p.came {
+		return
+	}
+	if st.bySource[p.source]--; st.bySource[p.source] == 0 {
+		delete(st.bySource, p.source)
+	}
 }
 
 // isTrunk tells whether a trunk is known by that address.
 func (s *Stack) isTrunk(a net.Addr) bool { return s.access.Load().trunkAt(addrOf(a)) != nil }
 
-// Close closes the connection and gives its place back, once.
+// Close closes the connection and gives its place back.
 func (p *openConn) Close() error {
-	p.once.Do(func() {
-		st := p.streams
-		st.mu.Lock()
-		defer st.mu.Unlock()
-		delete(st.open, p)
-		if !p.came {
-			return
-		}
-		if st.bySource[p.source]--; st.bySource[p.source] == 0 {
-			delete(st.bySource, p.source)
-		}
-	})
+	p.streams.mu.Lock()
+	p.streams.release(p)
+	p.streams.mu.Unlock()
 	return p.Conn.Close()
+}
+
+// abort closes the connection so that the kernel keeps nothing of it either.
+func (p *openConn) abort() {
+	if c, ok := p.Conn.(*net.TCPConn); ok {
+		_ = c.SetLinger(0)
+	}
+	_ = p.Close()
 }
 
 // sourceOf is whom a connection is counted for: its address, or the network of 64
