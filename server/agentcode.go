@@ -94,11 +94,12 @@ func (s *Server) confirm(leg *sip.Leg, cfg *settings, prompt string) {
 	}
 	defer audio.Close()
 	audio.Protect(cfg.protection(leg))
-	sdp, err := audio.Answer(leg.Incoming().Offer)
+	sdp, err := firstSDP(audio, leg.Incoming())
 	if err != nil {
 		_ = leg.Reject(488, "Not Acceptable Here")
 		return
 	}
+	s.join(s.log, leg, audio, nil)
 	if err := leg.Answer(sdp); err != nil {
 		s.log.Warn("agent's code not confirmed", "sip_call_id", leg.CallID(), "error", err)
 		return

@@ -141,16 +141,27 @@ func (c *call) accept() bool {
 	return true
 }
 
-// awaitAck waits for the ACK with the caller's SDP: until then nobody knows where
-// to send the first prompt.
+// awaitAck waits for the ACK with the caller's SDP.
 func (c *call) awaitAck() bool {
-	select {
-	case <-c.a.Confirmed():
+	switch {
+	case c.s.acknowledged(c.a):
 		return true
-	case <-c.a.Done():
+	case isDone(c.a.Done()):
 		c.cause = routing.CauseCallerHungUp
-	case <-c.s.ctx.Done():
+	default:
 		c.cause = routing.CauseDrained
+	}
+	return false
+}
+
+// acknowledged waits for the ACK to an answer of ours that was an offer: until then nobody knows where to send the
+// first sound. False when the leg is over or we end.
+func (s *Server) acknowledged(l *sip.Leg) bool {
+	select {
+	case <-l.Confirmed():
+		return true
+	case <-l.Done():
+	case <-s.ctx.Done():
 	}
 	return false
 }

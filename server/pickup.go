@@ -101,6 +101,7 @@ func (c *call) answerPick(p *pick) (*party, error) {
 	}
 	c.log.Info("call picked up", "seat", p.agent)
 	b := &party{seat: seatOf(p.agent), where: "agent " + p.agent, leg: p.leg, audio: audio}
+	c.s.join(c.log, p.leg, audio, nil) // the ACK may bring its SDP before the talk has begun
 	if err := p.leg.Answer(sdp); err != nil {
 		return b, err // routing has it that they talk; talk gives the caller back
 	}
@@ -215,6 +216,7 @@ func (t *talk) swapped(w *swap) (*party, error) {
 	audio.Protect(t.cfg.protection(w.leg))
 	sdp, err := firstSDP(audio, w.leg.Incoming())
 	if err == nil {
+		t.s.join(t.log, w.leg, audio, nil)
 		err = w.leg.Answer(sdp)
 	}
 	if err != nil {

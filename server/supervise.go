@@ -77,12 +77,14 @@ func (s *Server) letIn(leg *sip.Leg, cfg *settings, t *talk, m mode, log *slog.L
 		_ = leg.Reject(488, "Not Acceptable Here")
 		return
 	}
+	s.join(log, leg, audio, nil)
 	if err := leg.Answer(sdp); err != nil {
 		log.Warn("supervisor's call can't be answered", "error", err)
 		return
 	}
-	s.join(log, leg, audio, nil)
-	t.attend(g, log)
+	if len(leg.Incoming().Offer) > 0 || s.acknowledged(leg) {
+		t.attend(g, log)
+	}
 }
 
 // supervisorKeys are what a supervisor presses.

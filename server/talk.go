@@ -229,6 +229,12 @@ func (t *talk) connect(b *party) bool {
 		return false
 	}
 	t.b, t.onHold, t.keys, t.confers = b, false, keyReader{}, codeReader{}
+	if b.audio.Held() { // before anybody listened for it
+		select {
+		case t.held <- true:
+		default:
+		}
+	}
 	return true
 }
 
