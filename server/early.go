@@ -36,15 +36,20 @@ func (c *call) AnswerCall() bool {
 	if c.early.sdp == nil {
 		return !isDone(c.a.Done())
 	}
+	wasEarly := c.early.limit != nil
+	c.a.OnAnswered(func() { // the 200 may wait for a PRACK, and the caller give up meanwhile
+		if wasEarly {
+			c.audio.Early(false)
+		}
+		c.s.core.post(routing.CallAnswered{Call: c.id})
+	})
 	if err := c.a.Answer(c.early.sdp); err != nil {
 		return false
 	}
 	c.early.sdp = nil
-	if c.early.limit != nil {
+	if wasEarly {
 		c.early.limit.Stop()
-		c.audio.Early(false)
 	}
-	c.s.core.post(routing.CallAnswered{Call: c.id})
 	return true
 }
 

@@ -75,6 +75,7 @@ type Leg struct {
 	noDigits  bool   // keys by INFO are refused
 	keys      []byte // to be sent by INFO; the first is under way
 	onAnswer  func([]byte)
+	onSent    func() // the 200 has gone out
 	callTx    *transaction
 	callReq   *gosip.Request
 	release   func()        // gives the place among its trunk's calls back; nil for none

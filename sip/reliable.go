@@ -163,6 +163,23 @@ func (l *Leg) holdFinal(send func()) bool {
 	return true
 }
 
+// OnAnswered sets what is told when the 200 to an incoming leg has gone out: at once, before Answer
+// returns, or after the PRACK that it waits for. It must not block.
+func (l *Leg) OnAnswered(f func()) {
+	l.mu.Lock()
+	l.onSent = f
+	l.mu.Unlock()
+}
+
+func (l *Leg) sentAnswer() {
+	l.mu.Lock()
+	f := l.onSent
+	l.mu.Unlock()
+	if f != nil {
+		f()
+	}
+}
+
 // handlePrack acknowledges a provisional answer of ours (section 3).
 func (s *Stack) handlePrack(req *gosip.Request, tx *transaction) {
 	l := s.inDialog(req, tx)

@@ -208,7 +208,8 @@ func (l *Leg) answer(code int, phrase string, sdp []byte, hs ...gosip.Header) *g
 
 // Answer sends 200 with the given SDP and repeats it until it is acknowledged
 // (RFC 3261 13.3.1.4); after 64*T1 without ACK the leg ends with EndNoAck and
-// the peer gets BYE. It returns ErrEnded when the caller was faster.
+// the peer gets BYE. It returns ErrEnded when the caller was faster. Where a provisional answer
+// with SDP still waits for its PRACK the 200 follows that, if it comes: see [Leg.OnAnswered].
 func (l *Leg) Answer(sdp []byte) error {
 	l.mu.Lock()
 	if l.state != legEarly {
@@ -259,6 +260,7 @@ func (l *Leg) accept(sdp []byte) error {
 		return fmt.Errorf("send 200: %w", err)
 	}
 	l.stack.obs.ServerRequest(string(gosip.INVITE), 200)
+	l.sentAnswer()
 	l.repeat(l.callTx, res, l.confirmed, l.giveUp)
 	return nil
 }
