@@ -161,22 +161,9 @@ func (s *Stack) connectTo(ctx context.Context, h wayTo, flow bool) error {
 
 // usable tells whether the connection in sipgo's pool will do. Over TLS, one that
 // came must have shown the name that we would ask for (RFC 5923 8).
-func (s *Stack) usable(h wayTo, flow bool) bool {
-	pool := s.uas[0].TransportLayer().Pool(carriedBy(h.network))
-	c := pool.Get(h.addr.String())
-	if c == nil {
-		return false
-	}
-	defer func() { _, _ = c.TryClose() }()
-	t, ok := c.(*gosip.TCPConnection)
-	if !ok {
-		return false
-	}
-	conn, ok := t.Conn.(*streamConn)
-	if !ok || conn.network != h.network {
-		return false
-	}
-	return h.network != "TLS" || flow && conn.known.Load() || conn.stands(h.name)
+func (s *Stack) usable(h wayTo, flow bool) (ok bool) {
+	s.pooled(h, func(c *streamConn) { ok = h.network != "TLS" || flow && c.known.Load() || c.stands(h.name) })
+	return ok
 }
 
 // stands tells whether who is at the other end of a TLS connection is the one of

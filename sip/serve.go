@@ -20,8 +20,7 @@ type way struct {
 
 func (w way) send(b []byte) error {
 	if w.conn != nil {
-		_, err := w.conn.Write(b)
-		return err
+		return w.conn.answer(b)
 	}
 	return w.front.send(b, w.to)
 }
