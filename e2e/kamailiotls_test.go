@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -36,6 +37,13 @@ type tlsScene struct {
 // one; so does the proxy.
 func startTLSScene(t *testing.T, ours, theirs sip.TLSFiles) *tlsScene {
 	t.Helper()
+	return startTLSSceneAs(t, ours, theirs, "")
+}
+
+// startTLSSceneAs has us be known by that address, where nobody listens; then the proxy takes the aliases of
+// connections.
+func startTLSSceneAs(t *testing.T, ours, theirs sip.TLSFiles, advertise string) *tlsScene {
+	t.Helper()
 	ports := freePorts(t, 2)
 	gateway := sip.Gateway{Host: "127.0.0.1", Port: ports + 1, Network: "tls"}
 	us := &end{t: t, legs: make(chan *sip.Leg, 4)}
@@ -44,7 +52,7 @@ func startTLSScene(t *testing.T, ours, theirs sip.TLSFiles) *tlsScene {
 	var err error
 	us.Stack, err = sip.Open(sip.Options{
 		Logger: slog.New(slog.DiscardHandler), TLS: ours,
-		Listen: []sip.Listener{{Network: "tls", Addr: netip.MustParseAddrPort("127.0.0.1:0"), TLS: listener}},
+		Listen: []sip.Listener{{Network: "tls", Addr: netip.MustParseAddrPort("127.0.0.1:0"), Advertise: advertise, TLS: listener}},
 		Access: sip.Access{Trunks: []sip.Trunk{{Name: "carrier", TLSName: "proxy.example.com", Region: "CN", Outbound: sip.Outbound{Gateways: []sip.Gateway{gateway}}}}},
 		Handlers: sip.Handlers{Invite: func(l *sip.Leg) {
 			_ = l.Answer([]byte(someSDP))
@@ -59,8 +67,12 @@ func startTLSScene(t *testing.T, ours, theirs sip.TLSFiles) *tlsScene {
 	if len(modules) == 0 {
 		t.Fatal("kamailio's TLS module is missing: make deps installs it")
 	}
-	s := &tlsScene{us: us, far: openEnd(t, 0)}
-	s.proxy = runKamailio(t, "kamailio-tls.cfg", ports, "@TLS@", strconv.Itoa(gateway.Port), "@US@", strconv.Itoa(us.port()), "@FAR@", strconv.Itoa(s.far.port()),
+	s, known, aliases := &tlsScene{us: us, far: openEnd(t, 0)}, strconv.Itoa(us.port()), "no"
+	if advertise != "" {
+		_, known, _ = net.SplitHostPort(advertise)
+		aliases = "yes"
+	}
+	s.proxy = runKamailio(t, "kamailio-tls.cfg", ports, "@TLS@", strconv.Itoa(gateway.Port), "@US@", known, "@ALIASES@", aliases, "@FAR@", strconv.Itoa(s.far.port()),
 		"@MODULES@", filepath.Dir(modules[0]), "@KEY@", theirs.Key, "@CERT@", theirs.Certificate, "@CA@", theirs.CA)
 	if s.byProxy, err = s.far.ContactTo(fmt.Sprintf("sip:95599@127.0.0.1:%d", ports)); err != nil {
 		t.Fatal(err)
@@ -144,4 +156,27 @@ func TestKamailioByTLSWithAWrongCertificate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// RFC 5923: the proxy calls us on the connection that we opened and showed our certificate on. Where our Via points
+// to nobody listens, so there is no other.
+func TestKamailioCallsBackOnOurConnection(t *testing.T) {
+	certs := certificates(t)
+	s := startTLSSceneAs(t, issue(t, certs, "hotline"), issue(t, certs, "proxy"), fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1)))
+	in := s.callIn()
+	s.far.over(in.Done(), "the end of a call before there is a connection")
+	if o := in.Outcome(); o.Leg != nil {
+		t.Fatalf("the proxy has reached us by another way: %+v", o)
+	}
+	out := s.us.dialled(s.callOut())
+	s.far.took()
+	theirs, ours := s.far.dialled(s.callIn()), s.us.took()
+	if in := ours.Incoming(); in.Trunk == nil || in.Trunk.Name != "carrier" {
+		t.Errorf("the call is %+v", in)
+	}
+	s.us.over(ours.Confirmed(), "their ACK")
+	theirs.Hangup()
+	s.us.over(ours.Done(), "the BYE")
+	out.Hangup()
+	s.us.over(out.Done(), "the end")
 }

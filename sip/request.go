@@ -55,6 +55,9 @@ func (s *Stack) address(req *gosip.Request, b *bind, network, dest string) {
 	via := &gosip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: network, Host: viaHost(b.host), Port: b.port}
 	via.Params.Add("branch", gosip.GenerateBranchN(20))
 	via.Params.Add("rport", "")
+	if network == "TLS" && s.client != nil && s.client.shows() {
+		via.Params.Add("alias", "") // RFC 5923: who checks our certificate may call us on this connection
+	}
 	req.PrependHeader(via)
 	req.SetTransport(carriedBy(network))
 	if dest != "" {

@@ -155,6 +155,9 @@ func (t *tlsFile) dialling(name string) *tls.Config {
 	return cfg
 }
 
+// shows tells whether connections of ours show a certificate.
+func (t *tlsFile) shows() bool { return len(t.now.Load().config.Certificates) > 0 }
+
 // reload takes changed files over. Files that are wrong are told of once and
 // change nothing.
 func (t *tlsFile) reload() error {
