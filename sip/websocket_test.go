@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -93,11 +94,16 @@ func (b *browser) register() {
 	}
 }
 
-// A browser registers, is called, and hangs up, all on its one connection.
+// A browser registers, is called, and hangs up, all on its one connection; by IPv6, too.
 func TestBrowserPhone(t *testing.T) {
-	for _, network := range []string{"ws", "wss"} {
-		t.Run(network, func(t *testing.T) {
-			l, roots := Listener{Network: network, Addr: local}, (*x509.CertPool)(nil)
+	six := netip.MustParseAddrPort("[::1]:0")
+	for _, tc := range []struct {
+		network string
+		at      netip.AddrPort
+	}{{"ws", local}, {"wss", local}, {"ws", six}, {"wss", six}} {
+		t.Run(fmt.Sprintf("%s %s", tc.network, tc.at.Addr()), func(t *testing.T) {
+			network := tc.network
+			l, roots := Listener{Network: network, Addr: tc.at}, (*x509.CertPool)(nil)
 			if network == "wss" {
 				a := newAuthority(t)
 				l.TLS, roots = a.host("server"), x509.NewCertPool()
