@@ -26,6 +26,12 @@ func startGateway(t *testing.T, calls int, args ...string) (port int, ended <-ch
 // yields its end.
 func startCalled(t *testing.T, file string, port, calls int, args ...string) <-chan error {
 	t.Helper()
+	return startCalledAt(t, "127.0.0.1", file, port, calls, args...)
+}
+
+// startCalledAt starts it at another address.
+func startCalledAt(t *testing.T, ip, file string, port, calls int, args ...string) <-chan error {
+	t.Helper()
 	bin, err := exec.LookPath("sipp")
 	if err != nil {
 		t.Fatal("sipp is missing: make deps installs it")
@@ -34,7 +40,7 @@ func startCalled(t *testing.T, file string, port, calls int, args ...string) <-c
 	if err != nil {
 		t.Fatal(err)
 	}
-	args = append([]string{"-sf", scenario, "-i", "127.0.0.1", "-p", strconv.Itoa(port), "-mi", "127.0.0.1", "-mp", strconv.Itoa(port + 2),
+	args = append([]string{"-sf", scenario, "-i", ip, "-p", strconv.Itoa(port), "-mi", ip, "-mp", strconv.Itoa(port + 2),
 		"-m", strconv.Itoa(calls), "-timeout", "60s", "-timeout_error", "-nostdin", "-trace_err"}, args...)
 	cmd := exec.CommandContext(t.Context(), bin, args...)
 	cmd.Dir = t.TempDir()
@@ -59,7 +65,7 @@ func startCalled(t *testing.T, file string, port, calls int, args ...string) <-c
 	// It receives when nobody else can have its port.
 	within := time.After(patience)
 	for {
-		if taken(port) {
+		if taken(ip, port) {
 			return end
 		}
 		select {
@@ -71,8 +77,8 @@ func startCalled(t *testing.T, file string, port, calls int, args ...string) <-c
 }
 
 // taken tells whether somebody receives on a port, by UDP or TCP.
-func taken(port int) bool {
-	at := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+func taken(ip string, port int) bool {
+	at := net.JoinHostPort(ip, strconv.Itoa(port))
 	c, err := net.ListenPacket("udp", at)
 	if err != nil {
 		return true
