@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"hotline/config"
+	"hotline/media"
 )
 
 // linphone is an agent's softphone, the real program without a sound card: it
@@ -150,7 +151,7 @@ func (l *linphone) stop() {
 	}
 }
 
-// linphone holds its caller, asks a colleague and brings both together (RFC 5359 2.5):
+// linphone holds its caller, who hears it again when it resumes (RFC 5359 2.1), holds him again, asks a colleague and brings both together (RFC 5359 2.5):
 // REFER with Replaces as the real phone writes it. The caller hears the colleague.
 func TestLinphoneTransfersAfterAsking(t *testing.T) {
 	certs := certificates(t)
@@ -167,6 +168,17 @@ func TestLinphoneTransfersAfterAsking(t *testing.T) {
 	h.log.await(t, "seat registered", "seat", "olga")
 	call := h.dial(h.phone(), "1", "13900000001")
 	h.log.await(t, "talk started", "seat", "carol")
+	tone := filepath.Join(carol.dir, "tone.wav")
+	writeWAV(t, tone, media.Tone(agentTone, time.Minute, 0.4).PCM())
+	carol.say("play " + tone)
+	awaitDone(t, "the agent's tone", listen(call.Media, agentTone).enough)
+	carol.say("pause")
+	h.log.await(t, "hold", "held", "true")
+	awaitDone(t, "the end of the agent's tone", quiet(call.Media, agentTone))
+	carol.say("resume")
+	h.log.await(t, "hold", "held", "false")
+	carol.say("play " + tone)
+	awaitDone(t, "the agent's tone again", listen(call.Media, agentTone).enough)
 	carol.say("pause")
 	h.log.await(t, "hold", "held", "true")
 	carol.say("call sip:802@localhost")
