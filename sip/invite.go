@@ -35,7 +35,7 @@ func newInvite(d *Dialing, c Contact) *invite {
 }
 
 func (s *Stack) buildInvite(o Outgoing, c Contact) *gosip.Request {
-	req := gosip.NewRequest(gosip.INVITE, *c.uri.Clone())
+	req := gosip.NewRequest(gosip.INVITE, requestURI(&c.uri))
 	s.address(req, c.bind, c.Network, c.nextHop())
 	for i := range c.path { // RFC 3327 5.3
 		req.AppendHeader(&gosip.RouteHeader{Address: *c.path[i].Clone()})

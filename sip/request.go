@@ -27,7 +27,7 @@ func (l *Leg) requestAs(method gosip.RequestMethod, seq uint32) *gosip.Request {
 		// target last in the route (section 12.2.1.1).
 		target, routes, dest = routes[0], append(slices.Clone(routes[1:]), target), routes[0].HostPort()
 	}
-	req := gosip.NewRequest(method, *target.Clone())
+	req := gosip.NewRequest(method, requestURI(&target))
 	l.stack.address(req, l.bind, l.network, dest)
 	for i := range routes {
 		req.AppendHeader(&gosip.RouteHeader{Address: *routes[i].Clone()})
@@ -47,6 +47,15 @@ func (l *Leg) requestAs(method gosip.RequestMethod, seq uint32) *gosip.Request {
 		secureContact(c)
 	}
 	return req
+}
+
+// requestURI is an address as it may stand in a request line: header fields and a method, which a Contact may name,
+// mean nothing there (RFC 3261 19.1.1), and would add to our request what a peer likes.
+func requestURI(u *gosip.Uri) gosip.Uri {
+	out := *u.Clone()
+	out.Headers = nil
+	out.UriParams = slices.DeleteFunc(out.UriParams, func(p gosip.HeaderKV) bool { return strings.EqualFold(p.K, "method") })
+	return out
 }
 
 // address puts the top Via on a request and fixes by which listener and to which

@@ -220,7 +220,7 @@ func (u *subscription) notification() (req *gosip.Request, last bool) {
 	u.due, u.last = false, time.Now()
 	u.localSeq++
 	s := u.stack
-	req = gosip.NewRequest(gosip.NOTIFY, *u.target.Clone())
+	req = gosip.NewRequest(gosip.NOTIFY, requestURI(&u.target))
 	s.address(req, u.bind, u.network, u.dest)
 	for i := range u.routes {
 		req.AppendHeader(&gosip.RouteHeader{Address: *u.routes[i].Clone()})
