@@ -253,8 +253,76 @@ func TestOneSourceHoldsItsShare(t *testing.T) {
 	}
 }
 
-// What is compressed or too large is refused before it costs anything.
-func TestOversizeAndCompressedBodies(t *testing.T) {
+// A body of more than 64 KiB is refused and ends the connection, whether it comes or is only told of; nobody keeps
+// memory for it, and the server answers the next who comes.
+func TestOversizeBodies(t *testing.T) {
+	a := newAuthority(t)
+	srv := openStack(t, Options{}, Listener{Network: "tls", Addr: local, TLS: a.host("server")}, Listener{Network: "tcp", Addr: local}, Listener{Network: "udp", Addr: local})
+	web := openStack(t, Options{MaxPerSource: 1000}, Listener{Network: "ws", Addr: local})
+	large := strings.Repeat("x", maxMessage+1)
+	for _, network := range []string{"tcp", "tls"} {
+		for name, body := range map[string]string{"it comes": large, "it is only told of": ""} {
+			t.Run(network+", "+name, func(t *testing.T) {
+				c, err := net.Dial("tcp", srv.Addr(1).String())
+				if network == "tls" {
+					c, err = dialTLS(t, a, srv, TLSFiles{}, nil)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+				go func() { // it is refused by its head, and perhaps closed before all of it has gone
+					_, _ = io.WriteString(c, strings.Replace(options, "OPTIONS", "MESSAGE", 2)+fmt.Sprintf("Content-Type: text/plain\r\nContent-Length: %d\r\n\r\n", len(large))+body)
+				}()
+				if body == "" {
+					readUntil(t, c, "SIP/2.0 513")
+				}
+				if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Error("the connection is still open")
+				}
+			})
+		}
+	}
+	t.Run("udp", func(t *testing.T) {
+		c, err := net.Dial("udp", srv.Addr(2).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+		_, _ = io.WriteString(c, strings.NewReplacer("OPTIONS", "MESSAGE", "/TCP 127.0.0.1:9", "/UDP "+c.LocalAddr().String()).Replace(options)+"Content-Type: text/plain\r\nContent-Length: 1073741824\r\n\r\n"+large[:60000])
+		readUntil(t, c, "SIP/2.0 400")
+	})
+	t.Run("ws, frames of 1 GiB", func(t *testing.T) {
+		const n = 200
+		frame := "\x81\xff\x00\x00\x00\x00\x40\x00\x00\x00\x00\x00\x00\x00" // masked by zeros
+		before := heap()
+		var told []*rawSocket
+		for range n {
+			w := rawWebSocket(t, web)
+			_, _ = io.WriteString(w.c, frame+"MESSAGE sip:127.0.0.1 SIP/2.0\r\n")
+			told = append(told, w)
+		}
+		if now := heap(); now > before+n*64<<10 {
+			t.Errorf("%d connections take %d KiB", n, (now-before)>>10)
+		}
+		for _, w := range told[1:] {
+			_ = w.c.Close()
+		}
+		go func() { _, _ = io.WriteString(told[0].c, large) }()
+		_ = told[0].c.SetDeadline(time.Now().Add(5 * time.Second))
+		if _, err := io.Copy(io.Discard, told[0].r); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error("the connection is still open")
+		}
+	})
+	if got := openBrowser(t, web, 0, nil).ask("OPTIONS", "Content-Length: 0"); !strings.HasPrefix(got, "SIP/2.0 200") {
+		t.Errorf("the next one got %q", got)
+	}
+}
+
+// What is compressed is refused before it costs anything.
+func TestCompressedBodies(t *testing.T) {
 	srv := openStack(t, Options{}, Listener{Network: "ws", Addr: local})
 	b := openBrowser(t, srv, 0, nil)
 	if got := b.ask("MESSAGE", "Content-Type: text/plain", "Content-Encoding: gzip", "Content-Length: 0"); strings.HasPrefix(got, "SIP/2.0 2") {
