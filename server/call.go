@@ -154,18 +154,6 @@ func (c *call) awaitAck() bool {
 	return false
 }
 
-// acknowledged waits for the ACK to an answer of ours that was an offer: until then nobody knows where to send the
-// first sound. False when the leg is over or we end.
-func (s *Server) acknowledged(l *sip.Leg) bool {
-	select {
-	case <-l.Confirmed():
-		return true
-	case <-l.Done():
-	case <-s.ctx.Done():
-	}
-	return false
-}
-
 // firstSDP answers the caller's offer, or makes ours when the INVITE had none:
 // then the answer comes in the ACK.
 func firstSDP(audio *media.Leg, in sip.Incoming) ([]byte, error) {

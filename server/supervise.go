@@ -87,6 +87,18 @@ func (s *Server) letIn(leg *sip.Leg, cfg *settings, t *talk, m mode, log *slog.L
 	}
 }
 
+// acknowledged waits for the ACK to an answer of ours that was an offer: until then nobody knows where to send the
+// first sound. False when the leg is over or we end.
+func (s *Server) acknowledged(l *sip.Leg) bool {
+	select {
+	case <-l.Confirmed():
+		return true
+	case <-l.Done():
+	case <-s.ctx.Done():
+	}
+	return false
+}
+
 // supervisorKeys are what a supervisor presses.
 var supervisorKeys = map[byte]mode{'1': listens, '2': whispers, '3': joins}
 
