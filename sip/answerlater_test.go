@@ -103,6 +103,41 @@ func TestAnswerByANewConnection(t *testing.T) {
 	}
 }
 
+// A call by a trunk whose connection has gone is hung up where the trunk's Contact says.
+func TestByeByANewConnection(t *testing.T) {
+	legs := make(chan *Leg, 1)
+	srv := realStack(t, "tcp", Options{Access: Access{Trunks: []Trunk{{Name: "trunk", Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}},
+		Handlers: Handlers{Invite: func(l *Leg) { _ = l.Answer([]byte("v=0\r\n")); legs <- l }}})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	_ = listener.(*net.TCPListener).SetDeadline(time.Now().Add(5 * time.Second))
+	c, err := net.Dial("tcp", srv.Addr(0).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	invite := strings.NewReplacer("127.0.0.1:9", listener.Addr().String(), "TLS", "TCP", "tls", "tcp").Replace(inviteBy("gone"))
+	_, _ = c.Write([]byte(invite))
+	ok := readUntil(t, c, "SIP/2.0 200")
+	_, _ = c.Write([]byte("ACK sip:1@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKa\r\nFrom: " + header(ok, "From") + "\r\nTo: " + header(ok, "To") + "\r\nCall-ID: gone\r\nCSeq: 1 ACK\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"))
+	l := <-legs
+	within(t, "ACK", l.Confirmed())
+	_ = c.Close()
+	goneConn(t, srv)
+	l.Hangup()
+	back, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer back.Close()
+	_ = back.SetDeadline(time.Now().Add(5 * time.Second))
+	readUntil(t, back, "BYE sip:x@"+listener.Addr().String())
+}
+
 // A stranger has nobody connected to: his answer is lost with his connection.
 func TestNoNewConnectionForStrangers(t *testing.T) {
 	srv := realStack(t, "tcp", Options{})

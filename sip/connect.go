@@ -30,9 +30,29 @@ type wayTo struct {
 func (h wayTo) key() string { return h.network + " " + h.addr.String() + " " + h.name }
 
 // connect points a request to an address that its listener can reach, and makes sure
-// that there is a connection if it goes by a stream. It blocks until ctx ends at the
-// longest.
+// that there is a connection if it goes by a stream. Within a dialog with a trunk whose
+// connection has gone it goes where Contact or route set say. It blocks until ctx ends
+// at the longest.
 func (s *Stack) connect(ctx context.Context, req *gosip.Request) error {
+	err := s.connectOnce(ctx, req)
+	if err == nil || req.MessageData.Destination() == "" || !s.ofTrunk(req) {
+		return err
+	}
+	req.SetDestination("")
+	return s.connectOnce(ctx, req)
+}
+
+// ofTrunk tells whether a request is one within a dialog, to the address of a trunk.
+func (s *Stack) ofTrunk(req *gosip.Request) bool {
+	to := req.To()
+	if to == nil || !to.Params.Has("tag") {
+		return false
+	}
+	at, err := netip.ParseAddrPort(req.Destination())
+	return err == nil && s.access.Load().trunkAt(at.Addr().Unmap()) != nil && !s.reg.knows(req.Destination())
+}
+
+func (s *Stack) connectOnce(ctx context.Context, req *gosip.Request) error {
 	via := req.Via()
 	if via == nil {
 		return nil
