@@ -333,6 +333,11 @@ func (c *call) wait() after {
 			case *routing.Transferred:
 				c.queue = d.Queue // told again: the talk has heard it, or has caused it
 			}
+		case <-c.justAnswered():
+			if !c.recordAnswered() {
+				return overAfter
+			}
+			c.playMusic()
 		case <-a.due():
 			a.tell()
 		case <-a.told():

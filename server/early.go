@@ -13,6 +13,9 @@ type early struct {
 	mu    sync.Mutex
 	sdp   []byte      // for the 200; nil once that was sent, or the call refused
 	limit *time.Timer // nil when the call is answered at once
+	// answered is closed when a call that was early is answered; nil where it never was.
+	answered chan struct{}
+	begun    bool // what is recorded from the answer on; the call's goroutine's
 	// refuse is how a call is refused that ends before the answer; 0: 480.
 	refuse int
 }
@@ -23,6 +26,7 @@ func (c *call) soundEarly() {
 	c.early.mu.Lock()
 	defer c.early.mu.Unlock()
 	c.a.Progress(c.early.sdp)
+	c.early.answered = make(chan struct{})
 	c.early.limit = time.AfterFunc(c.flow.Early(), func() {
 		c.log.Info("call was early for as long as it may be")
 		c.AnswerCall()
@@ -40,6 +44,7 @@ func (c *call) AnswerCall() bool {
 	c.a.OnAnswered(func() { // the 200 may wait for a PRACK, and the caller give up meanwhile
 		if wasEarly {
 			c.audio.Early(false)
+			close(c.early.answered)
 		}
 		c.s.core.post(routing.CallAnswered{Call: c.id})
 	})
@@ -92,9 +97,3 @@ func (c *call) refusal() int {
 
 var refusalPhrases = map[int]string{404: "Not Found", 410: "Gone", 480: "Temporarily Unavailable", 486: "Busy Here",
 	500: "Server Internal Error", 503: "Service Unavailable", 600: "Busy Everywhere", 603: "Decline"}
-
-// AnswerCall answers a call at the flow's wish, and begins what is recorded of it from there.
-func (p recordedPort) AnswerCall() bool {
-	early := p.c.waitsForAnswer()
-	return p.c.AnswerCall() && (!early || p.c.recordCall())
-}

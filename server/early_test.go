@@ -194,7 +194,10 @@ func TestEarlyCallerGivesUp(t *testing.T) {
 
 // When it was early for as long as the flow allows, the call is answered though nobody has.
 func TestEarlyTooLong(t *testing.T) {
-	h := start(t, func(c *config.Config) { earlyFlows(c) })
+	h := start(t, func(c *config.Config) {
+		earlyFlows(c)
+		c.Recording.Rules = []config.RecordingRule{{Percent: 100, From: "call"}}
+	})
 	said := h.log.next("call was early for as long as it may be")
 	e, m := h.callsEarly("6")
 	h.await("the music", sounds(m))
@@ -209,11 +212,56 @@ func TestEarlyTooLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.when("the caller waits on", waiting1)
+	h.listensToRecording()
 	e.call.Hangup()
 	h.when("closed", func(s *routing.State) bool { return len(s.Calls()) == 0 })
+	if in := h.kept(1)[0]; in.Leg != "caller" || in.Queue != "sales" {
+		t.Errorf("recorded %+v", in)
+	}
 	if rec := h.one(); rec["answered"] == nil || rec["outcome"] != "abandoned" {
 		t.Errorf("record %v", rec)
 	}
+}
+
+// listensToRecording waits until the only call is recorded.
+func (h *hotline) listensToRecording() {
+	h.t.Helper()
+	h.until("it is recorded", func() (on bool) {
+		h.recs.Range(func(_, v any) bool { on = len(v.(recordable).recordingViews()) == 1; return true })
+		return on
+	})
+}
+
+// The time limit strikes while the flow dials: what is recorded begins at once, and who is called hears of it.
+func TestEarlyTooLongWhileItDials(t *testing.T) {
+	rings, cfg := outside(t)
+	h := start(t, func(c *config.Config) {
+		cfg(c)
+		earlyFlows(c)
+		c.Outbound.Rights[0].Flows = []string{"on"}
+		c.Recording.Rules = []config.RecordingRule{{Percent: 100, From: "call"}}
+		c.Recording.Announce = "recorded"
+	})
+	e, _ := h.callsEarly("9")
+	ring := h.ring(rings)
+	h.recs.Range(func(_, v any) bool {
+		c := v.(*call)
+		c.early.mu.Lock()
+		defer c.early.mu.Unlock()
+		return c.early.limit.Reset(0)
+	})
+	if err := <-e.outcome; err != nil {
+		t.Fatalf("%v\n%s", err, h.log)
+	}
+	h.listensToRecording()
+	far, err := ring.Answer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.await("the announcement", sounds(far.Media))
+	far.Hangup()
+	h.await("the end of the call", e.call.Done())
+	h.kept(1)
 }
 
 // A caller who wants our offer is answered at once: nothing could be heard before. So is one whose
@@ -315,6 +363,8 @@ func TestEarlyFlowDials(t *testing.T) {
 			cfg(c)
 			earlyFlows(c)
 			c.Outbound.Rights[0].Flows = []string{"on"}
+			c.Recording.Rules = []config.RecordingRule{{Percent: 100, From: "call"}}
+			c.Recording.Announce = "recorded"
 		})
 		e, _ := h.callsEarly("9")
 		ring := h.ring(rings)
@@ -324,6 +374,7 @@ func TestEarlyFlowDials(t *testing.T) {
 		if !answers {
 			ring.Refuse(486)
 			e.refused(404)
+			h.kept(0)
 			continue
 		}
 		far, err := ring.Answer()
@@ -333,8 +384,15 @@ func TestEarlyFlowDials(t *testing.T) {
 		if err := <-e.outcome; err != nil {
 			t.Fatalf("%v\n%s", err, h.log)
 		}
-		h.hears("the caller to the far side", e.call, far, '4')
+		toCaller, toFar := sounds(e.call.Media), sounds(far.Media)
+		h.await("the announcement at the caller's", toCaller)
+		h.await("the announcement at the far side", toFar)
+		tone(e.call, 500)
+		h.listens(far, 500, 10)
 		far.Hangup()
 		h.await("the end of the call", e.call.Done())
+		if in := h.kept(1)[0]; in.Leg != "caller" || in.Seconds <= 0 {
+			t.Errorf("recorded %+v", in)
+		}
 	}
 }

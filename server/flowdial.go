@@ -51,6 +51,7 @@ func (p recordedPort) Dial(ctx context.Context, dialled string, ring time.Durati
 	}
 	defer media.Unbridge(c.audio, b.audio)
 	c.log.Info("flow's call answered", "by", b.where)
+	c.recordDialled(b)
 	select {
 	case <-ctx.Done():
 	case <-b.leg.Done():
@@ -124,6 +125,10 @@ func (c *call) awaitDialled(ctx context.Context, d *dialled, ring time.Duration)
 		case <-limit.C:
 			d.drop()
 			return nil, ivr.DialNoAnswer
+		case <-c.justAnswered():
+			if c.fromAnswer() { // told of when the ringing is over
+				c.recordLeg("caller", "", c.audio)
+			}
 		case <-early:
 			early = nil
 			if !d.hears(c.audio) {

@@ -117,15 +117,12 @@ func (c *call) beforeQueue() bool {
 // recordTalk begins what is recorded of a talk. Who came by a way on which nobody told, hears
 // it now, and so does the agent.
 func (t *talk) recordTalk() {
+	t.early.begun = true
 	if !t.toRecord() { // what is under way goes on
 		return
 	}
 	if t.mustTell() {
-		clip := t.cfg.prompts.Get(t.cfg.Recording.Announce, t.spoken())
-		t.play(clip, media.PlayOptions{})
-		if clip != nil {
-			t.b.audio.Play(clip, media.PlayOptions{})
-		}
+		t.tellBoth(t.b)
 	}
 	t.recordLeg("caller", string(t.b.seat), t.audio)
 	if t.cfg.Recording.Per == "leg" && t.b.seat != "" {
