@@ -52,13 +52,35 @@ func (p recordedPort) Dial(ctx context.Context, dialled string, ring time.Durati
 	defer media.Unbridge(c.audio, b.audio)
 	c.log.Info("flow's call answered", "by", b.where)
 	c.recordDialled(b)
-	select {
-	case <-ctx.Done():
-	case <-b.leg.Done():
-	case <-b.audio.Timeout():
-		c.log.Warn("no sound from the other side any more", "with", b.where)
-	}
+	c.talkDialled(ctx, b)
 	return ivr.DialTalked
+}
+
+// talkDialled lasts until one of them leaves. Both hear the tone of a recording, which an agent's keys pause.
+func (c *call) talkDialled(ctx context.Context, b *party) {
+	tone, stop := c.cfg.beeper()
+	defer stop()
+	defer c.pauseRecording(false) // nobody is left to end it
+	digits, pause := b.audio.Digits(), codeReader{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.leg.Done():
+			return
+		case <-b.audio.Timeout():
+			c.log.Warn("no sound from the other side any more", "with", b.where)
+			return
+		case <-tone:
+			c.rec.beep(c.audio, b.audio)
+		case k, open := <-digits:
+			if !open {
+				digits = nil
+			} else if b.seat != "" && pause.add(c.cfg.FeatureCodes.PauseRecording, k) {
+				c.togglePause(b)
+			}
+		}
+	}
 }
 
 // dialNote is what the call's record will say of a call that its flow makes.

@@ -305,9 +305,9 @@ func (r *recorded) beep(legs ...*media.Leg) {
 }
 
 // togglePause follows the key code of an agent.
-func (t *talk) togglePause() {
-	if t.s.recorder.Load() != nil {
-		t.rec.toggle(t.log.With("seat", t.b.seat), t.b.audio)
+func (c *call) togglePause(agent *party) {
+	if c.s.recorder.Load() != nil {
+		c.rec.toggle(c.log.With("seat", agent.seat), agent.audio)
 	}
 }
 

@@ -355,7 +355,7 @@ func (t *talk) pressed(d media.Digit) after {
 		return talkAfter
 	}
 	if t.pause.add(t.cfg.FeatureCodes.PauseRecording, d) && !strings.HasPrefix(t.keys.got, t.cfg.FeatureCodes.Transfer) {
-		t.togglePause()
+		t.togglePause(t.b)
 	}
 	extension, ok := t.keys.add(t.cfg.FeatureCodes.Transfer, d)
 	if !ok {
