@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -238,7 +239,7 @@ func (r *recorded) follow() bool {
 			l.Resume()
 		}
 	}
-	return len(r.live) > 0
+	return r.on()
 }
 
 // recordedPort is the caller's line as flows see it.
@@ -257,11 +258,18 @@ func (c *call) stopRecording() bool { return c.rec.stop() }
 
 func (r *recorded) stop() bool {
 	r.mu.Lock()
-	some := len(r.live) > 0
-	r.stopped = true
+	some := r.on()
+	r.stopped = r.stopped || some
 	r.mu.Unlock()
-	r.end(recording.EndedStopped, allOf)
+	if some {
+		r.end(recording.EndedStopped, allOf)
+	}
 	return some
+}
+
+// on tells whether anything is under way; what ended by itself isn't. The lock is held.
+func (r *recorded) on() bool {
+	return slices.ContainsFunc(r.live, func(l liveRecording) bool { return l.Ended() == "" })
 }
 
 // beepTone is the tone that tells of a recording: 1400 Hz, 200 ms.
@@ -294,7 +302,7 @@ func (t *talk) beep() {
 // beep lets these hear that they are recorded, if they are now.
 func (r *recorded) beep(legs ...*media.Leg) {
 	r.mu.Lock()
-	on := len(r.live) > 0 && !r.byHand && !r.byStep
+	on := r.on() && !r.byHand && !r.byStep
 	r.mu.Unlock()
 	if !on {
 		return
