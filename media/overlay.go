@@ -62,6 +62,7 @@ func (s *sender) overlay(codec Codec, sound []byte) {
 		s.overWide = nil
 	}
 	if codec == G722 {
+		s.over = nil // it began before the codec changed
 		return
 	}
 	n := min(len(s.over), len(sound))
