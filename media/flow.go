@@ -174,6 +174,7 @@ func state(r *receiver, s *sender) kernel.State {
 		Transit: uint32(in.transit), Jitter: in.jitter, Timed: in.timed,
 		Packets: r.packets, Octets: r.octets, Late: r.late, Duplicates: r.duplicate,
 		NextSeq: s.seq, Floor: s.relayed.floor, NextTS: s.nextTS, OutPackets: s.packets, OutOctets: s.octets,
+		Losses: kernel.Losses(r.quality.bursts),
 	}
 }
 
@@ -206,6 +207,7 @@ func (l *Leg) adopt(f *flow, s kernel.State) {
 	in.highest, in.received, in.seen = s.Highest, s.Received, s.Window
 	in.transit, in.jitter, in.timed = int32(s.Transit), s.Jitter, s.Timed
 	r.packets, r.octets, r.late, r.duplicate = s.Packets, s.Octets, s.Late, s.Duplicates
+	r.quality.bursts = bursts(s.Losses)
 	r.stray += s.Stray - f.strays
 	r.forwarded += s.OutPackets - f.forwarded
 	f.strays, f.forwarded = s.Stray, s.OutPackets

@@ -2,14 +2,11 @@ package media
 
 import (
 	"time"
-
-	"hotline/sound"
 )
 
 // quality is what the E-model and the search for one-way sound need of a leg's incoming stream. Guarded by
 // the leg's lock.
 type quality struct {
-	runs    sound.LossRuns
 	bursts  bursts
 	soundAt time.Duration // when something louder than noise came last
 	loud    bool          // it ever did
@@ -25,15 +22,6 @@ const (
 	// deafAfter is how long a phone that is sent sound may send nothing: then it isn't heard.
 	deafAfter = 5 * time.Second
 )
-
-// lost counts packets that are missing before one that came in order.
-func (q *quality) lost(gap uint32) {
-	if gap > 0 {
-		q.runs.Add(int(gap), true)
-	}
-	q.runs.Add(1, false)
-	q.bursts.add(gap)
-}
 
 // listen looks into a packet of G.711; what G.722 holds isn't decoded for this.
 func (q *quality) listen(codec Codec, payload []byte, now time.Duration) {
@@ -65,7 +53,7 @@ func rate(codec Codec, loss, burst float64, jitter, rtt time.Duration) float64 {
 // rated fills in the scores. The leg's lock is held.
 func (s *LegStats) rated(r *receiver) {
 	if r.stream.started {
-		s.Burst = r.quality.runs.Burst()
+		s.Burst = r.quality.bursts.ratio()
 		s.MOS = rate(s.Codec, r.loss(), s.Burst, s.Jitter, s.RTT)
 	}
 	if s.RTT > 0 && s.PacketsSent > 0 {

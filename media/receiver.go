@@ -141,7 +141,7 @@ func (l *Leg) count(codec Codec, now time.Duration) verdict {
 	case late:
 		r.late++
 	case restarted:
-		r.quality.lost(0)
+		r.quality.bursts.add(0)
 		r.generation++
 		if changed {
 			r.ssrcChanges++
@@ -150,7 +150,7 @@ func (l *Leg) count(codec Codec, now time.Duration) verdict {
 			l.pressed(d)
 		}
 	case inOrder:
-		r.quality.lost(gapAfter(before, r.stream.highest))
+		r.quality.bursts.add(gapAfter(before, r.stream.highest))
 	}
 	if codec.voice() && r.packets%listenEvery == 1 {
 		r.quality.listen(codec, p.Payload, now)

@@ -8,6 +8,7 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/sdp/v3"
 
+	"hotline/media/kernel"
 	"hotline/sound"
 )
 
@@ -36,55 +37,57 @@ func wantsMetrics(session *sdp.SessionDescription, m *sdp.MediaDescription) bool
 const minGap = 16
 
 // bursts tells losses that come together from those that come alone (RFC 3611 section 4.7.2). Its zero value has
-// seen nothing. What the kernel forwards isn't seen.
-type bursts struct {
-	since       uint64 // heard since the last loss
-	lost, heard uint64 // since the first loss of the group under way
-
-	bursts, burstLost, burstHeard uint64
-	gapLost, gapHeard             uint64
-}
+// seen nothing. The kernel counts on in the same way.
+type bursts kernel.Losses
 
 // add counts packets in the order they were sent: so many lost, then one that came.
 func (b *bursts) add(lost uint32) {
-	for range lost {
-		if b.since >= minGap || b.lost == 0 {
+	if lost > 0 {
+		if b.Since >= minGap || b.Lost == 0 {
 			b.settle()
-			b.gapHeard += b.since
-			b.lost, b.heard = 0, 0
+			b.GapHeard += b.Since
+			b.Lost, b.Heard = 0, 0
 		} else {
-			b.heard += b.since
+			b.Heard += b.Since
 		}
-		b.lost++
-		b.since = 0
+		b.Lost += lost
+		b.Runs++
+		b.Since = 0
 	}
-	b.since++
+	b.Since++
 }
 
 // settle counts the group of losses under way.
 func (b *bursts) settle() {
-	if b.lost > 1 {
-		b.bursts++
-		b.burstLost += b.lost
-		b.burstHeard += b.heard
+	if b.Lost > 1 {
+		b.Bursts++
+		b.BurstLost += b.Lost
+		b.BurstHeard += b.Heard
 	} else {
-		b.gapLost += b.lost
+		b.GapLost += b.Lost
 	}
+}
+
+// ratio is BurstR of the E-model.
+func (b bursts) ratio() float64 {
+	b.settle()
+	lost := b.BurstLost + b.GapLost
+	return sound.BurstRatio(uint64(lost+b.BurstHeard+b.GapHeard+b.Since), uint64(lost), uint64(b.Runs))
 }
 
 // densities are the shares lost within bursts and between them, and lengths how many packets each lasts in the
 // mean; without a burst all is one gap.
 func (b bursts) densities() (burst, gap, burstLength, gapLength float64) {
 	b.settle()
-	b.gapHeard += b.since
-	within, between := float64(b.burstLost+b.burstHeard), float64(b.gapLost+b.gapHeard)
+	b.GapHeard += b.Since
+	within, between := float64(b.BurstLost+b.BurstHeard), float64(b.GapLost+b.GapHeard)
 	if within > 0 {
-		burst, burstLength = float64(b.burstLost)/within, within/float64(b.bursts)
+		burst, burstLength = float64(b.BurstLost)/within, within/float64(b.Bursts)
 	}
 	if between > 0 {
-		gap = float64(b.gapLost) / between
+		gap = float64(b.GapLost) / between
 	}
-	return burst, gap, burstLength, between / float64(max(b.bursts, 1))
+	return burst, gap, burstLength, between / float64(max(b.Bursts, 1))
 }
 
 // metrics are what we say of the peer's stream; nil unless it asks for that, or before it was heard. The leg's
@@ -95,7 +98,7 @@ func (l *Leg) metrics() *rtcp.VoIPMetricsReportBlock {
 		return nil
 	}
 	jitter := duration(r.stream.jitter >> 4)
-	path := pathOf(l.nego.codec, r.loss(), r.quality.runs.Burst(), jitter, l.reports.rtt)
+	path := pathOf(l.nego.codec, r.loss(), r.quality.bursts.ratio(), jitter, l.reports.rtt)
 	burst, gap, burstLength, gapLength := r.quality.bursts.densities()
 	heard := path // listening knows no delay
 	heard.Delay = 0

@@ -55,7 +55,7 @@ func TestMetricsOnTheWire(t *testing.T) {
 		{"a clean stream", func(l *Leg) {
 			for seq := range uint16(100) {
 				l.rx.stream.track(0xC0FFEE, seq)
-				l.rx.quality.lost(0)
+				l.rx.quality.bursts.add(0)
 			}
 			l.rx.packets = 100
 		}, "07000008 00c0ffee 00000000 000007d0 00000000 7f7f7f10 5c7f2c2c 00000000 00000000"},
@@ -69,7 +69,7 @@ func TestMetricsOnTheWire(t *testing.T) {
 					gap = 4
 				}
 				l.rx.stream.track(0xC0FFEE, seq)
-				l.rx.quality.lost(gap)
+				l.rx.quality.bursts.add(gap)
 			}
 			l.rx.packets = 100
 			l.rx.stream.jitter = 160 << 4 // 20 ms

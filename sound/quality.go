@@ -24,7 +24,7 @@ var (
 type Path struct {
 	Delay time.Duration // one way, mouth to ear; below 0 counts as 0
 	Loss  float64       // share of packets lost or too late, 0 to 1
-	Burst float64       // burst ratio of the losses ([LossRuns.Burst]); below 1 counts as 1
+	Burst float64       // burst ratio of the losses ([BurstRatio]); below 1 counts as 1
 	Codec Codec
 }
 
@@ -137,40 +137,11 @@ func tooLong(ta float64) float64 {
 	return 25 * (math.Pow(1+math.Pow(x, 6), 1.0/6) - 3*math.Pow(1+math.Pow(x/3, 6), 1.0/6) + 2)
 }
 
-// LossRuns counts losses and how they cluster. Its zero value has counted nothing.
-type LossRuns struct {
-	packets, lost, runs uint64
-	within              bool
-}
-
-// Add counts packets in the order they were sent: n of them, all lost or all heard.
-func (l *LossRuns) Add(n int, lost bool) {
-	if n <= 0 {
-		return
-	}
-	l.packets += uint64(n)
-	if lost {
-		l.lost += uint64(n)
-		if !l.within {
-			l.runs++
-		}
-	}
-	l.within = lost
-}
-
-// Loss is the share of packets lost, 0 to 1.
-func (l *LossRuns) Loss() float64 {
-	if l.packets == 0 {
-		return 0
-	}
-	return float64(l.lost) / float64(l.packets)
-}
-
-// Burst is BurstR of G.107: the mean length of a run of losses by what it would be if they
-// fell at random; for a Gilbert channel 1/(p+q). It is at least 1, and 1 without losses.
-func (l *LossRuns) Burst() float64 {
-	if l.runs == 0 || l.lost == l.packets {
+// BurstRatio is BurstR of G.107 for packets of which some were lost, in so many runs: the mean length of a run of losses by
+// what it would be if they fell at random; for a Gilbert channel 1/(p+q). It is at least 1, and 1 without losses.
+func BurstRatio(packets, lost, runs uint64) float64 {
+	if runs == 0 || lost == packets {
 		return 1
 	}
-	return max(float64(l.lost)/float64(l.runs)*(1-l.Loss()), 1)
+	return max(float64(lost)/float64(runs)*(1-float64(lost)/float64(packets)), 1)
 }

@@ -59,37 +59,30 @@ func TestEModelDelay(t *testing.T) {
 }
 
 // Random losses have a burst ratio of 1; a Gilbert channel has 1/(p+q).
-func TestLossRuns(t *testing.T) {
+func TestBurstRatio(t *testing.T) {
 	next := lcg()
 	share := func() float64 { return float64(next()) / (1 << 32) }
-	for _, p := range []float64{0.01, 0.03, 0.1} {
-		var l LossRuns
-		for range 400000 {
-			l.Add(1, share() < p)
-		}
-		near(t, "loss", l.Loss(), p, 0.1*p)
-		near(t, "burst ratio", l.Burst(), 1, 0.05)
-		var g LossRuns
-		q, bad := 0.25, false
-		for range 400000 {
-			if bad {
-				bad = share() >= q
-			} else {
-				bad = share() < p
+	const packets = 400000
+	ratio := func(lost func(before bool) bool) float64 {
+		all, runs, within := 0, 0, false
+		for range packets {
+			l := lost(within)
+			if l {
+				all++
 			}
-			g.Add(1, bad)
+			if l && !within {
+				runs++
+			}
+			within = l
 		}
-		near(t, "Gilbert loss", g.Loss(), p/(p+q), 0.1*p/(p+q))
-		near(t, "Gilbert burst ratio", g.Burst(), 1/(p+q), 0.1/(p+q))
+		return BurstRatio(packets, uint64(all), uint64(runs))
 	}
-	var l LossRuns
-	near(t, "nothing", l.Burst()+l.Loss(), 1, 0)
-	l.Add(10, true)
-	near(t, "everything", l.Burst()+l.Loss(), 2, 0)
-	l.Add(-1, false)
-	l.Add(10, true)
-	l.Add(20, false)
-	if l.runs != 1 || l.Loss() != 0.5 {
-		t.Errorf("%+v", l)
+	for _, p := range []float64{0.01, 0.03, 0.1} {
+		const q = 0.25
+		near(t, "random", ratio(func(bool) bool { return share() < p }), 1, 0.05)
+		near(t, "Gilbert", ratio(func(before bool) bool { return before && share() >= q || !before && share() < p }), 1/(p+q), 0.1/(p+q))
 	}
+	near(t, "nothing", BurstRatio(0, 0, 0), 1, 0)
+	near(t, "everything", BurstRatio(10, 10, 1), 1, 0)
+	near(t, "a run of five in twenty", BurstRatio(20, 5, 1), 3.75, 0)
 }

@@ -64,6 +64,16 @@ type bpfState struct {
 	OutPackets uint64
 	OutOctets  uint64
 	Seen       uint64
+	Since      uint32
+	Lost       uint32
+	Heard      uint32
+	Runs       uint32
+	Bursts     uint32
+	BurstLost  uint32
+	BurstHeard uint32
+	GapLost    uint32
+	GapHeard   uint32
+	Pad2       uint32
 }
 
 // Names of all BPF objects in the ELF.

@@ -79,6 +79,9 @@ func (s State) encode() bpfState {
 		Transit: s.Transit, Jitter: s.Jitter, Packets: s.Packets, Octets: s.Octets,
 		Late: s.Late, Duplicates: s.Duplicates, Stray: s.Stray, Seen: uint64(s.Seen),
 		NextSeq: s.NextSeq, Floor: s.Floor, NextTs: s.NextTS, OutPackets: s.OutPackets, OutOctets: s.OutOctets,
+		Since: s.Losses.Since, Lost: s.Losses.Lost, Heard: s.Losses.Heard, Runs: s.Losses.Runs,
+		Bursts: s.Losses.Bursts, BurstLost: s.Losses.BurstLost, BurstHeard: s.Losses.BurstHeard,
+		GapLost: s.Losses.GapLost, GapHeard: s.Losses.GapHeard,
 	}
 	if s.Timed {
 		out.Timed = 1
@@ -92,6 +95,11 @@ func decode(s bpfState) State {
 		Transit: s.Transit, Jitter: s.Jitter, Timed: s.Timed != 0, Packets: s.Packets, Octets: s.Octets,
 		Late: s.Late, Duplicates: s.Duplicates, Stray: s.Stray, Seen: int64(s.Seen),
 		NextSeq: s.NextSeq, Floor: s.Floor, NextTS: s.NextTs, OutPackets: s.OutPackets, OutOctets: s.OutOctets,
+		Losses: Losses{
+			Since: s.Since, Lost: s.Lost, Heard: s.Heard, Runs: s.Runs,
+			Bursts: s.Bursts, BurstLost: s.BurstLost, BurstHeard: s.BurstHeard,
+			GapLost: s.GapLost, GapHeard: s.GapHeard,
+		},
 	}
 }
 

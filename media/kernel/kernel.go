@@ -77,6 +77,15 @@ type State struct {
 	NextSeq, Floor        uint16 // what is older than Floor is not sent; it follows NextSeq
 	NextTS                uint32
 	OutPackets, OutOctets uint64
+
+	Losses Losses
+}
+
+// Losses is how a stream's losses cluster (RFC 3611 section 4.7.2), in packets; Runs and Bursts are how many there were.
+type Losses struct {
+	Since, Lost, Heard, Runs      uint32 // since the last loss; of the group of losses under way; runs of losses in all
+	Bursts, BurstLost, BurstHeard uint32
+	GapLost, GapHeard             uint32
 }
 
 // Attachment is an interface that packets are forwarded on.

@@ -29,6 +29,9 @@ char _license[] SEC("license") = "GPL"; // what bpf_fib_lookup asks for
 #define MAX_MISORDER 100
 #define WINDOW 64
 
+// RFC 3611 section 4.7.2, Gmin.
+#define MIN_GAP 16
+
 // As in media's sender: how far a timestamp may run from our clock.
 #define MAX_BEHIND 8000
 #define MAX_AHEAD 3200
@@ -103,6 +106,11 @@ struct state {
 	__u64 packets, octets, late, duplicates, stray;
 	__u64 out_packets, out_octets;
 	__u64 seen; // CLOCK_MONOTONIC, the last packet of the source
+	// How losses cluster, as in media's bursts.
+	__u32 since, lost, heard, runs;
+	__u32 bursts, burst_lost, burst_heard;
+	__u32 gap_lost, gap_heard;
+	__u32 pad2;
 };
 
 struct {
@@ -247,6 +255,27 @@ static __always_inline int read(struct packet *p, struct eth *eth, void *end, in
 	return 1;
 }
 
+// cluster counts a packet that came in order behind so many lost ones; the lock is held. It is media's bursts.add.
+static __always_inline void cluster(struct state *s, __u32 gap)
+{
+	if (gap && (s->since >= MIN_GAP || !s->lost)) { // a new group; the one before is settled
+		s->bursts += s->lost > 1;
+		s->burst_lost += s->lost > 1 ? s->lost : 0;
+		s->burst_heard += s->lost > 1 ? s->heard : 0;
+		s->gap_lost += s->lost > 1 ? 0 : s->lost;
+		s->gap_heard += s->since;
+		s->lost = s->heard = 0;
+	} else if (gap) {
+		s->heard += s->since;
+	}
+	if (gap) {
+		s->lost += gap;
+		s->runs++;
+		s->since = 0;
+	}
+	s->since++;
+}
+
 // LOST: a packet's number is too far off to tell what it is.
 enum place { NEXT, LATE, TWICE, LOST };
 
@@ -262,6 +291,7 @@ static __always_inline enum place track(struct state *s, __u16 seq)
 		s->highest += ahead;
 		s->window = ahead < WINDOW ? s->window << (ahead & (WINDOW - 1)) | 1 : 1;
 		s->received++;
+		cluster(s, ahead - 1);
 		return NEXT;
 	}
 	if (behind > MAX_MISORDER)
