@@ -229,7 +229,7 @@ func TestRealPrometheus(t *testing.T) {
 			t.Errorf("condition of %s holds: %t", name, fires)
 		}
 	}
-	if len(alerts) != 9 || len(records) != 12 {
+	if len(alerts) != 10 || len(records) != 12 {
 		t.Errorf("%d alerts and %d recording rules", len(alerts), len(records))
 	}
 }
