@@ -134,7 +134,7 @@ func (l *Leg) even(now time.Duration) bool {
 		l.opener.Load() == nil && l.handshake.Load() == nil && !l.muxed.Load() &&
 		r.latch.locked.IsValid() && now-r.latch.heard < fillAfter &&
 		r.stream.started && !r.stream.jumped && !r.digits.active &&
-		(r.quality.loud || r.formats[r.voice] == G722) && // there nobody would hear that it isn't silent
+		r.quality.loud && // in the kernel nobody hears that it isn't silent
 		now-r.uneven >= max(l.engine.settled, r.wait)
 }
 

@@ -2,14 +2,17 @@ package media
 
 import (
 	"time"
+
+	"hotline/sound"
 )
 
 // quality is what the E-model and the search for one-way sound need of a leg's incoming stream. Guarded by
 // the leg's lock.
 type quality struct {
 	bursts  bursts
-	soundAt time.Duration // when something louder than noise came last
-	loud    bool          // it ever did
+	soundAt time.Duration    // when something louder than noise came last
+	loud    bool             // it ever did
+	wide    *sound.G722Meter // of G.722; nil until needed
 }
 
 const (
@@ -23,13 +26,21 @@ const (
 	deafAfter = 5 * time.Second
 )
 
-// listen looks into a packet of G.711; what G.722 holds isn't decoded for this.
+// listen looks into a packet of sound.
 func (q *quality) listen(codec Codec, payload []byte, now time.Duration) {
 	table := &decodeALaw
 	switch codec {
 	case PCMA:
 	case PCMU:
 		table = &decodeULaw
+	case G722:
+		if q.wide == nil {
+			q.wide = new(sound.G722Meter)
+		}
+		if q.wide.Peak(payload) > 2*noisePeak { // it may tell twice too much
+			q.soundAt, q.loud = now, true
+		}
+		return
 	default:
 		return
 	}
@@ -69,7 +80,7 @@ func (s *LegStats) Fault() string {
 	switch {
 	case s.PacketsReceived == 0 && s.PacketsSent-s.SentEarly >= uint64(int(deafAfter/time.Second)*perSecond):
 		return "one_way"
-	case s.PacketsReceived >= uint64(10*perSecond) && s.Codec != G722 && s.SoundAt.IsZero():
+	case s.PacketsReceived >= uint64(10*perSecond) && s.SoundAt.IsZero():
 		return "silent"
 	}
 	return ""

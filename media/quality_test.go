@@ -42,14 +42,25 @@ func TestQualityOfALeg(t *testing.T) {
 
 // A phone that sends nothing, or nothing but silence, is found.
 func TestSoundOneWay(t *testing.T) {
-	e := openEngine(t, nil)
-	p := newPhone(t, PCMU)
-	l := p.call(e)
-	for i := range 500 {
-		l.receive(p.packet(0, silence(PCMU), frameSamples), addrOf(p.rtp), time.Duration(i)*ptime)
-	}
-	if s := l.Stats(); s.Fault() != "silent" {
-		t.Errorf("silence: fault %q", s.Fault())
+	e := openEngine(t, func(c *Config) { c.Codecs = []Codec{PCMU, PCMA, G722} })
+	speech := Tone(440, 10*time.Second, 0.03)
+	for _, codec := range []Codec{PCMU, G722} {
+		for _, what := range []struct {
+			frame func(i int) []byte
+			fault string
+		}{
+			{func(int) []byte { return silence(codec) }, "silent"},
+			{func(i int) []byte { return speech.Frame(codec, i) }, ""},
+		} {
+			p := newPhone(t, codec)
+			l := p.call(e)
+			for i := range 500 {
+				l.receive(p.packet(codec.PayloadType(), what.frame(i), frameSamples), addrOf(p.rtp), time.Duration(i)*ptime)
+			}
+			if s := l.Stats(); s.Fault() != what.fault {
+				t.Errorf("%v: fault %q, want %q", codec, s.Fault(), what.fault)
+			}
+		}
 	}
 	for _, c := range []struct {
 		s    LegStats
@@ -58,7 +69,7 @@ func TestSoundOneWay(t *testing.T) {
 		{LegStats{PacketsSent: 250}, "one_way"},
 		{LegStats{PacketsSent: 249}, ""},
 		{LegStats{PacketsSent: 250, PacketsReceived: 1}, ""},
-		{LegStats{PacketsReceived: 1000, Codec: G722}, ""},
+		{LegStats{PacketsReceived: 1000, Codec: G722}, "silent"},
 		{LegStats{PacketsReceived: 499, Codec: PCMA}, ""},
 	} {
 		if got := c.s.Fault(); got != c.want {

@@ -32,7 +32,7 @@ type LegStats struct {
 	// that its jitter buffer had no use for (RFC 3611); 0 where it doesn't say.
 	PhoneMOS, PhoneDiscarded float64
 	Burst                    float64   // how losses cluster: 1 at random, more in bursts (G.107 BurstR)
-	SoundAt                  time.Time // when something louder than noise came last, of G.711; zero: never
+	SoundAt                  time.Time // when something louder than noise came last; zero: never
 	Unauthentic              uint64    // no SRTP, SRTCP, STUN or DTLS of the peer's: another key, changed on the way, or come twice
 	Forwarded                uint64    // of PacketsReceived, passed on by the kernel
 	InKernel                 bool      // the kernel passes on what the phone says
