@@ -57,8 +57,7 @@ func tones(caller, agent, third bool) map[float64]bool {
 	return map[float64]bool{callerTone: caller, agentTone: agent, thirdTone: third}
 }
 
-// A supervisor listens to a talk unheard, whispers to the agent, joins, and leaves; hold and a
-// colleague's talk go on as ever.
+// A supervisor listens to a talk unheard, whispers to the agent, joins, goes back to listening, and leaves; the talk goes on.
 func TestSupervise(t *testing.T) {
 	h := start(t, func(c *config.Config) {
 		threeDesks(c)

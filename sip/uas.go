@@ -12,7 +12,7 @@ import (
 // caller cancelled or hung up.
 var ErrEnded = errors.New("leg has ended")
 
-// handleInvite takes new calls and re-INVITEs. It returns when the call's owner does.
+// handleInvite takes new calls and re-INVITEs. It returns when the call's owner does: a trunk's call is answered then and goes on.
 func (s *Stack) handleInvite(req *gosip.Request, tx *transaction) {
 	if tag, _ := req.To().Params.Get("tag"); tag != "" {
 		s.handleReinvite(req, tx)
