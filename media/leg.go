@@ -110,12 +110,15 @@ func (l *Leg) Prefer(codecs []Codec) {
 	l.mu.Unlock()
 }
 
-// Favour puts the codec first that other speaks, so that a bridge of both need not transcode. Call it
-// before the first Offer.
+// Favour puts the codec first that other speaks, so that a bridge of both need not transcode, and offers comfort noise
+// if other has it: what it sends in pauses is passed on then. Call it before the first Offer.
 func (l *Leg) Favour(other *Leg) {
-	codec := other.Codec()
+	other.mu.Lock()
+	codec, quiet := other.nego.codec, other.nego.noise.codec == noise
+	other.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.nego.quiet = quiet
 	if i := slices.Index(l.codecs, codec); i > 0 {
 		l.codecs = slices.Insert(slices.Delete(slices.Clone(l.codecs), i, i+1), 0, codec)
 	}

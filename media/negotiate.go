@@ -22,6 +22,7 @@ type negotiation struct {
 	codec            Codec
 	event            format // telephone-event as the peer takes it; its codec is 0 if it doesn't
 	noise            format // comfort noise likewise
+	quiet            bool   // our offers list comfort noise
 	held             bool
 }
 
@@ -64,6 +65,11 @@ func (l *Leg) offered() *localMedia {
 	var formats []format
 	for _, c := range l.codecs {
 		formats = append(formats, format{c.PayloadType(), c})
+	}
+	if n := l.nego.noise; n.codec == noise {
+		formats = append(formats, n)
+	} else if l.nego.quiet {
+		formats = append(formats, format{noise.PayloadType(), noise})
 	}
 	if l.keysBy.Load() != nil {
 		return l.local(formats, sendRecv)

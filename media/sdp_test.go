@@ -344,6 +344,18 @@ func TestFavour(t *testing.T) {
 	if got := mediaLines(offer); err != nil || !strings.Contains(got, "RTP/AVP 9 8 0 101") {
 		t.Errorf("offered %q, %v", got, err)
 	}
+	quiet := openLeg(t, e)
+	if _, err := quiet.Answer(sdpText("127.0.0.1", "m=audio 4000 RTP/AVP 8 97", "a=rtpmap:97 CN/8000")); err != nil {
+		t.Fatal(err)
+	}
+	other := openLeg(t, e)
+	other.Favour(quiet)
+	if offer, err := other.Offer(); err != nil || !strings.Contains(mediaLines(offer), "RTP/AVP 8 0 9 13 101") {
+		t.Errorf("comfort noise: offered %q, %v", mediaLines(offer), err)
+	}
+	if offer, err := quiet.Offer(); err != nil || !strings.Contains(mediaLines(offer), "RTP/AVP 8 0 9 97 101") {
+		t.Errorf("comfort noise again: offered %q, %v", mediaLines(offer), err)
+	}
 }
 
 // The length of packets that a peer wants is taken from ptime and maxptime.
