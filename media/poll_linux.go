@@ -125,13 +125,13 @@ func (p *poller) turn() error {
 		if n == 0 {
 			break
 		}
-		now := p.now()
+		now, more := p.now(), n == turnEvents
 		for i := range n {
 			if s := p.place(int(p.events[i].Fd)).Load(); s != nil { // not one removed meanwhile
-				p.take(s, now)
+				more = p.take(s, now) || more
 			}
 		}
-		if n < turnEvents {
+		if !more {
 			break
 		}
 	}
@@ -141,22 +141,24 @@ func (p *poller) turn() error {
 // maxRounds bounds the sockets read in a turn, so that a flood doesn't keep beats waiting.
 const maxRounds = 8
 
-// maxJunk bounds the datagrams of no use that are read from a socket in a turn, beside one of use.
+// maxJunk bounds the datagrams of no use that are read from a socket in a round, beside one of use.
 const maxJunk = 32
 
-// take reads a datagram and has it handled; those that are of no use don't count.
-func (p *poller) take(s *socket, now time.Duration) {
+// take reads a datagram and has it handled; those that are of no use don't count, and more says that there were only
+// such: what is of use may lie behind them.
+func (p *poller) take(s *socket, now time.Duration) (more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fd < 0 {
-		return // closed since it was found ready
+		return false // closed since it was found ready
 	}
 	for range maxJunk {
 		s.junk.Store(false)
 		if p.takeOne(s, now); !s.junk.Load() {
-			break
+			return false
 		}
 	}
+	return true
 }
 
 func (p *poller) takeOne(s *socket, now time.Duration) {
