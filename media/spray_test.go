@@ -13,13 +13,20 @@ import (
 // sprayedCalls are bridged while somebody sends RTP to every port.
 const sprayedCalls = 200
 
-// sprayedRounds are the packets that each phone says.
+// sprayedRounds are the packets that each phone says at least.
 const sprayedRounds = 25
+
+// sprayedSweeps is how often each port is sprayed at least while phones speak.
+const sprayedSweeps = 10
 
 // TestSprayedPorts has 200 calls, whose phones SDP names rightly or, behind a NAT, wrongly, while another
 // host sends RTP to all ports of the range, again and again. Nobody may hear it: at most five packets while a
 // leg doesn't know its phone yet, none in strict mode.
 func TestSprayedPorts(t *testing.T) {
+	testSprayedPorts(t, func(t *testing.T, change func(*Config)) *Engine { return openEngine(t, change) })
+}
+
+func testSprayedPorts(t *testing.T, open func(t *testing.T, change func(*Config)) *Engine) {
 	probe := openEngine(t, nil)
 	low := openLeg(t, probe).LocalAddr().Port()&^1023 | 512
 	for _, c := range []struct {
@@ -29,12 +36,10 @@ func TestSprayedPorts(t *testing.T) {
 		most   int // foreign packets forwarded in each direction of a call
 	}{{"SDP is right", false, false, 5}, {"behind a NAT", false, true, 5}, {"strict", true, false, 0}} {
 		t.Run(c.name, func(t *testing.T) {
-			e := openEngine(t, func(cfg *Config) { cfg.PortMin, cfg.PortMax, cfg.PortRest = low, low+8*sprayedCalls, -1 })
-			stop := sprayRTP(t, low, low+8*sprayedCalls)
-			foreign := sprayed(t, e, c.strict, c.nat)
-			if sent := stop(); sent < 4*sprayedCalls {
-				t.Fatalf("only %d packets were sprayed", sent)
-			}
+			e := open(t, func(cfg *Config) { cfg.PortMin, cfg.PortMax, cfg.PortRest = low, low+8*sprayedCalls, -1 })
+			sweeps, stop := sprayRTP(t, low, low+8*sprayedCalls)
+			foreign := sprayed(t, e, c.strict, c.nat, sweeps)
+			stop()
 			for i, n := range foreign {
 				if n > c.most {
 					t.Errorf("phone %d heard %d foreign packets, want at most %d", i, n, c.most)
@@ -45,15 +50,15 @@ func TestSprayedPorts(t *testing.T) {
 }
 
 // sprayRTP sends RTP of a stream that would be right, and to the odd ports BYEs, from 127.0.0.66 to all ports until
-// stop.
-func sprayRTP(t *testing.T, low, high uint16) (stop func() (sent int)) {
+// stop; sweeps counts how often to all.
+func sprayRTP(t *testing.T, low, high uint16) (sweeps *atomic.Int64, stop func()) {
 	t.Helper()
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 66)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	over := make(chan struct{})
-	sent := 0
+	sweeps = new(atomic.Int64)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		p := &phone{t: t, codec: PCMA, ssrc: 0xBAD}
@@ -66,17 +71,16 @@ func sprayRTP(t *testing.T, low, high uint16) (stop func() (sent int)) {
 					return
 				default:
 				}
-				if _, err := conn.WriteToUDPAddrPort(datagram, netip.AddrPortFrom(loopback, port)); err == nil {
-					sent++
-				}
+				_, _ = conn.WriteToUDPAddrPort(datagram, netip.AddrPortFrom(loopback, port))
 				if port&1 == 1 {
 					_, _ = conn.WriteToUDPAddrPort(bye, netip.AddrPortFrom(loopback, port))
 				}
 			}
+			sweeps.Add(1)
 			<-time.After(ptime)
 		}
 	})
-	return func() int { close(over); wg.Wait(); conn.Close(); return sent }
+	return sweeps, func() { close(over); wg.Wait(); conn.Close() }
 }
 
 // heard counts what a phone hears from its leg.
@@ -110,8 +114,9 @@ func count(p *phone, l *Leg) *heard {
 	return h
 }
 
-// sprayed makes the calls, lets both phones of each speak, and counts the foreign packets that each hears.
-func sprayed(t *testing.T, e *Engine, strict, nat bool) (foreign []int) {
+// sprayed makes the calls, lets both phones of each speak until ten sweeps more are over, and counts the foreign packets
+// that each hears.
+func sprayed(t *testing.T, e *Engine, strict, nat bool, sweeps *atomic.Int64) (foreign []int) {
 	t.Helper()
 	var legs []*Leg
 	var phones []*phone
@@ -138,7 +143,11 @@ func sprayed(t *testing.T, e *Engine, strict, nat bool) (foreign []int) {
 		}
 	}
 	own := bytes.Repeat([]byte{0x11}, frameSamples)
-	for range sprayedRounds {
+	began, deadline := sweeps.Load(), time.Now().Add(6*patience)
+	for round := 0; round < sprayedRounds || sweeps.Load() < began+sprayedSweeps+1; round++ { // one was under way
+		if time.Now().After(deadline) {
+			t.Fatalf("only %d sweeps in %d rounds", sweeps.Load()-began, round)
+		}
 		for i, p := range phones {
 			p.speak(legs[i], own)
 		}
@@ -152,7 +161,10 @@ func sprayed(t *testing.T, e *Engine, strict, nat bool) (foreign []int) {
 		}
 		foreign = append(foreign, int(c.foreign.Load()))
 	}
-	for _, l := range legs {
+	for i, l := range legs {
+		if s := l.Stats(); s.Stray == 0 {
+			t.Errorf("leg %d was sprayed by nobody: %+v", i, s)
+		}
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
