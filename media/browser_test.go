@@ -2,11 +2,13 @@ package media
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"regexp"
 	"testing"
 	"time"
 
+	"github.com/pion/dtls/v3"
 	"github.com/pion/rtcp"
 	"github.com/pion/stun/v4"
 	"github.com/pion/webrtc/v4"
@@ -164,6 +166,7 @@ func TestBrowser(t *testing.T) {
 					t.Fatalf("no reports from the browser: %+v", l.Stats())
 				}
 			}
+			plain.seesNoGap(l, other, tone)
 			if s := l.Stats(); s.Secure != DTLS || s.SSRCChanges != 0 || s.Unauthentic == 0 || s.Stray != 0 || isClosed(l.Timeout()) {
 				t.Errorf("%+v", s)
 			}
@@ -181,7 +184,7 @@ func spray(t *testing.T, l *Leg) {
 	if err := check.Build(stun.TransactionID, stun.BindingRequest, stun.NewUsername("x:y"), stun.NewShortTermIntegrity("guess"), stun.Fingerprint); err != nil {
 		t.Fatal(err)
 	}
-	hello := append([]byte{22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 40}, make([]byte, 40)...)
+	hello, broken := clientHello(t), append([]byte{22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 40}, make([]byte, 40)...)
 	stop, done := make(chan struct{}), make(chan struct{})
 	t.Cleanup(func() { close(stop); <-done })
 	go func() {
@@ -189,7 +192,7 @@ func spray(t *testing.T, l *Leg) {
 		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()
 		for {
-			for _, datagram := range [][]byte{check.Raw, hello, stranger.packet(8, silence(PCMA), frameSamples), {0}, {20}, {128, 200}} {
+			for _, datagram := range [][]byte{check.Raw, hello, broken, stranger.packet(8, silence(PCMA), frameSamples), {0}, {20}, {128, 200}} {
 				_, _ = stranger.rtp.WriteToUDPAddrPort(datagram, l.LocalAddr())
 			}
 			select {
@@ -199,6 +202,49 @@ func spray(t *testing.T, l *Leg) {
 			}
 		}
 	}()
+}
+
+// seesNoGap hears the browser's tone for a second, and longer until thousands of datagrams were refused: none of its packets is missing
+// or replaced.
+func (p *phone) seesNoGap(browser, own *Leg, tone []byte) {
+	p.t.Helper()
+	before, from := p.hear(), browser.Stats().Unauthentic
+	const second, refused = int(time.Second / ptime), 3000
+	for n := 0; n < second || browser.Stats().Unauthentic < from+refused; n++ {
+		if n == 20*second {
+			p.t.Fatalf("only %d datagrams of the spray were refused", browser.Stats().Unauthentic-from)
+		}
+		p.speak(own, silence(PCMA))
+		pkt := p.hear()
+		if pkt.SequenceNumber != before.SequenceNumber+1 || pkt.SSRC != before.SSRC || !bytes.Equal(pkt.Payload, tone) {
+			p.t.Fatalf("after %d packets: %+v of %d bytes came after %+v", n, pkt.Header, len(pkt.Payload), before.Header)
+		}
+		before = pkt
+	}
+}
+
+// clientHello is how a stranger would begin a handshake.
+func clientHello(t *testing.T) []byte {
+	t.Helper()
+	from, to := newPhone(t, PCMA).rtp, newPhone(t, PCMA).rtp
+	c, err := dtls.ClientWithOptions(from, to.LocalAddr(), dtls.WithInsecureSkipVerify(true), dtls.WithSRTPProtectionProfiles(dtls.SRTP_AES128_CM_HMAC_SHA1_80))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = c.HandshakeContext(ctx)
+	}()
+	hello := readDatagram(t, to)
+	cancel()
+	<-done
+	_ = c.Close()
+	if hello[0] != 22 || hello[13] != 1 {
+		t.Fatalf("% x is no ClientHello", hello[:14])
+	}
+	return hello
 }
 
 // Whoever shakes hands must have the certificate that the SDP names.
