@@ -59,6 +59,24 @@ func (s *slot) members() []*Leg {
 	return nil
 }
 
+// put adds a leg; the shard's lock is held.
+func (s *slot) put(l *Leg) {
+	members := append(append([]*Leg(nil), s.members()...), l)
+	s.legs.Store(&members)
+	l.slot = s
+}
+
+// take removes a leg; the shard's lock is held.
+func (s *slot) take(l *Leg) {
+	var members []*Leg
+	for _, other := range s.members() {
+		if other != l {
+			members = append(members, other)
+		}
+	}
+	s.legs.Store(&members)
+}
+
 // startShards starts a shard for each processor, at most maxShards.
 func startShards(now func() time.Duration, log *slog.Logger) ([]*shard, error) {
 	var shards []*shard
@@ -100,9 +118,7 @@ func (s *shard) add(l *Leg) error {
 			least = &s.slots[i]
 		}
 	}
-	members := append(append([]*Leg(nil), least.members()...), l)
-	least.legs.Store(&members)
-	l.slot = least
+	least.put(l)
 	if s.legs++; s.legs == 1 {
 		return s.pace(tick)
 	}
@@ -127,19 +143,46 @@ func (s *shard) rest() {
 	if s.legs > 0 && s.every != want {
 		_ = s.pace(want) // fails only when the shard is being closed
 	}
+	if s.legs > idleLegs {
+		s.spread(now)
+	}
+}
+
+// maxMoved bounds the legs that a slot gives away at once.
+const maxMoved = 20
+
+// spread has the slots that were all in use while the shard could idle share their legs with those before them. A leg that moves
+// is served a few milliseconds early, once. s.mu is held, by the shard's goroutine.
+func (s *shard) spread(now time.Duration) {
+	const step = int(idleTick / (ptime / phases))
+	for i := 0; i < phases; i += step {
+		for range maxMoved {
+			from, to := &s.slots[i], &s.slots[(i+phases-1)%phases]
+			for k := 2; k < step; k++ {
+				if other := &s.slots[(i+phases-k)%phases]; len(other.members()) < len(to.members()) {
+					to = other
+				}
+			}
+			members := from.members()
+			if len(members) <= len(to.members())+1 {
+				break
+			}
+			if to.idle {
+				to.idle = false
+				to.grid.rejoin(now + ptime) // not at once: the leg has just been served
+			}
+			l := members[len(members)-1]
+			from.take(l)
+			to.put(l)
+		}
+	}
 }
 
 // remove takes the leg out; a beat under way may still reach it.
 func (s *shard) remove(l *Leg) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var members []*Leg
-	for _, other := range l.slot.members() {
-		if other != l {
-			members = append(members, other)
-		}
-	}
-	l.slot.legs.Store(&members)
+	l.slot.take(l)
 	if s.legs--; s.legs == 0 {
 		return s.pace(0)
 	}
