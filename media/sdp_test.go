@@ -320,7 +320,7 @@ func FuzzAnswer(f *testing.F) {
 }
 
 func TestCorpusIsThere(t *testing.T) {
-	for _, name := range []string{"FuzzAnswer", "FuzzReceive", "FuzzReceiveReport", "FuzzDigits", "FuzzLoadClip"} {
+	for _, name := range []string{"FuzzAnswer", "FuzzSetAnswer", "FuzzReceive", "FuzzReceiveReport", "FuzzDigits", "FuzzLoadClip", "FuzzCheck", "FuzzCrypto"} {
 		files, err := filepath.Glob(filepath.Join("testdata", "fuzz", name, "*"))
 		if err != nil || len(files) == 0 {
 			t.Errorf("%s has no corpus under testdata (%v)", name, err)
