@@ -56,8 +56,8 @@ func TestRelayAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Nor does reading from the socket, nor sending a clip.
-func TestReadingAndPlayingAllocateNothing(t *testing.T) {
+// Nor does sending a clip.
+func TestPlayingAllocatesNothing(t *testing.T) {
 	l := newLine(t, PCMA)
 	clip := Tone(440, time.Second, 0.5)
 	l.setPlay(&Playback{audio: clip, frames: clip.Frames(), loop: true, done: make(chan struct{}), sender: l.sender})
