@@ -387,6 +387,8 @@ type trial struct {
 	seed    uint64
 	compare func(heard []int16) (faults []string, summary string) // instead of judge
 	engine  *media.Engine                                         // nil: one of its own
+	clip    *media.Clip                                           // played to the ear; nil: the mouth speaks
+	right   bool                                                  // what the ear's phone is sent is recorded
 
 	faults    []string
 	summary   string
@@ -464,12 +466,20 @@ func (tr *trial) start(t *testing.T) (run func()) {
 	}
 	var recorded func() []int16
 	if tr.rec {
-		recorded = record(t, a)
+		recorded = record(t, a, false)
+		if tr.right {
+			recorded = record(t, b, true)
+		}
 	}
 	return func() {
 		done := make(chan struct{})
 		packets := ear.listen(done)
-		what := mouth.say(a.LocalAddr(), tr.network, tr.seed)
+		var what said
+		if tr.clip != nil {
+			<-b.Play(tr.clip, media.PlayOptions{}).Done()
+		} else {
+			what = mouth.say(a.LocalAddr(), tr.network, tr.seed)
+		}
 		close(done)
 		came := <-packets
 		tr.forwarded = a.Stats().Forwarded
@@ -493,14 +503,17 @@ func (tr *trial) start(t *testing.T) (run func()) {
 	}
 }
 
-// record records a leg until it is asked for what the phone said.
-func record(t *testing.T, l *media.Leg) (recorded func() []int16) {
+// record records a leg until it is asked for what the phone said, or what it was sent.
+func record(t *testing.T, l *media.Leg, sent bool) (recorded func() []int16) {
 	t.Helper()
 	tap, stop := recordVoices(t)
 	l.Tap(tap)
 	return func() []int16 {
 		l.Tap(nil)
-		left, _ := stop()
+		left, right := stop()
+		if sent {
+			return right
+		}
 		return left
 	}
 }
