@@ -22,7 +22,7 @@ func overload(span time.Duration) error {
 	fmt.Printf("%s, server on core 0, load on core 1; %s a measurement\n", runtime.Version(), span)
 	capacity, failed := 0.0, 0
 	for rate := 800.0; failed < 2; { // once may be another program's doing
-		o, err := offer(rate, 0, span/2)
+		o, err := offer(rate, 0, span) // what is borne for a moment is no capacity
 		if err != nil {
 			return err
 		}

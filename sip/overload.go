@@ -137,7 +137,7 @@ func (a *admission) patience(who standing) time.Duration {
 	case familiar:
 		return 3 * a.target
 	default:
-		return 10 * a.target
+		return 20 * a.target // nearly Timer A, by default: late is better than not at all
 	}
 }
 
