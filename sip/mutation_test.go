@@ -159,6 +159,17 @@ func (m *mutator) start(msg []byte) []byte {
 	return append([]byte(first+"\r\n"), rest...)
 }
 
+// ringThenEnd rings, and refuses every second caller and hangs up the others.
+func ringThenEnd(l *Leg) {
+	l.Ring()
+	if len(l.Incoming().Caller.Number)%2 == 0 {
+		_ = l.Reject(486, "Busy Here")
+		return
+	}
+	_ = l.Answer([]byte("v=0\r\n"))
+	l.Hangup()
+}
+
 // Six thousand mutated messages kill nothing: the server answers after each of them,
 // and when their timers are over it is as it was.
 func TestMutatedMessages(t *testing.T) {
@@ -167,15 +178,7 @@ func TestMutatedMessages(t *testing.T) {
 		n, count := newMemNet(), newCounter()
 		n.quiet = true
 		srv := memStack(t, n, serverAddr, Options{Observer: count, TraceCalls: 20, Access: Access{Accounts: []Account{account(MD5)}, Trunks: []Trunk{carrier}},
-			Handlers: Handlers{Invite: func(l *Leg) {
-				l.Ring()
-				if len(l.Incoming().Caller.Number)%2 == 0 {
-					_ = l.Reject(486, "Busy Here")
-					return
-				}
-				_ = l.Answer([]byte("v=0\r\n"))
-				l.Hangup()
-			}}})
+			Handlers: Handlers{Invite: ringThenEnd}})
 		peer, healthy := n.listen(callerAddr), &rawPeer{t: t, c: n.listen("10.0.0.9:5060"), from: "healthy"}
 		m := newMutator(42, callerAddr)
 		run := func(messages int) {

@@ -87,15 +87,7 @@ func TestMutatedStreamsLeaveNothing(t *testing.T) {
 		n, count := newMemNet(), newCounter()
 		n.quiet = true
 		srv := memStack(t, n, serverAddr, Options{Observer: count, TraceCalls: 20, Access: Access{Accounts: []Account{account(MD5)}, Trunks: []Trunk{carrier}},
-			Handlers: Handlers{Invite: func(l *Leg) {
-				l.Ring()
-				if len(l.Incoming().Caller.Number)%2 == 0 {
-					_ = l.Reject(486, "Busy Here")
-					return
-				}
-				_ = l.Answer([]byte("v=0\r\n"))
-				l.Hangup()
-			}}})
+			Handlers: Handlers{Invite: ringThenEnd}})
 		defer srv.Close()
 		streams, m := newMemStreams(t, srv), newMutator(11, callerAddr)
 		streams.alive("nothing")

@@ -210,10 +210,7 @@ func TestSendsUpOddHeaders(t *testing.T) {
 		for _, m := range []Mode{TCX, XDPGeneric} {
 			t.Run(fmt.Sprintf("IPv6 %v by %s", six, m), func(t *testing.T) {
 				n := newNetworks(t, six)
-				near, left, right := "10.9.0.1", "10.9.0.2", "10.9.1.2"
-				if six {
-					near, left, right = "fd09:0::1", "fd09:0::2", "fd09:1::2"
-				}
+				near, left, right := cableAddresses(six)
 				c := newCable(n, six)
 				var p *Path
 				opened := monotonic()

@@ -125,16 +125,21 @@ func finishChecksums(t testing.TB, name string) {
 	}
 }
 
+// cableAddresses are our own on the left cable, and those of the phones at the far ends of both.
+func cableAddresses(six bool) (near, left, right string) {
+	if six {
+		return "fd09:0::1", "fd09:0::2", "fd09:1::2"
+	}
+	return "10.9.0.1", "10.9.0.2", "10.9.1.2"
+}
+
 // Between two interfaces packets take the way that the kernel's table of routes says.
 func TestForwardsBetweenInterfaces(t *testing.T) {
 	for _, six := range []bool{false, true} {
 		for _, m := range []Mode{TCX, XDPGeneric} {
 			t.Run(fmt.Sprintf("IPv6 %v by %s", six, m), func(t *testing.T) {
 				n := newNetworks(t, six)
-				near, left, right := "10.9.0.1", "10.9.0.2", "10.9.1.2"
-				if six {
-					near, left, right = "fd09:0::1", "fd09:0::2", "fd09:1::2"
-				}
+				near, left, right := cableAddresses(six)
 				l := &line{t: t, seq: 65530, ts: 1000, firstByte: 0x80, floor: (65530 + 100) % 65536}
 				n.in(n.left, func() { l.phone = listen(t, netip.MustParseAddr(left)) })
 				n.in(n.right, func() { l.far = listen(t, netip.MustParseAddr(right)) })
