@@ -52,3 +52,28 @@ func TestTheCrewIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// A dialog whose requests pile up refuses the next one, and goes on when they are done.
+func TestRequestsInTurnAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, u, l := inCall(t, newMemNet())
+		defer srv.Close()
+		open := make(chan struct{})
+		answer := srv.methods[gosip.INFO]
+		srv.methods[gosip.INFO] = func(req *gosip.Request, tx *transaction) { <-open; answer(req, tx) }
+		for i := range maxInTurn + 2 { // one at work, as many as may wait, and one more
+			u.send("INFO", 2+i)
+			synctest.Wait()
+		}
+		if res := u.until("SIP/2.0 ", fmt.Sprint(maxInTurn+3, " INFO")); !strings.HasPrefix(res, "SIP/2.0 500") {
+			t.Errorf("one too many got %q", res)
+		}
+		close(open)
+		if res := u.until("SIP/2.0 ", fmt.Sprint(maxInTurn+2, " INFO")); !strings.HasPrefix(res, "SIP/2.0 200") {
+			t.Errorf("the last that had room got %q", res)
+		}
+		u.send("BYE", maxInTurn+4)
+		u.until("SIP/2.0 200", fmt.Sprint(maxInTurn+4, " BYE"))
+		<-l.Done()
+	})
+}

@@ -109,7 +109,8 @@ func (s *Stack) serve(req *gosip.Request, by way) {
 		}
 	}
 	if !s.inTurn(job{s.dispatch, req, tx}) {
-		s.transactions.forget(tx)
+		s.obs.Refused("overload")
+		s.refuse(req, tx, 500, "Too Many Requests At Once") // the call itself goes on
 	}
 }
 
