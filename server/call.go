@@ -146,12 +146,18 @@ func (c *call) awaitAck() bool {
 	switch {
 	case c.s.acknowledged(c.a):
 		return true
-	case isDone(c.a.Done()):
-		c.cause = routing.CauseCallerHungUp
 	default:
-		c.cause = routing.CauseDrained
+		c.drained()
 	}
 	return false
+}
+
+// drained ends a call that the server's end cuts, unless the caller hung up before.
+func (c *call) drained() {
+	c.cause = routing.CauseDrained
+	if isDone(c.a.Done()) {
+		c.cause = routing.CauseCallerHungUp
+	}
 }
 
 // firstSDP answers the caller's offer, or makes ours when the INVITE had none:
@@ -252,7 +258,7 @@ func (c *call) askIVR() bool {
 	case isDone(c.audio.Timeout()):
 		c.cause = silence(c.audio)
 	case c.s.ctx.Err() != nil:
-		c.cause = routing.CauseDrained
+		c.drained()
 	case err != nil:
 		c.log.Error("flow failed", "error", err)
 		c.cause = routing.CauseFailed
@@ -310,7 +316,7 @@ func (c *call) wait() after {
 			c.cause = silence(c.audio)
 			return overAfter
 		case <-c.s.ctx.Done():
-			c.cause = routing.CauseDrained
+			c.drained()
 			return overAfter
 		case d := <-c.decisions:
 			switch d := d.(type) {

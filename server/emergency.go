@@ -141,7 +141,7 @@ func (c *call) hear(name string) bool {
 			c.cause = silence(c.audio)
 			return false
 		case <-c.s.ctx.Done():
-			c.cause = routing.CauseDrained
+			c.drained()
 			return false
 		}
 	}

@@ -117,7 +117,7 @@ func (t *talk) run() after {
 			c.cause = silence(t.b.audio)
 			return overAfter
 		case <-c.s.ctx.Done():
-			c.cause = routing.CauseDrained
+			c.drained()
 			return overAfter
 		case d := <-c.decisions:
 			if next := t.decided(d); next != talkAfter {

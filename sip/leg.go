@@ -302,7 +302,8 @@ func (s *Stack) handleBye(req *gosip.Request, tx *transaction) {
 	if l == nil {
 		return
 	}
-	s.respond(req, tx, 200, "OK")
+	// The owner knows before the peer does that the peer was heard.
+	defer s.respond(req, tx, 200, "OK")
 	end := End{Cause: EndRemoteBye, Reason: endReason(req)}
 	l.mu.Lock()
 	l.byePend = false

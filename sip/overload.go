@@ -43,13 +43,15 @@ type admission struct {
 	least    time.Duration
 	before   time.Duration // least of the interval before
 	last     time.Duration // of the latest probe that came back
+	lastAt   time.Time     // when that came back
+	late     time.Time     // when the first of those that waited too long in a row came back; 0: the latest didn't
 	hard     time.Time     // when something was refused or the wait was too long
 }
 
 const (
 	interval = 100 * time.Millisecond
 	// The rate falls and rises by these an interval. Below lowestRate new work is not the
-	// reason.
+	// reason; one call that a stall of the machine made late is none.
 	muchLess, less, faster, back = 0.8, 0.95, 1.03, 1.25
 	lowestRate                   = 20.0
 	// calm is how long all must have gone well until there is no limit any more.
@@ -149,7 +151,7 @@ func (a *admission) turn(now time.Time) {
 		least = wait
 	}
 	switch {
-	case least > a.target:
+	case least > a.target && (a.rate > 0 || a.lasts(wait) && float64(a.admitted) >= lowestRate*span.Seconds()):
 		if a.rate == 0 {
 			// What was admitted got done but for what still waits.
 			a.rate, a.tokens, a.filled = float64(a.admitted)/(span+wait).Seconds(), 0, now
@@ -174,6 +176,11 @@ func (a *admission) turn(now time.Time) {
 	a.begun, a.admitted, a.seen, a.before = now, 0, false, least
 }
 
+// lasts tells whether the wait is more than a moment in which the machine did something else.
+func (a *admission) lasts(wait time.Duration) bool {
+	return wait > interval || !a.late.IsZero() && a.lastAt.Sub(a.late) >= interval/2
+}
+
 // wait is how long work waits now, as far as is known.
 func (a *admission) wait(now time.Time) time.Duration {
 	if at := a.probing.Load(); at != 0 {
@@ -188,8 +195,9 @@ func (a *admission) probe(since time.Time) {
 		return
 	}
 	go func() {
-		took := time.Since(since)
-		a.came(took)
+		now := time.Now()
+		took := now.Sub(since)
+		a.came(took, now)
 		a.probing.Store(0)
 		if a.measure != nil {
 			a.measure(took)
@@ -200,9 +208,16 @@ func (a *admission) probe(since time.Time) {
 	go func() {}()
 }
 
-func (a *admission) came(took time.Duration) {
+func (a *admission) came(took time.Duration, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	switch {
+	case took <= a.target:
+		a.late = time.Time{}
+	case a.late.IsZero():
+		a.late = now
+	}
+	a.lastAt = now
 	if !a.seen || took < a.least {
 		a.least = took
 	}

@@ -38,7 +38,7 @@ func (m *machine) reset() {
 func (m *machine) probe() {
 	if m.back.IsZero() || !m.now.Before(m.back) {
 		if !m.back.IsZero() {
-			m.a.came(m.back.Sub(m.sent))
+			m.a.came(m.back.Sub(m.sent), m.now)
 		}
 		m.sent, m.back = m.now, m.now.Add(m.backlog)
 		m.a.probing.Store(int64(m.now.Sub(m.a.epoch)) + 1)
@@ -100,6 +100,25 @@ func TestAdmissionComesBackFromAStall(t *testing.T) {
 			t.Errorf("goodput %.2f in the two seconds after it, want 0.6; the rate was %.0f and is %.0f", got, before, m.a.rate)
 		}
 		m.run(3*time.Second, map[standing]float64{familiar: 5000})
+	}
+}
+
+// Calls that the machine was late for are none too many where hardly any others come.
+func TestAdmissionLetsInTheLate(t *testing.T) {
+	m := newMachine(time.Millisecond)
+	for _, c := range []struct {
+		gap time.Duration
+		n   int
+	}{{0, 4}, {120 * time.Millisecond, 3}, {time.Second, 1}, {60 * time.Millisecond, 1}, {60 * time.Millisecond, 1}, {time.Minute, 5}} {
+		m.now = m.now.Add(c.gap)
+		for range c.n {
+			m.a.probing.Store(int64(m.now.Add(-60*time.Millisecond).Sub(m.a.epoch)) + 1)
+			if !m.a.decide(familiar, m.now) {
+				t.Errorf("refused %v after the last", c.gap)
+			}
+			m.a.came(80*time.Millisecond, m.now)
+			m.a.probing.Store(0)
+		}
 	}
 }
 

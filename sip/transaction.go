@@ -197,7 +197,7 @@ func (tx *transaction) acknowledged() bool {
 	}
 }
 
-// OnCancel sets what is told when the request is cancelled; by then it has been answered with 487. false
+// OnCancel sets what is told when the request is cancelled; it is answered with 487 and must not block. false
 // says that it is answered already.
 func (tx *transaction) OnCancel(f func(cancel *gosip.Request)) bool {
 	tx.mu.Lock()
@@ -221,10 +221,10 @@ func (tx *transaction) cancel(req *gosip.Request) {
 	tx.answered(b, false)
 	tx.mu.Unlock()
 	tx.stack.obs.ServerRequest(string(gosip.INVITE), 487)
-	_ = tx.by.send(b)
-	if told != nil {
+	if told != nil { // before the peer, who takes the 487 for the end of everything
 		told(req)
 	}
+	_ = tx.by.send(b)
 }
 
 // abandon forgets a transaction that nobody will answer any more.

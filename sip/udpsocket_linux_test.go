@@ -61,9 +61,14 @@ func TestProbeCountsTheWaitInTheSocket(t *testing.T) {
 		if took != 300*time.Millisecond {
 			t.Errorf("the wait was %v", took)
 		}
-		time.Sleep(interval) // virtual
-		if now := time.Now(); a.admit(familiar, now, now) && a.rate == 0 {
-			t.Error("there is no limit after a wait of 300 ms")
+		for range 20 { // virtual time
+			time.Sleep(interval / 10)
+			now := time.Now()
+			a.admit(familiar, now.Add(-300*time.Millisecond), now)
+			synctest.Wait()
+		}
+		if a.rate == 0 {
+			t.Error("there is no limit where all wait for 300 ms")
 		}
 	})
 }
