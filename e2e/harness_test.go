@@ -75,6 +75,12 @@ type hotline struct {
 	log *logBook
 }
 
+// throughKernel has servers forward bridged calls in the kernel, and forwarded counts the packets of those that ended.
+var (
+	throughKernel bool
+	forwarded     uint64
+)
+
 // startHotline starts a server on ports of the kernel's, with its files in a
 // folder of the test's. change may alter the config.
 func startHotline(t *testing.T, change func(*config.Config)) *hotline {
@@ -86,6 +92,9 @@ func startHotline(t *testing.T, change func(*config.Config)) *hotline {
 	dir := t.TempDir()
 	cfg.Records.Dir, cfg.Journal.Dir = filepath.Join(dir, "records"), filepath.Join(dir, "journal")
 	cfg.SIP.Register.File = filepath.Join(dir, "registrations.json")
+	if throughKernel {
+		cfg.Media.Kernel = "on"
+	}
 	if change != nil {
 		change(cfg)
 	}
@@ -94,7 +103,10 @@ func startHotline(t *testing.T, change func(*config.Config)) *hotline {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = h.Close() })
+	t.Cleanup(func() {
+		_ = h.Close()
+		forwarded += h.Media().KernelPackets
+	})
 	return h
 }
 

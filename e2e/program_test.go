@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -72,7 +73,8 @@ func runProgram(t *testing.T, args ...string) (stdout, stderr string, code int) 
 type program struct {
 	t         *testing.T
 	dir, file string
-	sip, http string // host:port
+	sip, http string   // host:port
+	under     []string // a command that runs it
 	cmd       *exec.Cmd
 	log       *logBook
 	ended     chan struct{}
@@ -116,7 +118,8 @@ func (p *program) uri() string { return "sip:" + p.sip }
 // start starts the program and waits until it is up.
 func (p *program) start() {
 	p.t.Helper()
-	p.cmd = exec.Command(programPath(p.t), "serve", "--config", p.file)
+	args := append(slices.Clone(p.under), programPath(p.t), "serve", "--config", p.file)
+	p.cmd = exec.Command(args[0], args[1:]...)
 	p.cmd.Dir = p.dir
 	out, err := p.cmd.StderrPipe()
 	if err != nil {

@@ -208,6 +208,15 @@ func TestLeavesTheKernelWithoutAGap(t *testing.T) {
 			}
 			c.legs[1].Tap(nil)
 		},
+		"a supervisor": func(c *talk) {
+			m := c.e.NewMix()
+			for _, l := range c.legs {
+				c.must(m.Join(l, Everyone))
+			}
+			c.hear(func(p *rtp.Packet) bool { return len(p.Payload) == frameSamples })
+			m.Close()
+			c.must(Bridge(c.legs[0], c.legs[1]))
+		},
 		"own digits": func(c *talk) {
 			c.must(c.legs[1].SendDigit('5', 40*time.Millisecond))
 			for range endings {

@@ -78,14 +78,18 @@ func TestStaysInUserland(t *testing.T) {
 			return offer
 		}},
 		{name: "rtcp-mux", to: PCMA, change: func(_ *Leg, offer []byte) []byte { return append(offer, "a=rtcp-mux\r\n"...) }},
+		{name: "10 ms to 20 ms", to: PCMA, change: func(_ *Leg, offer []byte) []byte { return append(offer, "a=maxptime:10\r\n"...) }},
 		{name: "mix", to: PCMA},
 		{name: "A to µ", to: PCMU},
 		{name: "G.711 to G.722", to: G722},
 	} {
 		p := newCouple(t, server, c.to, c.change)
 		all[c.name] = p
-		if c.name == "rtcp-mux" {
+		switch c.name {
+		case "rtcp-mux":
 			p.stay = p.near[:1] // what is said to the phone is voice alone
+		case "10 ms to 20 ms":
+			p.stay = p.near[1:] // what that phone says is cut in pieces for the other
 		}
 		if c.name != "mix" {
 			if err := Bridge(p.near[0], p.near[1]); err != nil {

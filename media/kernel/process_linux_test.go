@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"hotline/media/kernel/kerneltest"
 )
 
 // childEnv has this test binary be a process that opens a path, says what it holds, and waits.
@@ -35,68 +34,11 @@ func TestChild(t *testing.T) {
 	l.set()
 	l.speak()
 	receive(t, "a packet", l.far)
-	fmt.Println(strings.Join(append([]string{"holds"}, heldBy(t, p)...), " "))
+	fmt.Println("holds")
 	for {
 		l.speak()
 		l.ts = 1000
 	}
-}
-
-// heldBy lists what a path holds in the kernel.
-func heldBy(t *testing.T, p *Path) (ids []string) {
-	t.Helper()
-	for _, prog := range []*ebpf.Program{p.objects.ForwardTcx, p.objects.ForwardXdp} {
-		info, err := prog.Info()
-		if err != nil {
-			t.Fatal(err)
-		}
-		id, _ := info.ID()
-		ids = append(ids, fmt.Sprintf("prog/%d", id))
-	}
-	for _, m := range []*ebpf.Map{p.objects.Forwards, p.objects.States, p.objects.Seen, p.objects.Interfaces} {
-		info, err := m.Info()
-		if err != nil {
-			t.Fatal(err)
-		}
-		id, _ := info.ID()
-		ids = append(ids, fmt.Sprintf("map/%d", id))
-	}
-	for _, l := range p.links {
-		info, err := l.Info()
-		if err != nil {
-			t.Fatal(err)
-		}
-		ids = append(ids, fmt.Sprintf("link/%d", info.ID))
-	}
-	return ids
-}
-
-// exists tells whether the kernel still has it.
-func exists(t *testing.T, id string) bool {
-	t.Helper()
-	var kind string
-	var n uint32
-	if _, err := fmt.Sscanf(strings.Replace(id, "/", " ", 1), "%s %d", &kind, &n); err != nil {
-		t.Fatal(err)
-	}
-	var held io.Closer
-	var err error
-	switch kind {
-	case "prog":
-		held, err = ebpf.NewProgramFromID(ebpf.ProgramID(n))
-	case "map":
-		held, err = ebpf.NewMapFromID(ebpf.MapID(n))
-	case "link":
-		held, err = link.NewFromID(link.ID(n))
-	}
-	if err == nil {
-		held.Close()
-		return true
-	}
-	if !errors.Is(err, os.ErrNotExist) {
-		t.Fatalf("%s: %v", id, err)
-	}
-	return false
 }
 
 // startChild runs this binary again.
@@ -166,12 +108,12 @@ func copyOfMyself(t *testing.T) string {
 func TestKilledLeavesNothing(t *testing.T) {
 	for range 2 {
 		cmd, line := startChild(t, nil)
-		ids := strings.Fields(line)[1:]
-		if len(ids) < 7 {
-			t.Fatalf("the child says: %s", line)
+		ids := kerneltest.HeldBy(t, cmd.Process.Pid)
+		if line != "holds" || len(ids) < 7 {
+			t.Fatalf("the child says: %s, and holds %v", line, ids)
 		}
 		for _, id := range ids {
-			if !exists(t, id) {
+			if !kerneltest.Exists(t, id) {
 				t.Errorf("%s isn't there while the process lives", id)
 			}
 		}
@@ -179,14 +121,7 @@ func TestKilledLeavesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		cmd.Wait()
-		for _, id := range ids {
-			for deadline := time.Now().Add(patience); exists(t, id); { // the kernel frees after a grace period
-				if time.Now().After(deadline) {
-					t.Fatalf("%s outlived its process", id)
-				}
-				<-time.After(10 * time.Millisecond)
-			}
-		}
+		kerneltest.AwaitGone(t, ids, patience)
 	}
 }
 
