@@ -58,6 +58,17 @@ func (s *State) newCall() *call {
 	return c
 }
 
+// newSeat returns a seat of whatever contents.
+func (s *State) newSeat() *seat {
+	n := len(s.spareSeats)
+	if n == 0 {
+		return &seat{}
+	}
+	x := s.spareSeats[n-1]
+	s.spareSeats = s.spareSeats[:n-1]
+	return x
+}
+
 func (s *State) callAnswered(node string, ev CallAnswered) {
 	c := s.owned(node, ev.Call, ev.Kind())
 	if c == nil {

@@ -20,13 +20,36 @@ func Restore(data []byte) (*State, error) {
 }
 
 // Thaw returns a state of its own that is as the frozen one was; it may be called
-// from any goroutine.
-func (f *Frozen) Thaw() (*State, error) {
-	s, err := f.wire.thaw()
-	if err != nil {
+// from any goroutine. It uses the memory of over, a state that nobody will look at any
+// more; nil for none.
+func (f *Frozen) Thaw(over *State) (*State, error) {
+	s := emptied(over)
+	if f.wire.Policy != nil { // that was accepted once
+		s.policy = *f.wire.Policy
+		s.readTiers()
+	}
+	if err := s.thaw(&f.wire); err != nil {
 		return nil, fmt.Errorf("thaw routing: %w", err)
 	}
 	return s, nil
+}
+
+// emptied is as New is, with the memory of over.
+func emptied(over *State) *State {
+	s := New()
+	if over == nil {
+		return s
+	}
+	s.spare, s.spareSeats = append(over.spare, over.closed...), append(over.spareSeats, over.seatList...)
+	for _, c := range over.calls {
+		s.spare = append(s.spare, c)
+	}
+	clear(over.calls)
+	clear(over.seats)
+	clear(over.agents)
+	s.calls, s.seats, s.agents, s.seatList, s.deadlines = over.calls, over.seats, over.agents, over.seatList[:0], over.deadlines[:0]
+	s.decisions, s.arenas, s.cursors = over.decisions[:0], over.arenas, over.cursors[:0]
+	return s
 }
 
 func restore(data []byte) (*State, error) {
@@ -48,25 +71,28 @@ func restore(data []byte) (*State, error) {
 			return nil, err
 		}
 	}
-	s, err := w.thaw()
-	if err != nil {
+	s := New()
+	if err := s.thawPolicy(&w); err != nil {
+		return nil, err
+	}
+	if err := s.thaw(&w); err != nil {
 		return nil, err
 	}
 	return s, s.Check()
 }
 
-func (w *wireState) thaw() (*State, error) {
-	s := New()
+// thaw brings all but the policy, which is there, into an empty state.
+func (s *State) thaw(w *wireState) error {
 	s.now, s.seq, s.offers, s.places, s.ignored, s.why = w.Now, w.Seq, w.Offers, w.Places, w.Ignored, w.Why
 	if w.Now < 0 || w.Now > maxTime {
-		return nil, fmt.Errorf("the time %d can't be", w.Now)
+		return fmt.Errorf("the time %d can't be", w.Now)
 	}
-	for _, step := range []func(*wireState) error{s.thawPolicy, s.thawQueues, s.thawSeats, s.thawCalls, s.thawLists, s.thawLeavers} {
+	for _, step := range []func(*wireState) error{s.thawQueues, s.thawSeats, s.thawCalls, s.thawLists, s.thawLeavers} {
 		if err := step(w); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return s, nil
+	return nil
 }
 
 func (s *State) thawPolicy(w *wireState) error {
@@ -161,8 +187,10 @@ func (s *State) thawSeat(v *wireSeat, people []*agent) error {
 	if v.Agent < 0 || v.Agent >= len(people) {
 		return errors.New("has an agent who is not there")
 	}
-	x := &seat{
-		id: v.ID, person: people[v.Agent], vip: v.VIP, team: v.Team, languages: v.Languages, skills: v.Skills, ranks: v.Ranks, busy: v.Busy, lastOffer: v.LastOffer,
+	x := s.newSeat()
+	*x = seat{
+		queues: x.queues[:0],
+		id:     v.ID, person: people[v.Agent], vip: v.VIP, team: v.Team, languages: v.Languages, skills: v.Skills, ranks: v.Ranks, busy: v.Busy, lastOffer: v.LastOffer,
 		node: v.Node, registered: v.Registered, gone: v.Gone, resting: v.Resting, ownCall: v.OwnCall, restUntil: v.RestUntil, idleSince: v.IdleSince,
 		offer: offer{id: v.OfferID, at: v.OfferAt, ringing: v.OfferRinging, answered: v.OfferAnswered},
 		shown: SeatChanged{Seat: v.ID, Agent: v.ShownAgent, State: v.ShownState, Status: v.ShownStatus, Reason: v.ShownReason, Since: v.ShownSince},
@@ -234,8 +262,10 @@ func (s *State) thawCall(v *wireCall) error {
 	if f.Tier >= tierCount {
 		return errors.New("is of a tier that does not exist")
 	}
-	f = f.Clone()
-	c := &call{
+	c := s.newCall()
+	f.Offers, f.Moves, f.Talks = append(c.facts.Offers, f.Offers...), append(c.facts.Moves, f.Moves...), append(c.facts.Talks, f.Talks...)
+	*c = call{
+		rings: c.rings,
 		facts: f, band: f.Tier.Band(), reach: v.reach(), entered: v.Entered, aloneSince: v.AloneSince, placeAt: v.PlaceAt, placeSeq: v.PlaceSeq,
 		heldAt: v.HeldAt, held: v.Held, extended: v.Extended,
 	}

@@ -50,6 +50,8 @@ type State struct {
 	arenas    arenas  // where the decisions lie
 	closed    []*call // by this Apply, used again after it
 	spare     []*call
+	// spareSeats are those of a state whose memory this one has.
+	spareSeats []*seat
 
 	// audit is called before each offer; for tests. watch explains it.
 	audit func(*call, *seat)

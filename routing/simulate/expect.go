@@ -44,12 +44,12 @@ func Expect(ctx context.Context, f *routing.Frozen, recent *Recent, o Forecast) 
 	if o.Horizon == 0 {
 		o.Horizon = time.Hour
 	}
-	state, err := f.Thaw()
+	state, err := f.Thaw(nil)
 	if err != nil {
 		return nil, fmt.Errorf("look ahead: %w", err)
 	}
 	m := recent.learn(state)
-	x := expectation{queues: state.Queues()}
+	x := expectation{queues: state.Queues(), there: partiesOf(state)}
 	x.found = make([][]probes, len(x.queues))
 	for i := range x.found {
 		x.found[i] = make([]probes, len(routing.Tiers()))
@@ -57,7 +57,7 @@ func Expect(ctx context.Context, f *routing.Frozen, recent *Recent, o Forecast) 
 	done := 0
 	for i := 0; i < o.Replications && ctx.Err() == nil; i++ {
 		if i > 0 {
-			if state, err = f.Thaw(); err != nil {
+			if state, err = f.Thaw(state); err != nil {
 				return nil, fmt.Errorf("look ahead: %w", err)
 			}
 		}
@@ -82,15 +82,40 @@ type probes struct {
 
 type expectation struct {
 	queues []routing.QueueView
+	there  []party
 	found  [][]probes // by queue and tier
+	before *replication
+}
+
+// party is a call that is there, past its IVR, and the seats that ring for it.
+type party struct {
+	call  routing.CallView
+	rings []routing.SeatView
+}
+
+func partiesOf(state *routing.State) (out []party) {
+	rings := map[routing.CallID][]routing.SeatView{}
+	for _, x := range state.Seats() {
+		if x.Offer != 0 {
+			rings[x.Call] = append(rings[x.Call], x)
+		}
+	}
+	for _, v := range state.Calls() {
+		if v.Phase == routing.PhaseWaiting || v.Phase == routing.PhaseOnOffer || v.Phase == routing.PhaseTalking {
+			out = append(out, party{v, rings[v.ID]})
+		}
+	}
+	return out
 }
 
 // replicate plays on once and asks for one tier.
 func (x *expectation) replicate(ctx context.Context, state *routing.State, m *model, o Forecast, no int) error {
 	sc := &Scenario{Classes: m.classes, Seed: o.Seed, WarmUp: 100 * 365 * 24 * time.Hour, Offers: m.offers}
 	r := newReplication(sc, no)
+	r.reuse(x.before)
+	x.before = r
 	r.state, r.now = state, max(state.Now(), o.At)
-	r.takeOver(m, rand.New(rand.NewPCG(o.Seed+uint64(no)<<20, 1<<42)))
+	r.takeOver(x.there, m, rand.New(rand.NewPCG(o.Seed+uint64(no)<<20, 1<<42)))
 	for i := range sc.Classes {
 		r.nextArrival(i)
 	}
@@ -167,38 +192,30 @@ func spread(waits []float64, middle float64) float64 {
 
 // takeOver makes callers of the calls that are there. Calls that are still in the
 // IVR are left alone: they count among those to come.
-func (r *replication) takeOver(m *model, rng *rand.Rand) {
-	rings := map[routing.CallID][]routing.SeatView{}
-	for _, x := range r.state.Seats() {
-		if x.Offer != 0 {
-			rings[x.Call] = append(rings[x.Call], x)
-		}
-	}
-	for _, v := range r.state.Calls() {
-		if v.Phase != routing.PhaseWaiting && v.Phase != routing.PhaseOnOffer && v.Phase != routing.PhaseTalking {
-			continue
-		}
+func (r *replication) takeOver(there []party, m *model, rng *rand.Rand) {
+	for i := range there {
+		v := &there[i].call
 		b := m.of(v.Queue)
 		c := caller{id: v.ID, node: v.Node, class: m.class(v.Queue, v.Tier), gen: 1, live: true, service: b.service.Draw(rng)}
-		i := len(r.calls)
+		no := len(r.calls)
 		if v.Phase == routing.PhaseTalking {
 			talked := float64(r.now.Sub(v.Connected)) / second
 			c.talking = true
-			r.push(event{at: r.now.Add(span(b.service.After(talked, rng) - talked)), kind: leaves, call: i, gen: c.gen})
+			r.push(event{at: r.now.Add(span(b.service.After(talked, rng) - talked)), kind: leaves, call: no, gen: c.gen})
 		} else {
 			waited := float64(r.now.Sub(v.Queued)) / second
 			if left := b.patience.After(waited, rng) - waited; !math.IsInf(left, 1) {
-				r.push(event{at: r.now.Add(span(left)), kind: gives, call: i, gen: c.gen})
+				r.push(event{at: r.now.Add(span(left)), kind: gives, call: no, gen: c.gen})
 			}
 		}
-		for _, x := range rings[v.ID] {
+		for _, x := range there[i].rings {
 			rung := float64(r.now.Sub(x.Since)) / second
 			o := m.offers[rng.IntN(len(m.offers))]
 			c.rings = append(c.rings, phone{x.ID, x.Offer, o.Cause})
-			r.push(event{at: r.now.Add(span(max(0, o.Took-rung))), kind: answers, call: i, gen: x.Offer})
+			r.push(event{at: r.now.Add(span(max(0, o.Took-rung))), kind: answers, call: no, gen: x.Offer})
 		}
 		r.calls = append(r.calls, c)
-		r.byID[v.ID] = i
+		r.byID[v.ID] = no
 	}
 }
 

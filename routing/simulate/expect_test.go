@@ -122,20 +122,27 @@ func TestExpectationsComeTrue(t *testing.T) {
 	}
 }
 
-// A look ahead changes nothing in the state it starts from, and gives the same for
-// the same seed.
-func TestExpectLooksOnly(t *testing.T) {
-	sc := busyDesk(5)
-	r, recent := newReplication(&sc, 0), &Recent{}
+// played plays a day up to a time, and tells what was seen of it.
+func played(t testing.TB, sc *Scenario, until time.Duration) (*replication, *Recent) {
+	t.Helper()
+	r, recent := newReplication(sc, 0), &Recent{}
 	r.watch = recent.Observe
 	r.apply(node, routing.PolicyChanged{Policy: sc.Policy})
 	r.openSeats()
 	for i := range sc.Classes {
 		r.nextArrival(i)
 	}
-	if err := r.play(t.Context(), at(time.Hour), func() bool { return false }); err != nil {
+	if err := r.play(t.Context(), at(until), func() bool { return false }); err != nil {
 		t.Fatal(err)
 	}
+	return r, recent
+}
+
+// A look ahead changes nothing in the state it starts from, and gives the same for
+// the same seed.
+func TestExpectLooksOnly(t *testing.T) {
+	sc := busyDesk(5)
+	r, recent := played(t, &sc, time.Hour)
 	before, frozen := r.state.Hash(), r.state.Freeze()
 	var found [2][]routing.Estimated
 	for i := range found {
@@ -226,16 +233,7 @@ func TestExpectForgetsWhatIsBrokenOff(t *testing.T) {
 	sc := busyDesk(500)
 	sc.Policy.Queues = append(sc.Policy.Queues, routing.QueuePolicy{ID: "idle"}, routing.QueuePolicy{ID: "slow"})
 	sc.Policy.Seats = append(sc.Policy.Seats, routing.SeatPolicy{ID: "i", Queues: []routing.QueueID{"idle"}}, routing.SeatPolicy{ID: "s", Queues: []routing.QueueID{"slow"}})
-	r, recent := newReplication(&sc, 0), &Recent{}
-	r.watch = recent.Observe
-	r.apply(node, routing.PolicyChanged{Policy: sc.Policy})
-	r.openSeats()
-	for i := range sc.Classes {
-		r.nextArrival(i)
-	}
-	if err := r.play(t.Context(), at(time.Hour), func() bool { return false }); err != nil {
-		t.Fatal(err)
-	}
+	r, recent := played(t, &sc, time.Hour)
 	for i := range 30 {
 		id := routing.CallID(fmt.Sprint("slow ", i))
 		r.apply(node, routing.CallArrived{Call: id})
@@ -271,5 +269,22 @@ func TestExpectBeginsNow(t *testing.T) {
 	}
 	if got := found[0].Tiers[0].P50; got != 30*routing.Second {
 		t.Errorf("P50 %s, want 30s", got)
+	}
+}
+
+// BenchmarkExpect looks ahead from desks where everybody talks and some wait.
+func BenchmarkExpect(b *testing.B) {
+	for _, seats := range []int{20, 400, 2000} {
+		b.Run(fmt.Sprint(seats, " seats"), func(b *testing.B) {
+			sc := busyDesk(seats)
+			r, recent := played(b, &sc, 20*time.Minute)
+			b.ReportAllocs()
+			for b.Loop() {
+				found, err := Expect(b.Context(), r.state.Freeze(), recent, Forecast{Seed: 1})
+				if err != nil || len(found) != 1 {
+					b.Fatal(found, err)
+				}
+			}
+		})
 	}
 }

@@ -94,6 +94,17 @@ func newReplication(sc *Scenario, no int) *replication {
 	return r
 }
 
+// reuse takes the memory of one that is over; nil for none.
+func (r *replication) reuse(old *replication) {
+	if old == nil {
+		return
+	}
+	clear(old.byID)
+	clear(old.busy)
+	clear(old.calls)
+	r.heap, r.calls, r.free, r.queue, r.byID, r.busy = old.heap[:0], old.calls[:0], old.free[:0], old.queue[:0], old.byID, old.busy
+}
+
 // run plays the replication to its end or until ctx ends.
 func (r *replication) run(ctx context.Context) (*result, error) {
 	r.apply(node, routing.PolicyChanged{Policy: r.policy()})
