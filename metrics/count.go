@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"hotline/media"
 	"hotline/routing"
 	"hotline/sip"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Decision counts what a decision tells: that a call was answered, its end, and the end of its wrap-up. Each
@@ -99,6 +102,14 @@ func (m *Metrics) Refused(reason string) { m.refused.WithLabelValues(refusals.fo
 
 // Message implements sip.MessageObserver. Trunks are named by the config, all else is folded.
 func (m *Metrics) Message(x sip.Message) {
+	x.Method, x.Network = methods.fold(x.Method), transports.fold(x.Network)
+	counted := m.counted.Load()
+	if counted != nil {
+		if c := (*counted)[x]; c != nil {
+			c.Inc()
+			return
+		}
+	}
 	direction, code := "received", ""
 	if x.Sent {
 		direction = "sent"
@@ -106,7 +117,16 @@ func (m *Metrics) Message(x sip.Message) {
 	if x.Code != 0 {
 		code = messageCodes.fold(strconv.Itoa(x.Code))
 	}
-	m.messages.WithLabelValues(direction, methods.fold(x.Method), code, transports.fold(x.Network), x.Peer).Inc()
+	c := m.messages.WithLabelValues(direction, x.Method, code, x.Network, x.Peer)
+	c.Inc()
+	if code == other {
+		return // there may be any number of them
+	}
+	more := map[sip.Message]prometheus.Counter{x: c}
+	if counted != nil {
+		maps.Copy(more, *counted)
+	}
+	m.counted.CompareAndSwap(counted, &more) // who loses comes again
 }
 
 // QueueDelay implements sip.DelayObserver.

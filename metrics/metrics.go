@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -79,16 +80,18 @@ type Metrics struct {
 	lookupFailures *prometheus.CounterVec   // reason
 	requests       *prometheus.CounterVec   // direction, method, code
 	messages       *prometheus.CounterVec   // direction, method, code, transport, trunk
-	refused        *prometheus.CounterVec   // reason
-	queueDelay     prometheus.Histogram
-	outside        *prometheus.CounterVec // reason
-	packets        *prometheus.CounterVec // direction
-	legs           *prometheus.CounterVec // secure
-	unauthentic    prometheus.Counter
-	lost           prometheus.Counter
-	jitter         prometheus.Histogram
-	mos            prometheus.Histogram
-	faults         *prometheus.CounterVec // fault
+	// counted are the counters of messages by the message, folded: to find one by its labels costs much more.
+	counted     atomic.Pointer[map[sip.Message]prometheus.Counter]
+	refused     *prometheus.CounterVec // reason
+	queueDelay  prometheus.Histogram
+	outside     *prometheus.CounterVec // reason
+	packets     *prometheus.CounterVec // direction
+	legs        *prometheus.CounterVec // secure
+	unauthentic prometheus.Counter
+	lost        prometheus.Counter
+	jitter      prometheus.Histogram
+	mos         prometheus.Histogram
+	faults      *prometheus.CounterVec // fault
 
 	journalErrors  prometheus.Counter
 	recordsFailed  prometheus.Counter

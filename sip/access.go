@@ -185,7 +185,7 @@ func (s *Stack) admitInvite(req *gosip.Request, tx *transaction) (tr *Trunk, use
 	if at == nil {
 		at = table.trunkAt(sourceAddr(req).Addr())
 	}
-	if at != nil && named == nil && s.reg.knows(req.Source()) {
+	if at != nil && named == nil && s.reg.knows(sourceAddr(req)) {
 		// A phone that registered from the very address and port shares its
 		// machine with the trunk (a demo, a test, a NAT): it calls as an agent.
 		at = nil

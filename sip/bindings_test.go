@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -291,7 +292,7 @@ func TestPath(t *testing.T) {
 				t.Errorf("%s: got %q", bad, got)
 			}
 		}
-		if s.reg.knows("10.0.0.8:5060") {
+		if s.reg.knows(netip.MustParseAddrPort("10.0.0.8:5060")) {
 			t.Error("the proxy counts as a phone: calls of a trunk behind it would be an agent's")
 		}
 		for run := range 2 {

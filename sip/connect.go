@@ -49,7 +49,7 @@ func (s *Stack) ofTrunk(req *gosip.Request) bool {
 		return false
 	}
 	at, err := netip.ParseAddrPort(req.Destination())
-	return err == nil && s.access.Load().trunkAt(at.Addr().Unmap()) != nil && !s.reg.knows(req.Destination())
+	return err == nil && s.access.Load().trunkAt(at.Addr().Unmap()) != nil && !s.reg.knows(plainAddr(at))
 }
 
 func (s *Stack) connectOnce(ctx context.Context, req *gosip.Request) error {

@@ -20,9 +20,8 @@ const (
 // measures is how long work waits for a processor, from when it came to the machine: a probe is
 // queued as work is, and tells when its turn came. As with CoDel (RFC 8289) a
 // wait that stays above its target for a whole interval is one too many, while a burst isn't. Then as much is
-// admitted as got done, and nothing until the wait is short again; while it is short the
-// rate rises, at once to nearly what it was (most waits are another program's doing, and over in a moment) and
-// slowly beyond, and after some calm there is none. So no capacity needs to be configured,
+// admitted as got done, and nothing while the wait is longer than whoever asks may have to; while it is short the rate
+// rises: an idle processor is worse than a wait. After some calm there is none. So no capacity needs to be configured,
 // and nothing is refused before work has waited too long.
 type admission struct {
 	target  time.Duration // 0 or less admits everything
@@ -31,29 +30,35 @@ type admission struct {
 	probing atomic.Int64 // when the probe on its way was sent, by epoch; 0: none is
 	epoch   time.Time
 
-	mu       sync.Mutex
-	rate     float64 // new work a second; 0: no limit
-	proven   float64 // a little less than the rate at which the wait was last too long
-	tokens   float64
-	filled   time.Time
-	begun    time.Time // of this interval
-	admitted int       // in this interval
-	behind   int       // admitted since the probe on its way was sent
-	seen     bool      // a probe came back in this interval
-	least    time.Duration
-	before   time.Duration // least of the interval before
-	last     time.Duration // of the latest probe that came back
-	lastAt   time.Time     // when that came back
-	late     time.Time     // when the first of those that waited too long in a row came back; 0: the latest didn't
-	hard     time.Time     // when something was refused or the wait was too long
+	mu         sync.Mutex
+	rate       float64       // new work a second; 0: no limit
+	done, took float64       // new work and the seconds it took, see manages
+	work       int           // admitted since
+	since      time.Time     // and that is then
+	waited     time.Duration // how long work waited then
+	tokens     float64
+	filled     time.Time
+	begun      time.Time // of this interval
+	behind     int       // admitted since the probe on its way was sent
+	seen       bool      // a probe came back in this interval
+	least      time.Duration
+	last       time.Duration // of the latest probe that came back
+	lastAt     time.Time     // when that came back
+	late       time.Time     // when the first of those that waited too long in a row came back; 0: the latest didn't
+	hard       time.Time     // when something was refused or the wait was too long
 }
 
 const (
 	interval = 100 * time.Millisecond
-	// The rate falls and rises by these an interval. Below lowestRate new work is not the
-	// reason; one call that a stall of the machine made late is none.
-	muchLess, less, faster, back = 0.8, 0.95, 1.03, 1.25
-	lowestRate                   = 20.0
+	// The rate falls to less than what got done, in an interval to atOnce of what it was, or to much when the wait is
+	// long; and rises by faster, or much faster when nothing waits, up to most of what got done.
+	less, atOnce, much, faster, muchFaster, most = 0.95, 0.9, 0.7, 1.05, 1.2, 1.5
+	// keep is what an interval's figures count in the next one.
+	keep = 0.6
+	// Below lowestRate new work is not the reason.
+	lowestRate = 20.0
+	// A lull between new work tells that there isn't too much of it.
+	lull = interval / 4
 	// calm is how long all must have gone well until there is no limit any more.
 	calm = 2 * time.Second
 	// leastBurst is what a stranger may be behind of.
@@ -63,14 +68,14 @@ const (
 // depths of the bucket, in seconds of the rate. A stranger leaves half of it to others;
 // the favoured take ahead what others will not get.
 const (
-	depth      = 0.1
+	depth      = 0.03
 	strangers  = depth / 2
-	takenAhead = 1.0
+	takenAhead = 0.5
 )
 
 func newAdmission(target time.Duration, measure func(time.Duration)) *admission {
 	now := time.Now()
-	return &admission{target: target, measure: measure, epoch: now, begun: now}
+	return &admission{target: target, measure: measure, epoch: now, begun: now, since: now}
 }
 
 // admit tells whether new work of that standing, which came then, may begin.
@@ -85,7 +90,7 @@ func (a *admission) admit(who standing, came, now time.Time) bool {
 func (a *admission) decide(who standing, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if now.Sub(a.begun) >= interval {
+	if span := now.Sub(a.begun); span >= interval || span >= interval/4 && a.rate == 0 && a.lasts(now) {
 		a.turn(now)
 	}
 	if a.probing.Load() != 0 && a.behind >= burst(who) {
@@ -101,7 +106,7 @@ func (a *admission) decide(who standing, now time.Time) bool {
 		}
 		a.tokens--
 	}
-	a.admitted++
+	a.work++
 	a.behind++
 	return true
 }
@@ -139,46 +144,57 @@ func (a *admission) patience(who standing) time.Duration {
 	case familiar:
 		return 3 * a.target
 	default:
-		return 20 * a.target // nearly Timer A, by default: late is better than not at all
+		return 50 * a.target // a second, by default: late is better than not at all, even when the call is asked for twice
 	}
 }
 
 // turn judges the interval that is over.
 func (a *admission) turn(now time.Time) {
-	span, wait := now.Sub(a.begun), a.wait(now)
+	wait := a.wait(now)
 	least := a.least
 	if !a.seen {
 		least = wait
 	}
+	done, took := a.manages(now)
+	if a.seen {
+		a.done, a.took, a.work, a.waited, a.since = done, took, 0, a.last, now
+	}
 	switch {
-	case least > a.target && (a.rate > 0 || a.lasts(wait) && float64(a.admitted) >= lowestRate*span.Seconds()):
-		if a.rate == 0 {
-			// What was admitted got done but for what still waits.
-			a.rate, a.tokens, a.filled = float64(a.admitted)/(span+wait).Seconds(), 0, now
+	case a.rate == 0 && a.lasts(now) && done/took > lowestRate:
+		a.rate, a.tokens, a.filled, a.hard = done/took, 0, now, now
+		if a.probing.Load() != 0 { // the wait is longer than is known
+			a.rate /= 2
 		}
-		if least > a.before { // else it gets better by itself
-			if a.before <= a.target {
-				a.proven = less * a.rate
-			}
-			a.rate *= less
-			if least > 5*a.target {
-				a.rate *= muchLess
-			}
+	case a.rate > 0 && least > a.target:
+		floor := atOnce * a.rate
+		if least > 5*a.target {
+			floor = much * a.rate
 		}
-		a.rate, a.hard = max(lowestRate, a.rate), now
+		if a.hard = now; a.seen { // else nothing is known but that it goes on
+			a.rate = max(lowestRate, floor, min(a.rate, less*done/took))
+		}
 	case a.rate > 0 && now.Sub(a.hard) > calm:
 		a.rate = 0
-	case a.rate > 0 && least < a.target/2 && a.rate < a.proven:
-		a.rate = min(a.proven, a.rate*back)
+	case a.rate > 0 && least < a.target/8:
+		a.rate = max(a.rate, min(muchFaster*a.rate, most*done/took))
 	case a.rate > 0 && least < a.target/2:
-		a.rate *= faster
+		a.rate = max(a.rate, min(faster*a.rate, most*done/took))
 	}
-	a.begun, a.admitted, a.seen, a.before = now, 0, false, least
+	a.begun, a.seen = now, false
 }
 
-// lasts tells whether the wait is more than a moment in which the machine did something else.
-func (a *admission) lasts(wait time.Duration) bool {
-	return wait > interval || !a.late.IsZero() && a.lastAt.Sub(a.late) >= interval/2
+// manages is how much new work got done in how many seconds, what is longer ago counting less: what was admitted
+// but for what waits longer now than at the beginning.
+func (a *admission) manages(now time.Time) (done, took float64) {
+	return keep*a.done + float64(a.work), keep*a.took + max(0.001, (now.Sub(a.since)+a.wait(now)-a.waited).Seconds())
+}
+
+// lasts tells whether work has waited for too long all the time lately.
+func (a *admission) lasts(now time.Time) bool {
+	if at := a.probing.Load(); at != 0 && a.epoch.Add(time.Duration(at)).Sub(a.lastAt) > lull {
+		return false // nothing was there to wait
+	}
+	return !a.late.IsZero() && now.Sub(a.late) >= interval && a.wait(now) > a.target
 }
 
 // wait is how long work waits now, as far as is known.
@@ -211,10 +227,10 @@ func (a *admission) probe(since time.Time) {
 func (a *admission) came(took time.Duration, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch {
-	case took <= a.target:
+	if took <= a.target || now.Add(-took).Sub(a.lastAt) > lull { // or nothing was there to wait
 		a.late = time.Time{}
-	case a.late.IsZero():
+	}
+	if took > a.target && a.late.IsZero() {
 		a.late = now
 	}
 	a.lastAt = now

@@ -25,7 +25,7 @@ type machine struct {
 
 func newMachine(cost time.Duration) *machine {
 	m := &machine{a: newAdmission(20*time.Millisecond, nil), cost: cost, now: time.Unix(1, 0)}
-	m.a.begun, m.a.epoch = m.now, m.now
+	m.a.begun, m.a.epoch, m.a.since = m.now, m.now, m.now
 	m.reset()
 	return m
 }

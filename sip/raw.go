@@ -81,7 +81,7 @@ const rawToTag = "bad"
 // the fields an answer must copy. Headers are lines to add.
 func rawResponse(data []byte, code int, phrase string, headers ...string) []byte {
 	line := startLine(data)
-	if code == 0 || bytes.HasPrefix(bytes.ToUpper(line), []byte("SIP/")) || bytes.HasPrefix(line, []byte("ACK ")) {
+	if code == 0 || statusOf(line) != 0 || bytes.HasPrefix(line, []byte("ACK ")) {
 		return nil
 	}
 	out := make([]byte, 0, len(data)+128)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,6 +47,12 @@ func (c *Contact) nextHop() string {
 	return c.Source
 }
 
+// source is Source as it is compared; the zero value for a phone behind a proxy.
+func (c *Contact) source() netip.AddrPort {
+	at, _ := netip.ParseAddrPort(c.Source)
+	return plainAddr(at)
+}
+
 // registrar holds the bindings of accounts (RFC 3261 section 10). One timer per
 // binding ends it; the clock of a binding is the server's.
 type registrar struct {
@@ -55,7 +62,7 @@ type registrar struct {
 	aors   map[string][]*Contact
 	timers map[*Contact]*time.Timer
 	// sources counts the bindings by the address they came from.
-	sources map[string]int
+	sources map[netip.AddrPort]int
 	closed  bool
 
 	// telling holds one token: the owner is told of one change at a time.
@@ -69,7 +76,7 @@ type registrar struct {
 
 func newRegistrar(s *Stack) *registrar {
 	return &registrar{stack: s, aors: make(map[string][]*Contact), timers: make(map[*Contact]*time.Timer),
-		sources: make(map[string]int), telling: make(chan struct{}, 1), file: s.opt.Registrations, dirty: make(chan struct{}, 1), gruus: newGRUUs()}
+		sources: make(map[netip.AddrPort]int), telling: make(chan struct{}, 1), file: s.opt.Registrations, dirty: make(chan struct{}, 1), gruus: newGRUUs()}
 }
 
 // Contacts lists where the account can be rung now, best first; empty when it
@@ -298,14 +305,15 @@ func (r *registrar) set(user string, cs []*Contact) {
 		if !slices.Contains(cs, old) {
 			r.timers[old].Stop()
 			delete(r.timers, old)
-			if r.sources[old.Source]--; r.sources[old.Source] == 0 {
-				delete(r.sources, old.Source)
+			at := old.source()
+			if r.sources[at]--; r.sources[at] == 0 {
+				delete(r.sources, at)
 			}
 		}
 	}
 	for _, c := range cs {
 		if r.timers[c] == nil {
-			r.sources[c.Source]++
+			r.sources[c.source()]++
 			r.timers[c] = time.AfterFunc(time.Until(c.Expires), func() { r.expire(user, c) })
 		}
 	}
@@ -317,10 +325,10 @@ func (r *registrar) set(user string, cs []*Contact) {
 }
 
 // knows tells whether some account registered from this address and port.
-func (r *registrar) knows(source string) bool {
+func (r *registrar) knows(source netip.AddrPort) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.sources[source] > 0
+	return source.IsValid() && r.sources[source] > 0
 }
 
 func (r *registrar) expire(user string, c *Contact) {

@@ -26,7 +26,7 @@ func look(data []byte) glance {
 	line, rest, _ := bytes.Cut(data, []byte("\n"))
 	if g.code = statusOf(line); g.code == 0 {
 		method, _, _ := bytes.Cut(line, []byte(" "))
-		g.method = string(method)
+		g.method = methodOf(method)
 	}
 	for len(rest) > 0 {
 		line, rest, _ = bytes.Cut(rest, []byte("\n"))
@@ -139,7 +139,7 @@ func (s *Stack) standing(g *glance, from netip.AddrPort, conn *streamConn) stand
 		tr = table.trunkAt(from.Addr())
 	}
 	switch {
-	case tr != nil && (tr.VIP || s.favours(g, tr)), s.reg.knows(from.String()):
+	case tr != nil && (tr.VIP || s.favours(g, tr)), s.reg.knows(from):
 		return favoured
 	case tr != nil, conn != nil && conn.known.Load(), s.flood.known.has(from.Addr(), time.Now()):
 		return familiar
@@ -186,7 +186,7 @@ func isRawAck(g *glance) bool { return g.method == "ACK" && rawTag(g.to) == rawT
 // source may send, when not.
 func (f *udpFront) takes(g *glance, data []byte, from netip.AddrPort, came time.Time) bool {
 	s := f.stack
-	s.tally(g, false, "UDP", from, nil)
+	peer := s.tally(g, false, "UDP", from, nil)
 	if isRawAck(g) {
 		return false
 	}
@@ -195,7 +195,8 @@ func (f *udpFront) takes(g *glance, data []byte, from netip.AddrPort, came time.
 		return true
 	}
 	if res := s.shed(data, s.access.Load().trunkAt(from.Addr())); res != nil {
-		_ = f.send(res, from)
+		s.observe(Message{Sent: true, Method: g.method, Code: 503, Network: "UDP", Peer: peer})
+		_ = f.write(res, from)
 	}
 	return false
 }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+
+	gosip "github.com/emiago/sipgo/sip"
 )
 
 // Message is one SIP message that came or went, as [MessageObserver] is told of it. Method
@@ -29,18 +31,33 @@ type MessageObserver interface {
 	Message(Message)
 }
 
-// tally tells the observer of a message; conn is nil for a datagram.
-func (s *Stack) tally(g *glance, sent bool, network string, remote netip.AddrPort, conn *streamConn) {
-	o, ok := s.obs.(MessageObserver)
-	if !ok {
-		return
-	}
-	m := Message{Sent: sent, Method: g.method, Code: g.code, Network: network, Peer: s.peerName(remote, conn)}
+// tally counts a message, and tells who the peer is; conn is nil for a datagram.
+func (s *Stack) tally(g *glance, sent bool, network string, remote netip.AddrPort, conn *streamConn) (peer string) {
+	peer = s.peerName(remote, conn)
+	m := Message{Sent: sent, Method: g.method, Code: g.code, Network: network, Peer: peer}
 	if g.code != 0 {
 		_, method, _ := bytes.Cut(g.seq, []byte(" "))
-		m.Method = string(bytes.TrimSpace(method))
+		m.Method = methodOf(bytes.TrimSpace(method))
 	}
-	o.Message(m)
+	s.observe(m)
+	return peer
+}
+
+// observe tells the observer of a message.
+func (s *Stack) observe(m Message) {
+	if o, ok := s.obs.(MessageObserver); ok {
+		o.Message(m)
+	}
+}
+
+// methodOf is the name of a method, without a copy for those that are served.
+func methodOf(b []byte) string {
+	for _, m := range [...]gosip.RequestMethod{gosip.INVITE, gosip.ACK, gosip.BYE, gosip.CANCEL, gosip.OPTIONS, gosip.REGISTER} {
+		if string(b) == string(m) {
+			return string(m)
+		}
+	}
+	return string(b)
 }
 
 // peerName is who is behind an address: what he has shown, else the trunk that the
@@ -50,7 +67,7 @@ func (s *Stack) peerName(remote netip.AddrPort, conn *streamConn) string {
 	if tr := table.trunkNamed(conn); tr != nil {
 		return tr.Name
 	}
-	if conn != nil && conn.bound.Load() || s.reg.knows(remote.String()) {
+	if conn != nil && conn.bound.Load() || s.reg.knows(remote) {
 		return PeerAgents
 	}
 	if name := s.peers.of(remote); name != "" {
