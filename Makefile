@@ -21,9 +21,10 @@ bench: ## measure this machine: calls per second, CPU and memory per call
 	@scripts/bench-deps.sh
 	$(GO) run ./bench
 	$(GO) run ./bench -media -calls 100 -large 1000 -span 1s
+	$(GO) run ./bench -media -calls 2500 -large 2500 -span 1s -repeat 2 -only listen
 	$(GO) run ./bench -sip -span 4s
-	$(GO) run ./bench -overload -span 4s
-	$(GO) test -run '^$$' -bench . -benchmem ./routing ./routing/journal ./media ./playout ./sound
+	$(GO) run ./bench -overload -span 10s
+	$(GO) test -run '^$$' -bench . -benchmem ./routing ./routing/journal ./routing/simulate ./media ./playout ./sound ./sip
 
 flood: ## others are served while one source, or 10,000 forged ones, send 20,000 messages a second
 	HOTLINE_FLOOD_RATE=20000 $(GO) test -count=1 -v -run 'TestOthersAreServedInAFlood|TestForgedSources' ./sip

@@ -205,7 +205,11 @@ func TestRealPrometheus(t *testing.T) {
 		`hotline_sip_trunk_calls{trunk="carrier",direction="in"}`: 3,
 		`sum(hotline_sip_trunk_refused_total)`:                    6,
 	} {
-		if got := p.Value(expr); math.Abs(got-want) > 1e-9 {
+		near := 1e-9
+		if strings.HasPrefix(expr, "tier:") {
+			near = 0.02 * want // Prometheus extrapolates rates to the edges of the window
+		}
+		if got := p.Value(expr); math.Abs(got-want) > near {
 			t.Errorf("%s is %v, want %v", expr, got, want)
 		}
 	}

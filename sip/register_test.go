@@ -132,7 +132,7 @@ func (p *rawPeer) status(text string) string {
 }
 
 // answer builds an Authorization for the challenge in a 401.
-func answer(t *testing.T, challenge, method, uri, user, password string, count int) string {
+func answer(t testing.TB, challenge, method, uri, user, password string, count int) string {
 	t.Helper()
 	c, err := digest.ParseChallenge(header(challenge, "WWW-Authenticate"))
 	if err != nil {
