@@ -53,6 +53,23 @@ func TestCallOutsideWithoutAPort(t *testing.T) {
 	}
 }
 
+// A trunk that has as many calls as it may leads nowhere: that is 503 (RFC 3398 7.2.4.1, no circuit available), and not
+// somebody who isn't there.
+func TestCallOutsideByAFullTrunk(t *testing.T) {
+	rings, cfg := outside(t)
+	h := start(t, func(c *config.Config) {
+		cfg(c)
+		c.Trunks[len(c.Trunks)-1].MaxCalls = 1
+	})
+	phone, _ := h.desk("alice")
+	go func() { _, _ = (<-rings).Answer() }()
+	if _, err := phone.Dial(h.context(), "+8613900000000", "alice", ""); err != nil {
+		t.Fatal(err)
+	}
+	_, err := phone.Dial(h.context(), "+8613900000001", "alice", "")
+	isRefused(t, err, 503)
+}
+
 func isRefused(t *testing.T, err error, code int) {
 	t.Helper()
 	var no *softphone.RefusedError

@@ -106,8 +106,8 @@ func (d *dialled) answered() (p *party, why string, code int) {
 		d.drop()
 		code = out.Code
 		switch {
-		case out.Cause == sip.DialNoOffer:
-			code = 503 // for want of a port, most likely: nobody was asked
+		case out.Cause == sip.DialNoOffer, out.Cause == sip.DialNoCapacity:
+			code = 503 // for want of a port, most likely, or of a trunk that isn't full: nobody was asked
 		case code < 300:
 			code = 480
 		}
