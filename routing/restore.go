@@ -420,6 +420,6 @@ func (s *State) thawLists(w *wireState) error {
 		}
 	}
 	// Nothing is left to be matched: Snapshot comes after a whole Apply.
-	s.freed, s.callsDirty, s.turned, s.overdue, s.decisions = nil, nil, nil, nil, nil
+	s.freed, s.callsDirty, s.turned, s.overdue, s.decisions = nil, nil, nil, nil, s.decisions[:0]
 	return nil
 }

@@ -41,7 +41,10 @@ type admission struct {
 	begun      time.Time // of this interval
 	behind     int       // admitted since the probe on its way was sent
 	seen       bool      // a probe came back in this interval
+	starved    bool      // something was refused in this interval only because there were no tokens
 	least      time.Duration
+	before     time.Duration // least of the interval before
+	asked      time.Time     // when new work came last
 	last       time.Duration // of the latest probe that came back
 	lastAt     time.Time     // when that came back
 	late       time.Time     // when the first of those that waited too long in a row came back; 0: the latest didn't
@@ -51,14 +54,14 @@ type admission struct {
 const (
 	interval = 100 * time.Millisecond
 	// The rate falls to less than what got done, in an interval to atOnce of what it was, or to much when the wait is
-	// long; and rises by faster, or much faster when nothing waits, up to most of what got done.
-	less, atOnce, much, faster, muchFaster, most = 0.95, 0.9, 0.7, 1.05, 1.2, 1.5
+	// long; where it is what keeps work out it rises by faster, or much faster when nothing waits.
+	less, atOnce, much, faster, muchFaster = 0.95, 0.9, 0.7, 1.05, 1.2
 	// keep is what an interval's figures count in the next one.
 	keep = 0.6
 	// Below lowestRate new work is not the reason.
 	lowestRate = 20.0
-	// A lull between new work tells that there isn't too much of it.
-	lull = interval / 4
+	// A lull between new work tells that there isn't too much of it, and a long one that nothing is known any more.
+	lull, longLull = interval / 4, 2 * interval
 	// calm is how long all must have gone well until there is no limit any more.
 	calm = 2 * time.Second
 	// leastBurst is what a stranger may be behind of.
@@ -71,11 +74,13 @@ const (
 	depth      = 0.03
 	strangers  = depth / 2
 	takenAhead = 0.5
+	// leastDepth is that of a low rate, in tokens; strangers leave one.
+	leastDepth, leastStrangers = 3, 2
 )
 
 func newAdmission(target time.Duration, measure func(time.Duration)) *admission {
 	now := time.Now()
-	return &admission{target: target, measure: measure, epoch: now, begun: now, since: now}
+	return &admission{target: target, measure: measure, epoch: now, begun: now, since: now, asked: now}
 }
 
 // admit tells whether new work of that standing, which came then, may begin.
@@ -84,31 +89,57 @@ func (a *admission) admit(who standing, came, now time.Time) bool {
 		return true
 	}
 	a.probe(came)
-	return a.decide(who, now)
+	return a.decide(who, came, now)
 }
 
-func (a *admission) decide(who standing, now time.Time) bool {
+func (a *admission) decide(who standing, came, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if span := now.Sub(a.begun); span >= interval || span >= interval/4 && a.rate == 0 && a.lasts(now) {
+	if came.Sub(a.asked) > longLull {
+		a.anew(now)
+	}
+	a.asked = now
+	if now.Sub(a.begun) >= interval {
 		a.turn(now)
 	}
 	if a.probing.Load() != 0 && a.behind >= burst(who) {
 		a.hard = now
 		return false
 	}
-	if a.rate > 0 {
-		a.tokens = min(max(1, depth*a.rate), a.tokens+now.Sub(a.filled).Seconds()*a.rate)
-		a.filled = now
-		if a.tokens < a.floor(who) || a.wait(now) > a.patience(who) {
-			a.hard = now
-			return false
-		}
-		a.tokens--
+	if a.rate > 0 && !a.fits(who, now) {
+		return false
 	}
 	a.work++
 	a.behind++
 	return true
+}
+
+// fits tells whether the limit lets one more in, and takes its token.
+func (a *admission) fits(who standing, now time.Time) bool {
+	a.tokens = min(max(leastDepth, depth*a.rate), a.tokens+now.Sub(a.filled).Seconds()*a.rate)
+	a.filled = now
+	wait := a.wait(now)
+	if a.rate > lowestRate && wait > a.patience(who) {
+		a.hard = now
+		return false
+	}
+	if a.tokens < a.floor(who) {
+		if a.starved = true; wait > a.target/2 {
+			a.hard = now
+		}
+		return false
+	}
+	a.tokens--
+	return true
+}
+
+// anew forgets how long work waited and what got done before a lull, and a limit that there was no reason for lately.
+func (a *admission) anew(now time.Time) {
+	a.done, a.took, a.work, a.waited, a.since = 0, 0, 0, 0, now
+	a.begun, a.seen, a.starved, a.before, a.last, a.late = now, false, false, 0, 0, time.Time{}
+	if now.Sub(a.hard) > calm {
+		a.rate = 0
+	}
 }
 
 // burst is how much work may queue behind a probe before anything is known of the wait:
@@ -128,7 +159,7 @@ func burst(who standing) int {
 func (a *admission) floor(who standing) float64 {
 	switch who {
 	case stranger:
-		return max(1, strangers*a.rate)
+		return max(leastStrangers, strangers*a.rate)
 	case familiar:
 		return 1
 	default:
@@ -159,8 +190,9 @@ func (a *admission) turn(now time.Time) {
 	if a.seen {
 		a.done, a.took, a.work, a.waited, a.since = done, took, 0, a.last, now
 	}
+	falls := least < a.before*9/10 // it gets better by itself
 	switch {
-	case a.rate == 0 && a.lasts(now) && done/took > lowestRate:
+	case a.rate == 0 && a.lasts(now) && !falls && done/took > lowestRate:
 		a.rate, a.tokens, a.filled, a.hard = done/took, 0, now, now
 		if a.probing.Load() != 0 { // the wait is longer than is known
 			a.rate /= 2
@@ -170,17 +202,17 @@ func (a *admission) turn(now time.Time) {
 		if least > 5*a.target {
 			floor = much * a.rate
 		}
-		if a.hard = now; a.seen { // else nothing is known but that it goes on
+		if a.hard = now; a.seen && !falls {
 			a.rate = max(lowestRate, floor, min(a.rate, less*done/took))
 		}
 	case a.rate > 0 && now.Sub(a.hard) > calm:
 		a.rate = 0
-	case a.rate > 0 && least < a.target/8:
-		a.rate = max(a.rate, min(muchFaster*a.rate, most*done/took))
-	case a.rate > 0 && least < a.target/2:
-		a.rate = max(a.rate, min(faster*a.rate, most*done/took))
+	case a.starved && least < a.target/8:
+		a.rate *= muchFaster
+	case a.starved && least < a.target/2:
+		a.rate *= faster
 	}
-	a.begun, a.seen = now, false
+	a.begun, a.seen, a.starved, a.before = now, false, false, least
 }
 
 // manages is how much new work got done in how many seconds, what is longer ago counting less: what was admitted

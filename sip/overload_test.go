@@ -25,7 +25,7 @@ type machine struct {
 
 func newMachine(cost time.Duration) *machine {
 	m := &machine{a: newAdmission(20*time.Millisecond, nil), cost: cost, now: time.Unix(1, 0)}
-	m.a.begun, m.a.epoch, m.a.since = m.now, m.now, m.now
+	m.a.begun, m.a.epoch, m.a.since, m.a.asked = m.now, m.now, m.now, m.now
 	m.reset()
 	return m
 }
@@ -55,14 +55,8 @@ func (m *machine) run(span time.Duration, rates map[standing]float64) {
 			if dice.Float64() >= rates[who]*step.Seconds() {
 				continue
 			}
-			m.offered[who]++
 			m.backlog += m.cost / 50 // a refusal costs something, too
-			m.probe()
-			if !m.a.decide(who, m.now) {
-				continue
-			}
-			m.admitted[who]++
-			m.backlog += m.cost
+			m.one(who)
 		}
 		m.worst = max(m.worst, m.backlog)
 	}
@@ -113,7 +107,7 @@ func TestAdmissionLetsInTheLate(t *testing.T) {
 		m.now = m.now.Add(c.gap)
 		for range c.n {
 			m.a.probing.Store(int64(m.now.Add(-60*time.Millisecond).Sub(m.a.epoch)) + 1)
-			if !m.a.decide(familiar, m.now) {
+			if !m.a.decide(familiar, m.now.Add(-60*time.Millisecond), m.now) {
 				t.Errorf("refused %v after the last", c.gap)
 			}
 			m.a.came(80*time.Millisecond, m.now)

@@ -33,6 +33,9 @@ type MessageObserver interface {
 
 // tally counts a message, and tells who the peer is; conn is nil for a datagram.
 func (s *Stack) tally(g *glance, sent bool, network string, remote netip.AddrPort, conn *streamConn) (peer string) {
+	if _, wanted := s.obs.(MessageObserver); !wanted {
+		return ""
+	}
 	peer = s.peerName(remote, conn)
 	m := Message{Sent: sent, Method: g.method, Code: g.code, Network: network, Peer: peer}
 	if g.code != 0 {
