@@ -129,6 +129,24 @@ func TestFlowFor(t *testing.T) {
 	}
 }
 
+// BenchmarkFlowFor looks for numbers as a trunk sends them among a hundred that are configured as one dials them.
+func BenchmarkFlowFor(b *testing.B) {
+	tr := Trunk{Name: "t", Region: "CN"}
+	for i := range 100 {
+		tr.DIDs = append(tr.DIDs, DID{fmt.Sprintf("010876543%02d", i), "main"})
+	}
+	cfg := &Config{Trunks: []Trunk{tr}}
+	for _, dialled := range []string{"01087654399", "+861087654399"} {
+		b.Run(dialled, func(b *testing.B) {
+			for b.Loop() {
+				if _, ok := cfg.FlowFor("t", dialled); !ok {
+					b.Fatal("not found")
+				}
+			}
+		})
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	files, _ := filepath.Glob("testdata/broken/*.yaml")
 	for _, file := range append(files, example) {
