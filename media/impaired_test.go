@@ -421,7 +421,7 @@ func TestImpairedNetworks(t *testing.T) {
 func try(t *testing.T, all []*trial) {
 	t.Helper()
 	left := all
-	for _, atOnce := range []int{16, 8, 4} {
+	for _, atOnce := range []int{16, 8, 4, 2, 1, 1} {
 		for few := range slices.Chunk(left, atOnce) {
 			var running sync.WaitGroup
 			for _, tr := range few {
