@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -108,6 +109,29 @@ func startHotline(t *testing.T, change func(*config.Config)) *hotline {
 		forwarded += h.Media().KernelPackets
 	})
 	return h
+}
+
+// serveEach serves each connection by TCP until the test ends, and closes it after.
+func serveEach(t *testing.T, serve func(net.Conn)) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				serve(c)
+			}()
+		}
+	}()
+	return l.Addr().String()
 }
 
 // customers writes a directory file: lines of number,id,name,tier,manager,team.

@@ -296,29 +296,14 @@ func TestRedisAnswersGarbageDuringCalls(t *testing.T) {
 // rubbish answers each thing it reads with the same bytes; with none it hangs up.
 func rubbish(t *testing.T, answer string) (address string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
+	return serveEach(t, func(c net.Conn) {
+		for buf := make([]byte, 1024); ; {
+			if _, err := c.Read(buf); err != nil || answer == "" {
 				return
 			}
-			go func() {
-				defer c.Close()
-				for buf := make([]byte, 1024); ; {
-					if _, err := c.Read(buf); err != nil || answer == "" {
-						return
-					}
-					if _, err := io.WriteString(c, answer); err != nil {
-						return
-					}
-				}
-			}()
+			if _, err := io.WriteString(c, answer); err != nil {
+				return
+			}
 		}
-	}()
-	return l.Addr().String()
+	})
 }

@@ -25,30 +25,15 @@ func startTLSTunnel(t *testing.T, to, ca string) (at string) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(text)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			near, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer near.Close()
-				far, err := tls.Dial("tcp", to, &tls.Config{RootCAs: roots, ServerName: "localhost"})
-				if err != nil {
-					return
-				}
-				defer far.Close()
-				go func() { defer far.CloseWrite(); _, _ = io.Copy(far, near) }()
-				_, _ = io.Copy(near, far)
-			}()
+	return serveEach(t, func(near net.Conn) {
+		far, err := tls.Dial("tcp", to, &tls.Config{RootCAs: roots, ServerName: "localhost"})
+		if err != nil {
+			return
 		}
-	}()
-	return l.Addr().String()
+		defer far.Close()
+		go func() { defer far.CloseWrite(); _, _ = io.Copy(far, near) }()
+		_, _ = io.Copy(near, far)
+	})
 }
 
 // sipp by TLS: many calls on one connection, and each on one of its own.

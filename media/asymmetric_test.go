@@ -94,15 +94,7 @@ func TestBridgeCutsAndTranscodes(t *testing.T) {
 		for _, in := range lengths {
 			for _, out := range lengths {
 				l := packed(t, c[1], out)
-				peer := new(Leg)
-				l.bridge(peer)
-				var all []*rtp.Packet
-				n := in * clockRate / 1000
-				for at := 0; at < whole; at += n {
-					l.now += time.Duration(in) * time.Millisecond
-					p := incoming{seq: uint16(65530 + at/n), ts: uint32(at) - 1000, codec: c[0], payload: sound[at : at+n]}
-					all = append(all, l.sentBy(func() { l.relay(peer, p, l.now) })...)
-				}
+				all := l.relayed(c[0], in, sound)
 				got := joined(t, all, out)
 				if len(got) != whole {
 					t.Errorf("%v to %v, %d ms to %d: %d bytes came, want %d", c[0], c[1], in, out, len(got), whole)

@@ -66,6 +66,19 @@ func TestClipInPacketsOfTheWantedLength(t *testing.T) {
 	}
 }
 
+// relayed is what the phone is sent of a sound that another says in packets of so many milliseconds.
+func (l *line) relayed(codec Codec, ms int, sound []byte) (all []*rtp.Packet) {
+	peer := new(Leg)
+	l.bridge(peer)
+	n := ms * clockRate / 1000
+	for at := 0; at < len(sound); at += n {
+		l.now += time.Duration(ms) * time.Millisecond
+		p := incoming{seq: uint16(65530 + at/n), ts: uint32(at) - 1000, codec: codec, payload: sound[at : at+n]}
+		all = append(all, l.sentBy(func() { l.relay(peer, p, l.now) })...)
+	}
+	return all
+}
+
 // A bridge cuts the packets of one phone to what the other wants.
 func TestBridgeCutsPackets(t *testing.T) {
 	const whole = 600 * clockRate / 1000 // a multiple of all lengths
@@ -73,15 +86,7 @@ func TestBridgeCutsPackets(t *testing.T) {
 		for _, out := range lengths {
 			t.Run(fmt.Sprintf("%d to %d", in, out), func(t *testing.T) {
 				l := packed(t, PCMA, out)
-				peer := new(Leg)
-				l.bridge(peer)
-				var all []*rtp.Packet
-				n := in * clockRate / 1000
-				for at := 0; at < whole; at += n {
-					l.now += time.Duration(in) * time.Millisecond
-					p := incoming{seq: uint16(65530 + at/n), ts: uint32(at) - 1000, codec: PCMA, payload: counting(at, n)}
-					all = append(all, l.sentBy(func() { l.relay(peer, p, l.now) })...)
-				}
+				all := l.relayed(PCMA, in, counting(0, whole))
 				if got := joined(t, all, out); !bytes.Equal(got, counting(0, whole)) {
 					t.Errorf("%d bytes came, want %d", len(got), whole)
 				}

@@ -232,16 +232,22 @@ func (h *hotline) listensToRecording() {
 	})
 }
 
-// The time limit strikes while the flow dials: what is recorded begins at once, and who is called hears of it.
-func TestEarlyTooLongWhileItDials(t *testing.T) {
+// earlyDials is a hotline that dials outside before the call is answered, records it and says so.
+func earlyDials(t *testing.T) (*hotline, <-chan *softphone.Ringing) {
+	t.Helper()
 	rings, cfg := outside(t)
-	h := start(t, func(c *config.Config) {
+	return start(t, func(c *config.Config) {
 		cfg(c)
 		earlyFlows(c)
 		c.Outbound.Rights[0].Flows = []string{"on"}
 		c.Recording.Rules = []config.RecordingRule{{Percent: 100, From: "call"}}
 		c.Recording.Announce = "recorded"
-	})
+	}), rings
+}
+
+// The time limit strikes while the flow dials: what is recorded begins at once, and who is called hears of it.
+func TestEarlyTooLongWhileItDials(t *testing.T) {
+	h, rings := earlyDials(t)
 	e, _ := h.callsEarly("9")
 	ring := h.ring(rings)
 	h.recs.Range(func(_, v any) bool {
@@ -358,14 +364,7 @@ func TestCancelledBeforeThePrack(t *testing.T) {
 // Whom an early flow dials has the caller answered by answering; when nobody does, nor are we.
 func TestEarlyFlowDials(t *testing.T) {
 	for _, answers := range []bool{true, false} {
-		rings, cfg := outside(t)
-		h := start(t, func(c *config.Config) {
-			cfg(c)
-			earlyFlows(c)
-			c.Outbound.Rights[0].Flows = []string{"on"}
-			c.Recording.Rules = []config.RecordingRule{{Percent: 100, From: "call"}}
-			c.Recording.Announce = "recorded"
-		})
+		h, rings := earlyDials(t)
 		e, _ := h.callsEarly("9")
 		ring := h.ring(rings)
 		if len(e.outcome) > 0 {

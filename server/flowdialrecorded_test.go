@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"hotline/config"
-	"hotline/media"
-	"hotline/softphone"
 )
 
 // An agent whom a flow dials hears the tone of the recording, as the caller does, and pauses it by the keys; the pause ends
@@ -36,18 +34,7 @@ flows: {in: {start: out, steps: {out: {dial: {to: "803", next: behind, failed: b
 		t.Fatal(err)
 	}
 	carol := h.pickUp(rings)
-	for _, c := range []*softphone.Call{caller, carol} {
-		done, n := make(chan struct{}), 0
-		c.Media.OnAudio(func(pcm []int16) {
-			if media.Goertzel(pcm, 1400, 8000) > 0.08 {
-				if n++; n == 15 { // two tones at least
-					close(done)
-				}
-			}
-		})
-		h.await("the tone", done)
-		c.Media.OnAudio(nil)
-	}
+	h.heardTone(caller, carol)
 	var c *call
 	h.recs.Range(func(_, v any) bool { c = v.(*call); return false })
 	for _, k := range []byte("*99") {

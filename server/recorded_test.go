@@ -200,6 +200,23 @@ func TestRecordsNobodyElse(t *testing.T) {
 	}
 }
 
+// heardTone waits until each of them has heard the tone that tells of a recording.
+func (h *hotline) heardTone(calls ...*softphone.Call) {
+	h.t.Helper()
+	for _, c := range calls {
+		done, n := make(chan struct{}), 0
+		c.Media.OnAudio(func(pcm []int16) {
+			if media.Goertzel(pcm, 1400, 8000) > 0.08 {
+				if n++; n == 15 { // two tones at least
+					close(done)
+				}
+			}
+		})
+		h.await("the tone", done)
+		c.Media.OnAudio(nil)
+	}
+}
+
 // until polls what has no signal.
 func (h *hotline) until(what string, ok func() bool) {
 	h.t.Helper()
@@ -332,18 +349,7 @@ func TestBeeps(t *testing.T) {
 	})
 	_, rings := h.desk("alice")
 	caller, agent := h.talking("alice", rings)
-	for _, c := range []*softphone.Call{caller, agent} {
-		done, n := make(chan struct{}), 0
-		c.Media.OnAudio(func(pcm []int16) {
-			if media.Goertzel(pcm, 1400, 8000) > 0.08 {
-				if n++; n == 15 { // two tones at least
-					close(done)
-				}
-			}
-		})
-		h.await("the tone", done)
-		c.Media.OnAudio(nil)
-	}
+	h.heardTone(caller, agent)
 	caller.Hangup()
 	h.kept(1)
 }

@@ -3,8 +3,6 @@ package kernel
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
-	"net/netip"
 	"testing"
 	"time"
 
@@ -76,31 +74,26 @@ func (c *cable) zeroSum() []byte {
 // A checksum that comes to 0 is sent as 0xFFFF, for 0 says that there is none. In IPv4 a packet without one is forwarded
 // without one; in IPv6, where that isn't allowed, it goes up.
 func TestChecksumOfZero(t *testing.T) {
-	for _, six := range []bool{false, true} {
-		for _, m := range []Mode{TCX, XDPGeneric} {
-			t.Run(fmt.Sprintf("IPv6 %v by %s", six, m), func(t *testing.T) {
-				n := newNetworks(t, six)
-				near, left, right := cableAddresses(six)
-				c := newCable(n, six)
-				l := &line{t: t, seq: 65530, ts: 1000, firstByte: 0x80}
-				c.line = l
-				opened := monotonic()
-				n.in(n.middle, func() {
-					l.path = openPath(t, Options{Addr: netip.MustParseAddr(near), Interfaces: []string{"west", "east"}, Modes: []Mode{m}})
-				})
-				n.in(n.left, func() { l.phone = listenAt(t, left, 0) })
-				n.in(n.right, func() { l.far = listenAt(t, right, 0) })
-				n.in(n.middle, func() { l.up, l.out = listenAt(t, near, 0), listenAt(t, near, 0) })
-				l.describe()
-				l.now(opened)
-				n.meet(l)
-				drain(t, l.up)
-				drain(t, l.far)
-				l.now(opened)
-				c.checkZero(wire(n))
-			})
-		}
-	}
+	onCables(t, func(t *testing.T, n *networks, six bool, m Mode) {
+		near, left, right := cableAddresses(six)
+		c := newCable(n, six)
+		l := &line{t: t, seq: 65530, ts: 1000, firstByte: 0x80}
+		c.line = l
+		opened := monotonic()
+		n.in(n.middle, func() {
+			l.path = n.openPath(t, near, m)
+		})
+		n.in(n.left, func() { l.phone = listenAt(t, left, 0) })
+		n.in(n.right, func() { l.far = listenAt(t, right, 0) })
+		n.in(n.middle, func() { l.up, l.out = listenAt(t, near, 0), listenAt(t, near, 0) })
+		l.describe()
+		l.now(opened)
+		n.meet(l)
+		drain(t, l.up)
+		drain(t, l.far)
+		l.now(opened)
+		c.checkZero(wire(n))
+	})
 }
 
 func (c *cable) checkZero(fd int) {

@@ -3,7 +3,6 @@ package kernel
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"net"
 	"net/netip"
 	"testing"
@@ -206,38 +205,33 @@ func tagged(c *cable, sound []byte) []byte {
 // What bears more than IP, UDP and RTP headers, or mayn't travel on, goes up unchanged from a cable,
 // leaves nothing behind in the state, and what is sent after it goes on.
 func TestSendsUpOddHeaders(t *testing.T) {
-	for _, six := range []bool{false, true} {
-		for _, m := range []Mode{TCX, XDPGeneric} {
-			t.Run(fmt.Sprintf("IPv6 %v by %s", six, m), func(t *testing.T) {
-				n := newNetworks(t, six)
-				near, left, right := cableAddresses(six)
-				c := newCable(n, six)
-				var p *Path
-				opened := monotonic()
-				n.in(n.middle, func() {
-					p = openPath(t, Options{Addr: netip.MustParseAddr(near), Interfaces: []string{"west", "east"}, Modes: []Mode{m}})
-				})
-				for _, o := range oddities {
-					if o.six != six {
-						continue
-					}
-					t.Run(o.name, func(t *testing.T) {
-						l := &line{t: t, path: p, seq: 65530, ts: 1000, firstByte: 0x80}
-						n.in(n.left, func() { l.phone = listenAt(t, left, o.phonePort) })
-						n.in(n.right, func() { l.far = listenAt(t, right, 0) })
-						n.in(n.middle, func() { l.up, l.out = listenAt(t, near, o.serverPort), listenAt(t, near, 0) })
-						l.describe()
-						l.now(opened)
-						n.meet(l)
-						drain(t, l.up)
-						l.now(opened)
-						c.line = l
-						o.check(t, c)
-					})
-				}
+	onCables(t, func(t *testing.T, n *networks, six bool, m Mode) {
+		near, left, right := cableAddresses(six)
+		c := newCable(n, six)
+		var p *Path
+		opened := monotonic()
+		n.in(n.middle, func() {
+			p = n.openPath(t, near, m)
+		})
+		for _, o := range oddities {
+			if o.six != six {
+				continue
+			}
+			t.Run(o.name, func(t *testing.T) {
+				l := &line{t: t, path: p, seq: 65530, ts: 1000, firstByte: 0x80}
+				n.in(n.left, func() { l.phone = listenAt(t, left, o.phonePort) })
+				n.in(n.right, func() { l.far = listenAt(t, right, 0) })
+				n.in(n.middle, func() { l.up, l.out = listenAt(t, near, o.serverPort), listenAt(t, near, 0) })
+				l.describe()
+				l.now(opened)
+				n.meet(l)
+				drain(t, l.up)
+				l.now(opened)
+				c.line = l
+				o.check(t, c)
 			})
 		}
-	}
+	})
 }
 
 func (o odd) check(t *testing.T, c *cable) {

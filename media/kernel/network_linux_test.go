@@ -133,38 +133,48 @@ func cableAddresses(six bool) (near, left, right string) {
 	return "10.9.0.1", "10.9.0.2", "10.9.1.2"
 }
 
-// Between two interfaces packets take the way that the kernel's table of routes says.
-func TestForwardsBetweenInterfaces(t *testing.T) {
+// onCables runs a test with two cables, for each family and way of attaching.
+func onCables(t *testing.T, run func(t *testing.T, n *networks, six bool, m Mode)) {
 	for _, six := range []bool{false, true} {
 		for _, m := range []Mode{TCX, XDPGeneric} {
-			t.Run(fmt.Sprintf("IPv6 %v by %s", six, m), func(t *testing.T) {
-				n := newNetworks(t, six)
-				near, left, right := cableAddresses(six)
-				l := &line{t: t, seq: 65530, ts: 1000, firstByte: 0x80, floor: (65530 + 100) % 65536}
-				n.in(n.left, func() { l.phone = listen(t, netip.MustParseAddr(left)) })
-				n.in(n.right, func() { l.far = listen(t, netip.MustParseAddr(right)) })
-				opened := monotonic()
-				n.in(n.middle, func() {
-					l.up, l.out = listen(t, netip.MustParseAddr(near)), listen(t, netip.MustParseAddr(near))
-					l.path = openPath(t, Options{Addr: netip.MustParseAddr(near), Interfaces: []string{"west", "east"}, Modes: []Mode{m}})
-				})
-				l.describe()
-				l.now(opened)
-				n.meet(l)
-				l.now(opened)
-				for range 20 {
-					in := l.speak()
-					out, from := receive(t, "the packet", l.far)
-					if from != addrOf(l.out) || !bytes.Equal(out[12:], in[12:]) || len(out) != len(in) {
-						t.Fatalf("from %s: % x", from, out[:14])
-					}
-				}
-				if s := l.state(); s.OutPackets != 20 || s.Packets != 20 {
-					t.Errorf("state %+v", s)
-				}
-			})
+			t.Run(fmt.Sprintf("IPv6 %v by %s", six, m), func(t *testing.T) { run(t, newNetworks(t, six), six, m) })
 		}
 	}
+}
+
+// openPath opens a path between the cables; it is called within the middle.
+func (n *networks) openPath(t *testing.T, near string, m Mode) *Path {
+	t.Helper()
+	return openPath(t, Options{Addr: netip.MustParseAddr(near), Interfaces: []string{"west", "east"}, Modes: []Mode{m}})
+}
+
+// Between two interfaces packets take the way that the kernel's table of routes says.
+func TestForwardsBetweenInterfaces(t *testing.T) {
+	onCables(t, func(t *testing.T, n *networks, six bool, m Mode) {
+		near, left, right := cableAddresses(six)
+		l := &line{t: t, seq: 65530, ts: 1000, firstByte: 0x80, floor: (65530 + 100) % 65536}
+		n.in(n.left, func() { l.phone = listen(t, netip.MustParseAddr(left)) })
+		n.in(n.right, func() { l.far = listen(t, netip.MustParseAddr(right)) })
+		opened := monotonic()
+		n.in(n.middle, func() {
+			l.up, l.out = listen(t, netip.MustParseAddr(near)), listen(t, netip.MustParseAddr(near))
+			l.path = n.openPath(t, near, m)
+		})
+		l.describe()
+		l.now(opened)
+		n.meet(l)
+		l.now(opened)
+		for range 20 {
+			in := l.speak()
+			out, from := receive(t, "the packet", l.far)
+			if from != addrOf(l.out) || !bytes.Equal(out[12:], in[12:]) || len(out) != len(in) {
+				t.Fatalf("from %s: % x", from, out[:14])
+			}
+		}
+		if s := l.state(); s.OutPackets != 20 || s.Packets != 20 {
+			t.Errorf("state %+v", s)
+		}
+	})
 }
 
 // Where the kernel isn't told to forward it doesn't say which way packets take.
