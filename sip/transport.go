@@ -21,6 +21,7 @@ type udpFront struct {
 	stack  *Stack
 	bind   *bind
 	parser *gosip.Parser
+	answer []byte // room for the reader's refusals
 	fault  *sampler
 	ready  chan struct{}
 	once   sync.Once
@@ -47,7 +48,7 @@ const afterReadError = 5 * time.Millisecond
 func (f *udpFront) ReadFrom(b []byte) (int, net.Addr, error) {
 	f.once.Do(func() { close(f.ready) })
 	for {
-		n, from, came, err := f.read(b)
+		data, from, came, err := f.read()
 		if err != nil {
 			if f.stack.isClosed() || errors.Is(err, net.ErrClosed) {
 				return 0, nil, net.ErrClosed
@@ -62,8 +63,8 @@ func (f *udpFront) ReadFrom(b []byte) (int, net.Addr, error) {
 			}
 			continue
 		}
-		if f.take(b[:n], from, came) {
-			return n, f.LocalAddr(), nil
+		if f.take(data, from, came) {
+			return copy(b, data), f.LocalAddr(), nil
 		}
 	}
 }

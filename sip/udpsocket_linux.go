@@ -40,3 +40,6 @@ func arrivalIn(ctrl []byte) (at time.Time, ok bool) {
 	}
 	return time.Time{}, false
 }
+
+// isCut tells whether a datagram was longer than the room for it.
+func isCut(flags int) bool { return flags&unix.MSG_TRUNC != 0 }
