@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -80,21 +81,25 @@ const rawToTag = "bad"
 // 8.2.6). It returns nil for a response, an ACK, or a request that lacks one of
 // the fields an answer must copy. Headers are lines to add.
 func rawResponse(data []byte, code int, phrase string, headers ...string) []byte {
+	return appendRawResponse(nil, data, code, phrase, headers...)
+}
+
+// appendRawResponse does so in the room that out has, if it is enough.
+func appendRawResponse(out, data []byte, code int, phrase string, headers ...string) []byte {
 	line := startLine(data)
 	if code == 0 || statusOf(line) != 0 || bytes.HasPrefix(line, []byte("ACK ")) {
 		return nil
 	}
-	out := make([]byte, 0, len(data)+128)
+	out = slices.Grow(out[:0], len(data)+128)
 	out = append(strconv.AppendInt(append(out, "SIP/2.0 "...), int64(code), 10), ' ')
 	out = append(append(out, phrase...), "\r\n"...)
 	var found copied
 	taken := false // whether the last line is copied
 	begin := len(out)
-	_, rest, _ := bytes.Cut(bytes.TrimLeft(data, "\r\n"), []byte("\n"))
+	_, rest := cutLine(bytes.TrimLeft(data, "\r\n"))
 	for n := 0; len(rest) > 0 && n < maxHeaderLines; n++ {
 		var l []byte
-		l, rest, _ = bytes.Cut(rest, []byte("\n"))
-		if l = bytes.TrimRight(l, "\r"); len(l) == 0 {
+		if l, rest = cutLine(rest); len(l) == 0 {
 			break
 		}
 		if l[0] == ' ' || l[0] == '\t' { // folded on to the one before
@@ -144,22 +149,18 @@ const (
 
 // takes tells whether a field is copied: each Via, and the first of the others.
 func (c *copied) takes(line []byte) bool {
-	i := bytes.IndexByte(line, ':')
-	if i < 0 {
-		return false
-	}
-	switch name := bytes.TrimSpace(line[:i]); {
-	case is(name, "via", "v"):
+	switch is, _ := fieldOf(line); is {
+	case fieldVia:
 		c.last = copiedVia
 		c.all |= copiedVia
 		return true
-	case is(name, "from", "f"):
+	case fieldFrom:
 		c.last = copiedFrom
-	case is(name, "to", "t"):
+	case fieldTo:
 		c.last = copiedTo
-	case is(name, "call-id", "i"):
+	case fieldCallID:
 		c.last = copiedCallID
-	case is(name, "cseq", ""):
+	case fieldCSeq:
 		c.last = copiedCSeq
 	default:
 		return false
@@ -191,14 +192,11 @@ func hasTag(line []byte) bool {
 
 // headerLines are the unfolded header lines of a message, at most maxHeaderLines.
 func headerLines(data []byte) [][]byte {
-	data = bytes.TrimLeft(data, "\r\n")
-	_, rest, _ := bytes.Cut(data, []byte("\n"))
+	_, rest := cutLine(bytes.TrimLeft(data, "\r\n"))
 	var lines [][]byte
 	for len(rest) > 0 && len(lines) < maxHeaderLines {
 		var l []byte
-		l, rest, _ = bytes.Cut(rest, []byte("\n"))
-		l = bytes.TrimRight(l, "\r")
-		if len(l) == 0 {
+		if l, rest = cutLine(rest); len(l) == 0 {
 			break
 		}
 		if (l[0] == ' ' || l[0] == '\t') && len(lines) > 0 {

@@ -22,47 +22,45 @@ type glance struct {
 
 func look(data []byte) glance {
 	var g glance
-	data = bytes.TrimLeft(data, "\r\n")
-	line, rest, _ := bytes.Cut(data, []byte("\n"))
+	line, rest := cutLine(bytes.TrimLeft(data, "\r\n"))
 	if g.code = statusOf(line); g.code == 0 {
 		method, _, _ := bytes.Cut(line, []byte(" "))
 		g.method = methodOf(method)
 	}
 	for len(rest) > 0 {
-		line, rest, _ = bytes.Cut(rest, []byte("\n"))
-		line = bytes.TrimRight(line, "\r")
-		if len(line) == 0 {
+		if line, rest = cutLine(rest); len(line) == 0 {
 			break
 		}
-		i := bytes.IndexByte(line, ':')
-		if i < 0 {
-			continue
-		}
-		value := bytes.TrimSpace(line[i+1:])
-		switch name := bytes.TrimRight(line[:i], " \t"); {
-		case is(name, "call-id", "i"):
-			g.callID = value
-		case is(name, "cseq", ""):
-			g.seq = value
-		case is(name, "from", "f"):
-			g.from = value
-		case is(name, "to", "t"):
-			g.to = value
-		case is(name, "x-hotline-call", ""):
-			g.call = value
-		case is(name, "authorization", ""):
-			g.allowed = value
-		case g.asserted == nil && is(name, "p-asserted-identity", ""):
-			g.asserted = value
-		case g.remoteParty == nil && is(name, "remote-party-id", ""):
-			g.remoteParty = value
+		is, value := fieldOf(line)
+		if at := g.place(is); at != nil {
+			*at = bytes.TrimSpace(value)
 		}
 	}
 	return g
 }
 
-func is(name []byte, long, short string) bool {
-	return len(name) == len(long) && bytes.EqualFold(name, []byte(long)) || len(name) == len(short) && bytes.EqualFold(name, []byte(short))
+// place is where the value of a field belongs; nil for nowhere. Who asserts himself is who does so first.
+func (g *glance) place(is fieldName) *[]byte {
+	switch {
+	case is == fieldCallID:
+		return &g.callID
+	case is == fieldCSeq:
+		return &g.seq
+	case is == fieldFrom:
+		return &g.from
+	case is == fieldTo:
+		return &g.to
+	case is == fieldCall:
+		return &g.call
+	case is == fieldAuthorization:
+		return &g.allowed
+	case is == fieldAsserted && g.asserted == nil:
+		return &g.asserted
+	case is == fieldRemoteParty && g.remoteParty == nil:
+		return &g.remoteParty
+	default:
+		return nil
+	}
 }
 
 // newWork tells whether a request begins something. All of a call in progress, and what
@@ -159,14 +157,13 @@ func (s *Stack) answersUs(credentials []byte, from netip.Addr) bool {
 	return ours && fresh
 }
 
-// shed is the 503 to a request that isn't admitted; nil for none.
-func (s *Stack) shed(data []byte, tr *Trunk) []byte {
+// shed is the 503 to a request that isn't admitted, in the room that out has; nil for none.
+func (s *Stack) shed(out, data []byte, tr *Trunk) []byte {
 	s.obs.Refused("overload")
-	var hs []string
 	if after := s.retryAfter(tr); after != "" {
-		hs = append(hs, "Retry-After: "+after)
+		return appendRawResponse(out, data, 503, "Service Unavailable", "Retry-After: "+after)
 	}
-	return rawResponse(data, 503, "Service Unavailable", hs...)
+	return appendRawResponse(out, data, 503, "Service Unavailable")
 }
 
 // retryAfter is spread so that those turned away don't come back together; a trunk that
@@ -194,7 +191,8 @@ func (f *udpFront) takes(g *glance, data []byte, from netip.AddrPort, came time.
 		s.trace(g, data, false, "UDP", f.bind.local, from)
 		return true
 	}
-	if res := s.shed(data, s.access.Load().trunkAt(from.Addr())); res != nil {
+	if res := s.shed(f.answer, data, s.access.Load().trunkAt(from.Addr())); res != nil {
+		f.answer = res
 		s.observe(Message{Sent: true, Method: g.method, Code: 503, Network: "UDP", Peer: peer})
 		_ = f.write(res, from)
 	}
@@ -226,7 +224,7 @@ func (c *streamConn) takes(msg []byte) bool {
 	if tr == nil {
 		tr = c.stack.access.Load().trunkAt(from.Addr())
 	}
-	if res := c.stack.shed(msg, tr); res != nil {
+	if res := c.stack.shed(nil, msg, tr); res != nil {
 		_, _ = c.Write(res)
 	}
 	return false

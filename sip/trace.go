@@ -240,11 +240,10 @@ func (m *Traced) summarise(data []byte) {
 	line, rest, _ := bytes.Cut(head, []byte("\r\n"))
 	m.Line = maskNumbers(shorten(line))
 	for l := range bytes.Lines(rest) {
-		name, value, _ := bytes.Cut(l, []byte(":"))
-		switch name = bytes.TrimSpace(name); {
-		case is(name, "cseq", ""):
+		switch is, value := fieldOf(l); is {
+		case fieldCSeq:
 			m.CSeq = shorten(bytes.TrimSpace(value))
-		case is(name, "reason", ""):
+		case fieldReason:
 			m.Reason = maskNumbers(shorten(bytes.TrimSpace(value)))
 		}
 	}
@@ -296,7 +295,7 @@ func maskNumbers(s string) string {
 
 // blot copies a message with the values of credentials crossed out, in their length.
 func blot(data []byte) []byte {
-	out := bytes.Clone(data)
+	out, secret := bytes.Clone(data), false
 	for at := 0; at < len(out); {
 		end := len(out)
 		if i := bytes.IndexByte(out[at:], '\n'); i >= 0 {
@@ -306,8 +305,15 @@ func blot(data []byte) []byte {
 		if bytes.HasPrefix(line, []byte("a=crypto:")) || bytes.HasPrefix(line, []byte("a=ice-pwd:")) {
 			blank(line[bytes.IndexByte(line, ':')+1:]) // keys in the body, or what looks like them
 		}
-		name, value, _ := bytes.Cut(line, []byte(":"))
-		if name = bytes.TrimSpace(name); is(name, "authorization", "") || is(name, "proxy-authorization", "") || is(name, "identity", "") {
+		if len(line) > 0 && (line[0] == ' ' || line[0] == '\t') { // goes on with the line before
+			if secret {
+				blank(line)
+			}
+			at = end + 1
+			continue
+		}
+		is, value := fieldOf(line)
+		if secret = is == fieldAuthorization || is == fieldProxyAuthorization || is == fieldIdentity; secret {
 			blank(value)
 		}
 		at = end + 1

@@ -8,7 +8,7 @@ import (
 )
 
 func tracedInvite(t *traces, id, from string) {
-	data := fmt.Appendf(nil, "INVITE sip:+861095599@10.0.0.1:5060 SIP/2.0\r\nFrom: <sip:%s@192.0.2.1>;tag=1\r\nCall-ID: %s\r\nCSeq: 1 INVITE\r\nX-Hotline-Call: forged\r\nProxy-Authorization: Digest response=\"cafe\"\r\nContent-Length: 35\r\n\r\nv=0\r\na=crypto:1 SHA inline:cafe\r\n", from, id)
+	data := fmt.Appendf(nil, "INVITE sip:+861095599@10.0.0.1:5060 SIP/2.0\r\nFrom: <sip:%s@192.0.2.1>;tag=1\r\nCall-ID: %s\r\nCSeq: 1 INVITE\r\nX-Hotline-Call: forged\r\nProxy-Authorization: Digest realm=\"x\",\r\n response=\"cafe\"\r\nContent-Length: 35\r\n\r\nv=0\r\na=crypto:1 SHA inline:cafe\r\n", from, id)
 	g := look(data)
 	t.saw(&g, data, Traced{At: time.Now(), Network: "UDP"})
 }
