@@ -32,6 +32,7 @@ type admission struct {
 
 	mu         sync.Mutex
 	rate       float64       // new work a second; 0: no limit
+	tooHigh    float64       // the rate that was so last; 0: not known
 	done, took float64       // new work and the seconds it took, see manages
 	work       int           // admitted since
 	since      time.Time     // and that is then
@@ -54,8 +55,9 @@ type admission struct {
 const (
 	interval = 100 * time.Millisecond
 	// The rate falls to less than what got done, in an interval to atOnce of what it was, or to much when the wait is
-	// long; where it is what keeps work out it rises by faster, or much faster when nothing waits.
-	less, atOnce, much, faster, muchFaster = 0.95, 0.9, 0.7, 1.05, 1.2
+	// long; where it is what keeps work out it rises by faster, or much faster when nothing waits. As with TCP's slow
+	// start (RFC 5681) it rises fastest while it is far from what was too high.
+	less, atOnce, much, faster, muchFaster, fastest, far = 0.95, 0.9, 0.7, 1.05, 1.2, 1.5, 0.65
 	// keep is what an interval's figures count in the next one.
 	keep = 0.6
 	// Below lowestRate new work is not the reason.
@@ -193,7 +195,7 @@ func (a *admission) turn(now time.Time) {
 	falls := least < a.before*9/10 // it gets better by itself
 	switch {
 	case a.rate == 0 && a.lasts(now) && !falls && done/took > lowestRate:
-		a.rate, a.tokens, a.filled, a.hard = done/took, 0, now, now
+		a.rate, a.tooHigh, a.tokens, a.filled, a.hard = done/took, 0, 0, now, now
 		if a.probing.Load() != 0 { // the wait is longer than is known
 			a.rate /= 2
 		}
@@ -203,10 +205,13 @@ func (a *admission) turn(now time.Time) {
 			floor = much * a.rate
 		}
 		if a.hard = now; a.seen && !falls {
+			a.tooHigh = max(a.rate, less*a.tooHigh)
 			a.rate = max(lowestRate, floor, min(a.rate, less*done/took))
 		}
 	case a.rate > 0 && now.Sub(a.hard) > calm:
 		a.rate = 0
+	case a.starved && max(least, a.before) < a.target/8 && (a.tooHigh == 0 || a.rate < far*a.tooHigh):
+		a.rate *= fastest
 	case a.starved && least < a.target/8:
 		a.rate *= muchFaster
 	case a.starved && least < a.target/2:

@@ -114,3 +114,16 @@ func TestAdmissionBearsAStall(t *testing.T) {
 		}
 	}
 }
+
+// A limit that fell far below what was too high last comes back in half a second, not in one and a half.
+func TestAdmissionComesBackFromFarBelow(t *testing.T) {
+	m := newMachine(time.Millisecond)
+	m.run(5*time.Second, map[standing]float64{familiar: 5000})
+	m.a.rate = 50
+	m.run(100*time.Millisecond, map[standing]float64{familiar: 5000})
+	m.reset()
+	m.run(1200*time.Millisecond, map[standing]float64{familiar: 5000})
+	if got := float64(m.admitted[familiar]) / 1200; got < 0.4 {
+		t.Errorf("goodput %.2f in the time after it, want 0.4; the rate is %.0f", got, m.a.rate)
+	}
+}
