@@ -29,7 +29,7 @@ func main() {
 	med := flag.Bool("media", false, "measure media only, on a core of its own, beside bare relays and rtpengine")
 	soakFor := flag.Duration("soak", 0, "let calls come and go for so long, -calls of each kind at once, and watch for drift")
 	opt := mediaOptions{}
-	flag.IntVar(&opt.repeat, "repeat", 3, "with -media: measurements of each figure, of which the median counts")
+	flag.IntVar(&opt.repeat, "repeat", 3, "with -media and -overload: measurements of each figure, of which the median counts")
 	flag.IntVar(&opt.large, "large", 1000, "with -media: the highest number of calls at once; half of it is measured too")
 	flag.BoolVar(&opt.clean, "clean", false, "with -media: add calls until packets are lost or late")
 	flag.StringVar(&opt.only, "only", "", "with -media: only the cases whose names match this regular expression")
@@ -57,7 +57,7 @@ func main() {
 	case *child != "":
 		err = serve(*child, *calls, hotline)
 	case *over:
-		err = overload(*span)
+		err = overload(*span, max(1, opt.repeat))
 	case *sip:
 		err = cost(*span, *agents, flag.Arg(0))
 	default:

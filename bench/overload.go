@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -14,17 +15,46 @@ import (
 // capacity, the most calls a second that got done while the rate was raised, then
 // multiples of it. A
 // VIP trunk sends a twentieth of the capacity meanwhile, and calls that are up are hung up
-// at the end.
-func overload(span time.Duration) error {
+// at the end. All of it is repeated, as what a machine can do changes from one minute to the next: each share is one of
+// the capacity just found.
+func overload(span time.Duration, repeat int) error {
 	if err := pin(os.Getpid(), 1); err != nil {
 		return err
 	}
 	fmt.Printf("%s, server on core 0, load on core 1; %s a measurement\n", runtime.Version(), span)
-	capacity, failed := 0.0, 0
-	for rate := 800.0; failed < 2; { // once may be another program's doing
-		o, err := offer(rate, 0, span) // what is borne for a moment is no capacity
+	multiples := []float64{1, 2, 5, 10}
+	shares := make([][]float64, len(multiples))
+	least := 800.0
+	for range repeat {
+		capacity, err := capacityFrom(least, span)
 		if err != nil {
 			return err
+		}
+		least = max(least, capacity/2)
+		fmt.Printf("capacity: %.0f calls/s\n", capacity)
+		for i, times := range multiples {
+			o, err := offer(times*capacity, capacity/20, span)
+			if err != nil {
+				return err
+			}
+			shares[i] = append(shares[i], o.done/capacity)
+			fmt.Printf("%4.0f × capacity: %6.0f calls/s offered, %5.0f/s done (%3.0f %%), INVITE to 200 p50 %s p99 %s; VIP %.1f %% of %d; %d answered calls lost, %d of %d calls in progress, %d answered after they were refused\n",
+				times, o.rate, o.done, 100*o.done/capacity, o.p50, o.p99, 100*o.vip, o.vips, o.lost, o.cut, inProgress, o.ghosts)
+		}
+	}
+	for i, times := range multiples {
+		slices.Sort(shares[i])
+		fmt.Printf("%4.0f × capacity: %.0f %% done (median of %d; %.0f to %.0f)\n", times, 100*shares[i][repeat/2], repeat, 100*shares[i][0], 100*shares[i][repeat-1])
+	}
+	return nil
+}
+
+// capacityFrom raises the rate from there, until twice no more gets done: once may be another program's doing.
+func capacityFrom(rate float64, span time.Duration) (capacity float64, err error) {
+	for failed := 0; failed < 2; {
+		o, err := offer(rate, 0, span) // what is borne for a moment is no capacity
+		if err != nil {
+			return 0, err
 		}
 		capacity = max(capacity, o.done)
 		if o.done < 0.9*o.rate {
@@ -33,16 +63,7 @@ func overload(span time.Duration) error {
 		}
 		rate, failed = rate*1.25, 0
 	}
-	fmt.Printf("capacity: %.0f calls/s\n", capacity)
-	for _, times := range []float64{1, 2, 5, 10} {
-		o, err := offer(times*capacity, capacity/20, span)
-		if err != nil {
-			return err
-		}
-		fmt.Printf("%4.0f × capacity: %6.0f calls/s offered, %5.0f/s done (%3.0f %%), INVITE to 200 p50 %s p99 %s; VIP %.1f %% of %d; %d answered calls lost, %d of %d calls in progress, %d answered after they were refused\n",
-			times, o.rate, o.done, 100*o.done/capacity, o.p50, o.p99, 100*o.vip, o.vips, o.lost, o.cut, inProgress, o.ghosts)
-	}
-	return nil
+	return capacity, nil
 }
 
 // inProgress calls are up before the load begins.
