@@ -16,6 +16,9 @@ const (
 	maxSettled = time.Minute
 	// fewPackets forwarded make the next wait twice as long.
 	fewPackets = 100
+	// restFor is how many beats are left out while the kernel forwards both ways: they would only look whether it
+	// still does.
+	restFor = 3
 	// offers is how often a bridge is looked at for it in that time.
 	offers = 4
 )
@@ -191,6 +194,15 @@ func (l *Leg) inKernel() bool {
 	return f != nil && !f.over()
 }
 
+// rests tells whether a beat may be left out. It belongs to the shard.
+func (l *Leg) rests() bool {
+	if l.flow.Load() == nil {
+		return false
+	}
+	n := l.sender.rests.Load()
+	return n > 0 && l.sender.rests.CompareAndSwap(n, n-1) // or its flow has just been taken back
+}
+
 // takeBack ends the flow from this leg, if there is one. The leg's lock is held.
 func (l *Leg) takeBack() {
 	f := l.flow.Load()
@@ -250,6 +262,7 @@ func (s *sender) takeBack() {
 	}
 	f := s.flow
 	s.flow = nil
+	s.rests.Store(0)
 	s.adopt(f.end())
 	s.relayed.at, s.sentAt = max(s.relayed.at, f.seen()), max(s.sentAt, f.seen())
 }
@@ -267,6 +280,7 @@ func (s *sender) forwarded(now time.Duration) bool {
 	}
 	s.relayed.at = max(s.relayed.at, s.flow.seen())
 	if now-s.relayed.at < fillAfter && !s.flow.over() {
+		s.rests.Store(restFor)
 		return true
 	}
 	s.takeBack()

@@ -79,8 +79,9 @@ type sender struct {
 	digits   digitWriter
 	waited   bool // a beat was left out to let our clock catch up
 	relayed  relay
-	mixed    bool  // a mix sends at each beat
-	flow     *flow // towards this leg through the kernel; nil: none
+	mixed    bool         // a mix sends at each beat
+	flow     *flow        // towards this leg through the kernel; nil: none
+	rests    atomic.Int32 // beats that may be left out meanwhile
 
 	packets, octets uint64 // packets sent, payload octets sent
 	past            past   // under another SSRC

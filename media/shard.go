@@ -239,6 +239,9 @@ func (s *shard) beat(slot *slot, legs []*Leg) {
 			s.late.Add(uint64(len(legs)))
 		}
 		for _, l := range legs {
+			if l.rests() {
+				continue
+			}
 			l.beat(at)
 			if l.awaited() {
 				s.hurried = now
