@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -92,19 +94,8 @@ type bpfTimes struct {
 	runs int64
 }
 
-const bpfStats = "/proc/sys/kernel/bpf_stats_enabled"
-
-// countBPF has the kernel take the time of eBPF programs until stop is called.
-func countBPF() (stop func() error, err error) {
-	before, err := os.ReadFile(bpfStats)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(bpfStats, []byte("1"), 0); err != nil {
-		return nil, err
-	}
-	return func() error { return os.WriteFile(bpfStats, before, 0) }, nil
-}
+// countBPF has the kernel take the time of eBPF programs until the answer is closed, or this process ends.
+func countBPF() (io.Closer, error) { return ebpf.EnableStats(unix.BPF_STATS_RUN_TIME) }
 
 // bpfOf reads it from the process's file descriptors.
 func bpfOf(pid int) (b bpfTimes) {

@@ -83,11 +83,11 @@ func mediaCost(o mediaOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, fill.close()) }()
 	if o.fill {
-		stop, err := countBPF()
+		counting, err := countBPF()
 		if err != nil {
 			return fmt.Errorf("have the kernel time eBPF: %w", err)
 		}
-		defer func() { _ = stop() }()
+		defer counting.Close()
 	}
 	var rows []mediaFigures
 	for _, c := range mediaCases {
