@@ -29,6 +29,18 @@ func (a Algorithm) names() []string {
 	}
 }
 
+// and is what both are offered by, or what there is of them.
+func (a Algorithm) and(b Algorithm) Algorithm {
+	switch {
+	case a == "" || a == b:
+		return b
+	case b == "":
+		return a
+	default:
+		return Both
+	}
+}
+
 // Credentials are a digest user name and its password.
 type Credentials struct {
 	User      string
@@ -90,8 +102,8 @@ type accessTable struct {
 	trunks   []*Trunk
 	byUser   map[string]*Trunk // trunks with digest
 	accounts map[string]*Account
-	offer    Algorithm // what digest says
-	anybody  bool
+	anybody  bool      // could authenticate
+	callers  Algorithm // of the trunks that are known by their password alone; "": there is none
 	decoys   decoys
 }
 
@@ -108,7 +120,12 @@ func newAccessTable(a Access) *accessTable {
 		acc := a.Accounts[i]
 		t.accounts[acc.User] = &acc
 	}
-	t.offer, t.anybody = t.algorithms()
+	for _, tr := range t.byUser {
+		if tr.byPasswordAlone() {
+			t.callers = t.callers.and(tr.Credentials.Algorithm)
+		}
+	}
+	t.anybody = len(t.accounts)+len(t.byUser) > 0
 	t.decoys = newDecoys(t)
 	return t
 }
@@ -131,30 +148,9 @@ func (t *accessTable) trunkAt(addr netip.Addr) *Trunk {
 	return best
 }
 
-// digest tells whether anybody could authenticate, and the algorithms that are
-// offered to somebody of whom nothing is known: those of all accounts.
-func (t *accessTable) digest() (Algorithm, bool) { return t.offer, t.anybody }
-
-func (t *accessTable) algorithms() (Algorithm, bool) {
-	md5, sha := false, false
-	note := func(a Algorithm) {
-		md5 = md5 || a != SHA256
-		sha = sha || a == SHA256 || a == Both
-	}
-	for _, a := range t.accounts {
-		note(a.Algorithm)
-	}
-	for _, tr := range t.byUser {
-		note(tr.Credentials.Algorithm)
-	}
-	switch {
-	case md5 && sha:
-		return Both, true
-	case sha:
-		return SHA256, true
-	default:
-		return MD5, md5
-	}
+// byPasswordAlone tells of a trunk that may call from anywhere.
+func (t *Trunk) byPasswordAlone() bool {
+	return t.Credentials != nil && len(t.Addresses) == 0 && t.TLSName == ""
 }
 
 // credentialsOf looks a digest user up among accounts and trunks.
@@ -193,14 +189,15 @@ func (s *Stack) admitInvite(req *gosip.Request, tx *transaction) (tr *Trunk, use
 	if at != nil && at.Credentials == nil {
 		return at, "", true
 	}
-	offer, any := table.digest()
-	if at != nil {
-		offer, any = at.Credentials.Algorithm, true
-	} else if any {
-		// An agent's phone names itself in From and gets the algorithm it can do.
-		offer = table.offerTo(req.From().Address.User, true)
-	}
-	if !any {
+	var offer Algorithm
+	switch from := req.From().Address.User; {
+	case at != nil:
+		offer = at.Credentials.Algorithm
+	case table.accounts[from] != nil && s.reg.holds(from, sourceAddr(req)):
+		offer = table.accounts[from].Algorithm // it has shown who it is, and is offered nothing that it may not understand
+	case table.anybody:
+		offer = table.offerToCaller(from)
+	default:
 		s.obs.Refused("unknown_source")
 		s.refuse(req, tx, 403, "Forbidden")
 		return nil, "", false
@@ -215,7 +212,7 @@ func (s *Stack) admitInvite(req *gosip.Request, tx *transaction) (tr *Trunk, use
 		return at, user, true
 	case at == nil && acc != nil:
 		return nil, user, true
-	case at == nil && byDigest != nil && len(byDigest.Addresses) == 0 && byDigest.TLSName == "":
+	case at == nil && byDigest != nil && byDigest.byPasswordAlone():
 		return byDigest, user, true
 	default:
 		s.obs.Refused("unknown_source")

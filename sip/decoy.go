@@ -35,15 +35,22 @@ func (d *decoys) offer(user string) Algorithm {
 	return d.algorithms[binary.BigEndian.Uint64(m.Sum(nil))%uint64(len(d.algorithms))]
 }
 
-// offerTo is the offer to a name. A caller of a trunk that is known by its password only
-// names any number in From: where there is such a trunk, those who call as what is no
-// account get the offer for all.
-func (t *accessTable) offerTo(user string, calls bool) Algorithm {
+// offerTo is the offer to a name.
+func (t *accessTable) offerTo(user string) Algorithm {
 	if a, known := t.accounts[user]; known {
 		return a.Algorithm
 	}
-	if len(t.accounts) == 0 || calls && len(t.byUser) > 0 {
-		return t.offer
+	if len(t.accounts) == 0 {
+		return MD5 // nobody can register, whatever the offer
 	}
 	return t.decoys.offer(user)
+}
+
+// offerToCaller is the offer to whoever calls as that name. A caller of a trunk that is known by its password only
+// names any number in From: where there is such a trunk its algorithm is offered to all names, beside their own.
+func (t *accessTable) offerToCaller(user string) Algorithm {
+	if len(t.accounts) == 0 && t.callers != "" {
+		return t.callers
+	}
+	return t.offerTo(user).and(t.callers)
 }

@@ -99,16 +99,12 @@ func (s *Stack) handleRegister(req *gosip.Request, tx *transaction) {
 	}
 	table := s.access.Load()
 	aor := req.To().Address.User
-	offer, any := table.digest()
-	if any {
-		offer = table.offerTo(aor, false)
-	}
-	if !any {
+	if !table.anybody {
 		s.obs.Refused("unknown_source")
 		s.refuse(req, tx, 403, "Forbidden")
 		return
 	}
-	user, ok := s.authenticate(req, tx, offer)
+	user, ok := s.authenticate(req, tx, table.offerTo(aor))
 	if !ok {
 		return
 	}
@@ -329,6 +325,13 @@ func (r *registrar) knows(source netip.AddrPort) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return source.IsValid() && r.sources[source] > 0
+}
+
+// holds tells whether that account registered from this address and port.
+func (r *registrar) holds(user string, source netip.AddrPort) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.aors[user], func(c *Contact) bool { return c.source() == source })
 }
 
 func (r *registrar) expire(user string, c *Contact) {

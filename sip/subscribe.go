@@ -100,16 +100,12 @@ func (s *Stack) handleSubscribe(req *gosip.Request, tx *transaction) {
 // subscriber is the account that asks. It has answered when it returns false.
 func (s *Stack) subscriber(req *gosip.Request, tx *transaction) (agent string, ok bool) {
 	table := s.access.Load()
-	offer, any := table.digest()
-	if a := table.accounts[req.From().Address.User]; a != nil {
-		offer = a.Algorithm
-	}
-	if !any {
+	if !table.anybody {
 		s.obs.Refused("unknown_source")
 		s.refuse(req, tx, 403, "Forbidden")
 		return "", false
 	}
-	if agent, ok = s.authenticate(req, tx, offer); !ok {
+	if agent, ok = s.authenticate(req, tx, table.offerTo(req.From().Address.User)); !ok {
 		return "", false
 	}
 	if table.accounts[agent] == nil {

@@ -115,41 +115,56 @@ func TestMergedRequestAndBriefRegistration(t *testing.T) {
 }
 
 // Nobody learns from an answer who has an account: those to a name that exists and to one
-// that doesn't are alike to the byte, whatever the algorithms of the accounts.
+// that doesn't are alike to the byte, whatever the algorithms of the accounts, and of a trunk that may call from anywhere.
 func TestAnswersTellNobodyWhoExists(t *testing.T) {
 	accounts := []Account{account(MD5), {Credentials{User: "bobby", Password: "x", Algorithm: SHA256}}}
-	names := []string{"alice", "bobby", "carol", "david", "ellen", "frank", "gerda", "henry", "irene", "james", "karin", "louis"} // all of one length
-	for _, method := range []string{"REGISTER", "INVITE", "OPTIONS", "SUBSCRIBE"} {
-		for _, wrong := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, with a wrong password: %t", method, wrong), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					n := newMemNet()
-					srv := memStack(t, n, serverAddr, Options{Access: Access{Accounts: accounts}})
-					defer srv.Close()
-					seen := map[string]string{}
-					for i, user := range names {
-						p := &rawPeer{t: t, c: n.listen(fmt.Sprintf("10.0.5.%d:5060", i+1)), from: user, to: user}
-						more := []string{"Contact: <sip:x@10.0.5.1>"}
-						res := p.send(method, "sip:"+user+"@10.0.0.1", more...)
-						if wrong && strings.HasPrefix(res, "SIP/2.0 401") {
-							res = p.send(method, "sip:"+user+"@10.0.0.1", append(more, answer(t, res, method, "sip:"+user+"@10.0.0.1", user, "wrong", 1))...)
-						}
-						seen[user] = alike(res, user, fmt.Sprintf("10.0.5.%d", i+1))
-					}
-					// An account is offered its own algorithm, any other name that of some account.
-					like := map[string]int{}
-					for _, user := range names[2:] {
-						if seen[user] != seen["alice"] && seen[user] != seen["bobby"] {
-							t.Errorf("alice, who exists: %s\n%s, who doesn't: %s", seen["alice"], user, seen[user])
-						}
-						like[seen[user]]++
-					}
-					if seen["alice"] != seen["bobby"] && len(like) != 2 {
-						t.Error("names that don't exist are all alike")
-					}
-				})
-			})
+	for _, trunk := range []Algorithm{"", MD5, SHA256, Both} {
+		access := Access{Accounts: accounts}
+		if trunk != "" {
+			access.Trunks = []Trunk{{Name: "t", Credentials: &Credentials{User: "pbx", Password: "x", Algorithm: trunk}}}
 		}
+		for _, method := range []string{"REGISTER", "INVITE", "OPTIONS", "SUBSCRIBE"} {
+			for _, wrong := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, with a wrong password: %t, trunk: %s", method, wrong, trunk), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { tellsNobody(t, access, method, wrong) })
+				})
+			}
+		}
+	}
+}
+
+// tellsNobody knows of alice and bobby.
+func tellsNobody(t *testing.T, access Access, method string, wrong bool) {
+	names := []string{"alice", "bobby", "carol", "david", "ellen", "frank", "gerda", "henry", "irene", "james", "karin", "louis"} // all of one length
+	n := newMemNet()
+	srv := memStack(t, n, serverAddr, Options{Access: access})
+	defer srv.Close()
+	seen := map[string]string{}
+	for i, user := range names {
+		p := &rawPeer{t: t, c: n.listen(fmt.Sprintf("10.0.5.%d:5060", i+1)), from: user, to: user}
+		more := []string{"Contact: <sip:x@10.0.5.1>"}
+		if method == "SUBSCRIBE" {
+			more = append(more, "Event: dialog")
+		}
+		res := p.send(method, "sip:"+user+"@10.0.0.1", more...)
+		if method != "OPTIONS" && !strings.HasPrefix(res, "SIP/2.0 401") {
+			t.Fatalf("isn't asked for a password: %s", res)
+		}
+		if wrong && strings.HasPrefix(res, "SIP/2.0 401") {
+			res = p.send(method, "sip:"+user+"@10.0.0.1", append(more, answer(t, res, method, "sip:"+user+"@10.0.0.1", user, "wrong", 1))...)
+		}
+		seen[user] = alike(res, user, fmt.Sprintf("10.0.5.%d", i+1))
+	}
+	// An account is offered its own algorithm, any other name that of some account.
+	like := map[string]int{}
+	for _, user := range names[2:] {
+		if seen[user] != seen["alice"] && seen[user] != seen["bobby"] {
+			t.Errorf("alice, who exists: %s\n%s, who doesn't: %s", seen["alice"], user, seen[user])
+		}
+		like[seen[user]]++
+	}
+	if seen["alice"] != seen["bobby"] && len(like) != 2 {
+		t.Error("names that don't exist are all alike")
 	}
 }
 
