@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	gosip "github.com/emiago/sipgo/sip"
@@ -25,22 +24,11 @@ type authenticator struct {
 	ttl   time.Duration
 	key   [32]byte
 	tries *guesses
-
-	mu   sync.Mutex
-	used map[string]usedNonce
+	spent spentNonces
 }
-
-type usedNonce struct {
-	count  int // highest nc seen; -1: used without qop, so never again
-	expire time.Time
-}
-
-// maxUsedNonces bounds the memory of nonces in use. When it is full of live
-// ones, further first uses are told to take a fresh nonce.
-const maxUsedNonces = 1 << 16
 
 func newAuthenticator(realm string, ttl time.Duration) *authenticator {
-	a := &authenticator{realm: realm, ttl: ttl, tries: newGuesses(), used: make(map[string]usedNonce)}
+	a := &authenticator{realm: realm, ttl: ttl, tries: newGuesses(), spent: spentNonces{ttl: ttl}}
 	// crypto/rand.Read never fails: it ends the program instead.
 	_, _ = rand.Read(a.key[:])
 	return a
@@ -63,39 +51,13 @@ func (a *authenticator) sign(b []byte, source netip.Prefix) []byte {
 
 // genuine tells whether the nonce is one that we gave the source, and whether it
 // still lives.
-func (a *authenticator) genuine(nonce string, source netip.Prefix, now time.Time) (ours, fresh bool, expire time.Time) {
+func (a *authenticator) genuine(nonce string, source netip.Prefix, now time.Time) (ours, fresh bool, made time.Time) {
 	b, err := base64.RawURLEncoding.DecodeString(nonce)
 	if err != nil || len(b) != 36 || !hmac.Equal(b[20:], a.sign(b[:20], source)) {
 		return false, false, time.Time{}
 	}
-	expire = time.UnixMicro(int64(binary.BigEndian.Uint64(b[:8]))).Add(a.ttl)
-	return true, now.Before(expire), expire
-}
-
-// spend notes one use of a nonce; false means that this use was seen before.
-// count is the nc parameter, 0 when the client sent none.
-func (a *authenticator) spend(nonce string, count int, expire, now time.Time) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	u, known := a.used[nonce]
-	if known && (u.count < 0 || count <= u.count) {
-		return false
-	}
-	if !known && len(a.used) >= maxUsedNonces {
-		for n, u := range a.used {
-			if now.After(u.expire) {
-				delete(a.used, n)
-			}
-		}
-		if len(a.used) >= maxUsedNonces {
-			return false
-		}
-	}
-	if count == 0 {
-		count = -1
-	}
-	a.used[nonce] = usedNonce{count, expire}
-	return true
+	made = time.UnixMicro(int64(binary.BigEndian.Uint64(b[:8])))
+	return true, now.Before(made.Add(a.ttl)), made
 }
 
 // challenge lists one WWW-Authenticate field per algorithm.
@@ -151,7 +113,7 @@ func (a *authenticator) check(req *gosip.Request, lookup func(user string) *Cred
 	if !a.tries.allowed(source, cred.Username) {
 		return "", authGuessing
 	}
-	ours, fresh, expire := a.genuine(cred.Nonce, source, now)
+	ours, fresh, made := a.genuine(cred.Nonce, source, now)
 	good, err := digest.Digest(chal, digest.Options{
 		Method: string(req.Method), URI: cred.URI, Count: cred.Nc,
 		Username: want.User, Password: want.Password, Cnonce: cred.Cnonce,
@@ -167,8 +129,9 @@ func (a *authenticator) check(req *gosip.Request, lookup func(user string) *Cred
 		return "", authWrong
 	case !fresh:
 		return "", authStale
-	case !a.spend(cred.Nonce, cred.Nc, expire, now):
-		return "", authReplayed
+	}
+	if v := a.spent.spend(cred.Nonce, cred.Nc, made, now); v != authRight {
+		return "", v
 	}
 	a.tries.right(source, cred.Username)
 	return known.User, authRight
