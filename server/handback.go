@@ -2,9 +2,11 @@ package server
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"hotline/routing"
+	"hotline/sip"
 )
 
 // handBack asks the caller's trunk to connect the caller itself; the answer comes by
@@ -30,11 +32,14 @@ func (t *talk) handBack(to destination, r asked) refused {
 	t.handing = &handing{to: to, agent: string(t.b.seat), asked: r, done: make(chan int, 1)}
 	h := t.handing
 	t.s.calls.Go(func() {
-		ctx, cancel := context.WithTimeout(t.s.ctx, handBackWithin)
+		ctx, cancel := context.WithTimeout(t.s.ctx, t.s.handBackWithin)
 		defer cancel()
 		code, err := t.a.ReferTo(ctx, number)
 		if err != nil {
 			t.log.Info("trunk doesn't take the caller back", "error", err)
+		}
+		if refused := (*sip.RefusedError)(nil); err != nil && !errors.As(err, &refused) {
+			code = 504 // it may yet connect the caller: were we to dial as well, the number would ring twice
 		}
 		c.end(time.Now().In(c.zone))
 		h.done <- code
@@ -42,7 +47,6 @@ func (t *talk) handBack(to destination, r asked) refused {
 	return refused{}
 }
 
-// handBackWithin is how long a trunk may take to connect a caller itself.
 const handBackWithin = time.Minute
 
 // handing is a caller whom the trunk is asked to connect itself.

@@ -157,8 +157,8 @@ func (h *hotline) soundOf(what string, m interface {
 }
 
 // A trunk that takes REFER gets its caller back: it connects the caller itself, and the
-// call costs us no more. One that refuses is no reason not to dial; where its call fails
-// the agent has the caller again.
+// call costs us no more. One that refuses is no reason not to dial; where its call fails,
+// or it tells nothing of it, the agent has the caller again.
 func TestCallerIsHandedBackToTheTrunk(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -167,17 +167,26 @@ func TestCallerIsHandedBackToTheTrunk(t *testing.T) {
 		{"taken", func(string) int { return 200 }},
 		{"taken, and hung up at once", func(string) int { return 200 }},
 		{"busy there", func(string) int { return 486 }},
+		{"not told", func(string) int { return 486 }},
 		{"not known", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			rings, cfg := outside(t)
 			h := start(t, func(c *config.Config) { cfg(c); c.Trunks[0].Refer = true })
+			if tc.name == "not told" {
+				h.handBackWithin = 200 * time.Millisecond
+			}
 			_, alice := h.desk("alice")
 			caller := h.call()
 			asked := make(chan string, 1)
 			if tc.take != nil {
 				caller.TakeTransfers(func(to string) int { asked <- to; return tc.take(to) })
-				if tc.name == "taken, and hung up at once" {
+				switch tc.name {
+				case "not told":
+					over := make(chan struct{})
+					defer close(over)
+					caller.TakeTransfers(func(to string) int { asked <- to; <-over; return tc.take(to) })
+				case "taken, and hung up at once":
 					caller.TakeTransfers(func(to string) int { asked <- to; time.AfterFunc(20*time.Millisecond, caller.Hangup); return 200 })
 				}
 			}
@@ -200,6 +209,14 @@ func TestCallerIsHandedBackToTheTrunk(t *testing.T) {
 			case "busy there":
 				h.status("transfer", code, 486)
 				h.hears("caller to alice", caller, a, '1')
+			case "not told": // it may yet come of it, so nobody else dials
+				h.status("transfer", code, 504)
+				h.hears("caller to alice", caller, a, '1')
+				select {
+				case <-rings:
+					t.Error("the number was dialled")
+				default:
+				}
 			default:
 				far, err := h.ring(rings).Answer()
 				if err != nil {

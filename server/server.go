@@ -75,6 +75,8 @@ type Server struct {
 	draining atomic.Bool
 	numbers  idMaker
 	spending spending
+	// handBackWithin is how long a trunk may take to connect a caller itself.
+	handBackWithin time.Duration
 
 	// ownCalls counts the calls of seats' phones that aren't routing's; the core's
 	// goroutine owns it.
@@ -107,8 +109,8 @@ func Start(o Options) (*Server, error) {
 	s := &Server{
 		version: o.Version, started: o.Config, log: o.Logger.With("node", o.Config.Node),
 		idle: make(chan struct{}, 1), quit: make(chan struct{}), up: make(chan struct{}),
-		ownCalls: make(map[routing.SeatID]int),
-		figures:  make(map[routing.CallID]figures), late: make(map[routing.CallID]records.Record), numbers: newIDMaker(o.Config.Node),
+		ownCalls: make(map[routing.SeatID]int), handBackWithin: handBackWithin,
+		figures: make(map[routing.CallID]figures), late: make(map[routing.CallID]records.Record), numbers: newIDMaker(o.Config.Node),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.open(o.Config); err != nil {
