@@ -35,13 +35,13 @@ type STIR struct {
 
 // Attestation is what the Identity of a call is worth.
 type Attestation struct {
-	// Result is "" when it wasn't looked at, "none" without an Identity, "valid" or
+	// Result is "" when it wasn't looked at, "none" without an Identity or a number that it could be of, "valid" or
 	// "invalid".
 	Result string
 	// Level is what the signer attests of a valid one: "A" (the number is the
 	// caller's), "B" (the caller is known) or "C" (it came in by a gateway).
 	Level string
-	// Problem says in a few words why it is invalid.
+	// Problem says in a few words why it isn't valid.
 	Problem string
 }
 
@@ -90,6 +90,9 @@ func (st *stir) attest(req *gosip.Request, caller string, dialled []string, now 
 	hs := req.GetHeaders("Identity")
 	if len(hs) == 0 {
 		return Attestation{Result: "none"}
+	}
+	if caller == "" { // withheld from us, too: RFC 8224 6.2 step 2 has nothing to compare
+		return Attestation{Result: "none", Problem: "the caller's number isn't told"}
 	}
 	// Other kinds of PASSporT (div, rcd) may stand beside SHAKEN's.
 	err := errors.New("no PASSporT of SHAKEN")

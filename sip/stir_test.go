@@ -151,6 +151,50 @@ func TestIdentityIsVerified(t *testing.T) {
 	}
 }
 
+// A caller who withholds his number from those we connect him with has signed it for us; of one whose number we aren't told
+// nothing can be said.
+func TestIdentityOfTheWithheld(t *testing.T) {
+	const x5u = "https://certs.example/signer.pem"
+	dir, root, key := t.TempDir(), newSigners(t), newKey(t, elliptic.P256())
+	far := time.Unix(1<<33, 0)
+	for name, text := range map[string][]byte{"roots": root.issue(nil, far), "certs.example_signer.pem": root.issue(key, far)} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+	signed := identity(t, key, `{"alg":"ES256","ppt":"shaken","typ":"passport","x5u":"`+x5u+`"}`,
+		fmt.Sprintf(`{"attest":"A","dest":{"tn":["95599"]},"iat":%d,"orig":{"tn":"8613800000000"},"origid":"x"}`, now), x5u)
+	for _, tc := range []struct {
+		name  string
+		trust bool
+		want  Attestation
+	}{
+		{"told to us", true, Attestation{"valid", "A", ""}},
+		{"not told", false, Attestation{Result: "none", Problem: "the caller's number isn't told"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newMemNet()
+				tr := carrier
+				tr.VerifyIdentity, tr.TrustIdentity = true, tc.trust
+				legs := make(chan *Leg, 1)
+				srv := memStack(t, n, serverAddr, Options{STIR: &STIR{Certificates: dir, Roots: filepath.Join(dir, "roots")}, Access: Access{Trunks: []Trunk{tr}},
+					Handlers: Handlers{Invite: func(l *Leg) { _ = l.Reject(486, "Busy"); legs <- l }}})
+				defer srv.Close()
+				u := newUAC(t, n, callerAddr)
+				u.send("INVITE", 1, append([]string{"Identity: " + signed, "Privacy: id", "P-Asserted-Identity: <sip:+8613800000000@x>"}, sdp("v=0")...)...)
+				u.until("SIP/2.0 486", "")
+				u.send("ACK", 1)
+				in := (<-legs).Incoming()
+				if in.Attestation != tc.want || in.Caller.Number != "" {
+					t.Errorf("got %+v of %+v, want %+v", in.Attestation, in.Caller, tc.want)
+				}
+			})
+		})
+	}
+}
+
 // Without the option, or for a trunk that doesn't ask for it, nothing is looked at;
 // roots that can't be read stop the start.
 func TestIdentityIsNotVerified(t *testing.T) {

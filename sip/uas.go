@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -157,7 +158,7 @@ func (s *Stack) newIncoming(req *gosip.Request, tx *transaction, tr *Trunk, user
 			l.cred = login
 		}
 		if s.stir != nil && tr.VerifyIdentity {
-			l.info.Attestation = s.stir.attest(req, l.info.Caller.Number, []string{l.info.Dialled, tr.normal(req.Recipient.User)}, time.Now())
+			l.info.Attestation = s.stir.attest(req, cmp.Or(l.info.Caller.Number, l.info.Caller.Withheld), []string{l.info.Dialled, tr.normal(req.Recipient.User)}, time.Now())
 		}
 	}
 	l.routes = recordRoutes(req.GetHeaders("Record-Route"), false)
