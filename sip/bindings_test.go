@@ -139,8 +139,14 @@ func TestBindingsEndWithTheirConnection(t *testing.T) {
 	if len(srv.Contacts("alice")) != 1 {
 		t.Fatal("the browser isn't registered")
 	}
+	lost := srv.Contacts("alice")[0]
 	_ = b.ws.CloseNow()
 	within(t, "end of the browser's binding", gone)
+	lost.seq++
+	if srv.reg.update("alice", []*Contact{&lost}); len(srv.Contacts("alice")) != 0 { // its REGISTER was worked on meanwhile
+		t.Error("a binding came after its connection had gone")
+	}
+	within(t, "end of that binding", gone)
 
 	phone := func(contact string) net.Conn { return tcpPhone(t, srv, contact) }
 	_ = phone("<sip:alice@192.168.7.7:5060;transport=tcp>").Close() // behind NAT

@@ -141,10 +141,10 @@ func onePerPhone(cs []*Contact) []*Contact {
 func (r *registrar) connectionLost(conn *streamConn) {
 	var changed []string
 	r.mu.Lock()
-	for user, cs := range r.aors {
+	for _, user := range conn.users {
 		var left []*Contact
 		lost := false
-		for _, c := range cs {
+		for _, c := range r.aors[user] {
 			switch {
 			case c.conn != conn:
 				left = append(left, c)
@@ -161,6 +161,7 @@ func (r *registrar) connectionLost(conn *streamConn) {
 			changed = append(changed, user)
 		}
 	}
+	conn.users = nil
 	r.mu.Unlock()
 	for _, user := range changed {
 		r.tell(user)

@@ -269,6 +269,9 @@ func (r *registrar) update(user string, asked []*Contact) bool {
 		if a.Expires.After(a.at) {
 			if a.conn != nil {
 				a.conn.bound.Store(true)
+				if !slices.Contains(a.conn.users, user) {
+					a.conn.users = append(a.conn.users, user)
+				}
 			}
 			cs = append(cs, a)
 		}
@@ -283,6 +286,11 @@ func (r *registrar) update(user string, asked []*Contact) bool {
 	r.mu.Unlock()
 	if changed {
 		r.tell(user)
+	}
+	for _, a := range asked {
+		if a.conn != nil && a.conn.gone.Load() { // it was closed before it was bound
+			r.connectionLost(a.conn)
+		}
 	}
 	return true
 }

@@ -155,6 +155,8 @@ type streamConn struct {
 	spoke  atomic.Bool
 	known  *atomic.Bool // the peer has shown who he is
 	bound  atomic.Bool  // some account registered by it
+	users  []string     // these did, guarded by the registrar
+	gone   atomic.Bool  // it is being closed
 	ended  atomic.Bool  // reading ended: the peer, a deadline or we ended it
 	taken  chan struct{}
 	taking sync.Once
@@ -275,6 +277,7 @@ func (c *streamConn) Write(b []byte) (int, error) {
 // waits for a peer to take its last word.
 func (c *streamConn) Close() error {
 	c.once.Do(func() {
+		c.gone.Store(true)
 		if !c.ended.Load() && !c.stack.isClosed() {
 			c.stack.obs.Refused("malformed")
 		}
