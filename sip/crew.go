@@ -15,23 +15,31 @@ type turns struct {
 	waiting []job
 }
 
-// maxInTurn bounds the requests of a dialog that wait for their turn.
-const maxInTurn = 64
+// maxInTurn bounds the requests of a dialog that wait for their turn. Its BYEs find room for a few more.
+const maxInTurn, maxByes = 64, 4
 
-// inTurn has a job done once those of the same dialog that came before are done; at once when there is none. It is
-// false when the job won't be done.
-func (s *Stack) inTurn(j job) bool {
-	var l *Leg
-	if j.req.To() != nil && j.req.From() != nil && j.req.CallID() != nil {
-		l = s.findLeg(j.req)
+// legOf is the leg whose dialog a request is in; nil for none.
+func (s *Stack) legOf(req *gosip.Request) *Leg {
+	if req.To() == nil || req.From() == nil || req.CallID() == nil {
+		return nil
 	}
+	return s.findLeg(req)
+}
+
+// inTurn has a job done once those of the leg that came before are done; at once when there is none, or no leg. It is
+// false when the job won't be done.
+func (s *Stack) inTurn(l *Leg, j job) bool {
 	if l == nil {
 		return s.hand(j)
 	}
 	t := &l.turns
 	t.mu.Lock()
 	if t.busy {
-		room := len(t.waiting) < maxInTurn
+		most := maxInTurn
+		if j.req.Method == gosip.BYE {
+			most += maxByes
+		}
+		room := len(t.waiting) < most
 		if room {
 			t.waiting = append(t.waiting, j)
 		}

@@ -53,6 +53,30 @@ func TestTheCrewIsBounded(t *testing.T) {
 	})
 }
 
+// What belongs to nothing and needs no admission, as who hangs up or cancels must be heard, costs no goroutine.
+func TestStrayRequestsNeedNoCrew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		srv := memStack(t, n, serverAddr, Options{MaxSourceRate: -1})
+		defer srv.Close()
+		for i := range 100 {
+			u := newUAC(t, n, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, 0, byte(i)}), 5060).String())
+			u.callID = fmt.Sprint("stray", i)
+			u.send("ACK", 1)
+			u.send("CANCEL", 1)
+			if res := u.until("SIP/2.0 ", "1 CANCEL"); !strings.HasPrefix(res, "SIP/2.0 481") {
+				t.Errorf("got %q", res)
+			}
+			if got := srv.crew.size.Load(); got != 0 {
+				t.Fatalf("%d at work", got)
+			}
+		}
+		if got := srv.pending.Load(); got != 0 {
+			t.Errorf("%d pending", got)
+		}
+	})
+}
+
 // A dialog whose requests pile up refuses the next one, and goes on when they are done.
 func TestRequestsInTurnAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -68,11 +92,12 @@ func TestRequestsInTurnAreBounded(t *testing.T) {
 		if res := u.until("SIP/2.0 ", fmt.Sprint(maxInTurn+3, " INFO")); !strings.HasPrefix(res, "SIP/2.0 500") {
 			t.Errorf("one too many got %q", res)
 		}
+		u.send("BYE", maxInTurn+4) // has room nevertheless
+		synctest.Wait()
 		close(open)
 		if res := u.until("SIP/2.0 ", fmt.Sprint(maxInTurn+2, " INFO")); !strings.HasPrefix(res, "SIP/2.0 200") {
 			t.Errorf("the last that had room got %q", res)
 		}
-		u.send("BYE", maxInTurn+4)
 		u.until("SIP/2.0 200", fmt.Sprint(maxInTurn+4, " BYE"))
 		<-l.Done()
 	})

@@ -90,7 +90,12 @@ func (s *Stack) serve(req *gosip.Request, by way) {
 				return
 			}
 		}
-		s.inTurn(job{s.dispatch, req, &transaction{stack: s, by: by, req: req}})
+		j := job{s.dispatch, req, &transaction{stack: s, by: by, req: req}}
+		if l := s.legOf(req); l != nil {
+			s.inTurn(l, j)
+			return
+		}
+		s.dispatch(j.req, j.tx) // a stray one is no work, and mustn't cost a goroutine
 		return
 	case gosip.CANCEL:
 		if k, ok := keyOf(req, gosip.INVITE); ok {
@@ -99,6 +104,8 @@ func (s *Stack) serve(req *gosip.Request, by way) {
 				return
 			}
 		}
+		s.dispatch(req, &transaction{stack: s, by: by, req: req}) // as a stray ACK; it is answered again when it comes again
+		return
 	}
 	tx := &transaction{stack: s, by: by, req: req}
 	var ok bool
@@ -108,7 +115,7 @@ func (s *Stack) serve(req *gosip.Request, by way) {
 			return
 		}
 	}
-	if !s.inTurn(job{s.dispatch, req, tx}) {
+	if !s.inTurn(s.legOf(req), job{s.dispatch, req, tx}) {
 		s.obs.Refused("overload")
 		s.refuse(req, tx, 500, "Too Many Requests At Once") // the call itself goes on
 	}
