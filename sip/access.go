@@ -100,6 +100,7 @@ type Access struct {
 
 type accessTable struct {
 	trunks   []*Trunk
+	byName   map[string]*Trunk
 	byUser   map[string]*Trunk // trunks with digest
 	accounts map[string]*Account
 	anybody  bool      // could authenticate
@@ -108,10 +109,11 @@ type accessTable struct {
 }
 
 func newAccessTable(a Access) *accessTable {
-	t := &accessTable{byUser: make(map[string]*Trunk), accounts: make(map[string]*Account)}
+	t := &accessTable{byName: make(map[string]*Trunk), byUser: make(map[string]*Trunk), accounts: make(map[string]*Account)}
 	for i := range a.Trunks {
 		tr := a.Trunks[i]
 		t.trunks = append(t.trunks, &tr)
+		t.byName[tr.Name] = &tr
 		if tr.Credentials != nil {
 			t.byUser[tr.Credentials.User] = &tr
 		}

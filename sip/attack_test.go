@@ -2,6 +2,7 @@ package sip
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,9 @@ import (
 	"testing"
 	"time"
 )
+
+// upgrade asks for a WebSocket (RFC 6455 1.3).
+const upgrade = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: sip\r\n\r\n"
 
 // slowClients opens n connections from as many addresses, says the first words on
 // each, and leaves them so.
@@ -63,7 +67,7 @@ func manyGoroutines(n int) {
 	wg.Wait()
 }
 
-// Three thousand clients that say nothing, stop within a TLS handshake, within the head of a WebSocket, within
+// Thousands of clients that say nothing, stop within a TLS handshake, within the head of a WebSocket, behind either within
 // a message, and stay, where there are a thousand places: phones register and are called meanwhile, by any
 // transport; the server ends the clients, and all they held is free afterwards.
 func TestSlowClientsByTheThousand(t *testing.T) {
@@ -116,8 +120,18 @@ func TestSlowClientsByTheThousand(t *testing.T) {
 		words string
 	}{
 		{tcp, ""}, {tcp, options}, {secure, ""}, {secure, "\x16\x03\x01\x02\x00\x01"}, {web, "GET / HTTP/1.1\r\nHost: x\r\n"}, {wss, ""},
+		{web, upgrade + "\x81\xfe\x01"},
 	} {
 		slow = append(slow, slowClients(t, k.to, 500, k.words)...)
+	}
+	for _, c := range slowClients(t, secure, 100, "") {
+		handshaken := tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+		_ = handshaken.SetDeadline(time.Now().Add(20 * time.Second))
+		if err := handshaken.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(handshaken, options)
+		slow = append(slow, handshaken)
 	}
 	if n := open(); n > 1024+2 || n < 600 {
 		t.Errorf("%d places are taken", n)

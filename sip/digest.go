@@ -174,7 +174,11 @@ func (s *Stack) authenticate(req *gosip.Request, tx *transaction, offer Algorith
 	case authGuessing:
 		// The same for a name that exists and one that doesn't.
 		s.obs.Refused("guessing")
-		s.refuse(req, tx, 503, "Service Unavailable", gosip.NewHeader("Retry-After", strconv.Itoa(int(userEvery/time.Second))))
+		var later []gosip.Header
+		if tr := s.trunkFrom(sourceAddr(req), tx.by.conn); tr == nil || !tr.SoleUpstream {
+			later = append(later, gosip.NewHeader("Retry-After", strconv.Itoa(int(userEvery/time.Second))))
+		}
+		s.refuse(req, tx, 503, "Service Unavailable", later...)
 		return "", false
 	}
 	s.refuse(req, tx, 401, "Unauthorized", s.auth.challenge(offer, requestSource(req), v == authStale || v == authReplayed || v == authForeign)...)

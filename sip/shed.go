@@ -131,11 +131,7 @@ func (s *Stack) admitsNew(g *glance, from netip.AddrPort, came time.Time, conn *
 
 // standing of whoever sends a request.
 func (s *Stack) standing(g *glance, from netip.AddrPort, conn *streamConn) standing {
-	table := s.access.Load()
-	tr := table.trunkNamed(conn)
-	if tr == nil {
-		tr = table.trunkAt(from.Addr())
-	}
+	tr := s.trunkFrom(from, conn)
 	switch {
 	case tr != nil && (tr.VIP || s.favours(g, tr)), s.reg.knows(from):
 		return favoured
@@ -166,14 +162,15 @@ func (s *Stack) shed(out, data []byte, tr *Trunk) []byte {
 	return appendRawResponse(out, data, 503, "Service Unavailable")
 }
 
-// retryAfter is spread so that those turned away don't come back together; a trunk that
+// retryAfter, in seconds, is spread so that those turned away don't come back together; a trunk that
 // is alone has none, because it would stop sending altogether.
 func (s *Stack) retryAfter(tr *Trunk) string {
 	if s.opt.RetryAfter <= 0 || tr != nil && tr.SoleUpstream {
 		return ""
 	}
-	d := s.opt.RetryAfter/2 + time.Duration(rand.Int64N(int64(2*s.opt.RetryAfter)))
-	return strconv.Itoa(int((d + time.Second - 1) / time.Second))
+	least := max(1, int(s.opt.RetryAfter/2/time.Second))
+	most := max(least, int(5*s.opt.RetryAfter/2/time.Second))
+	return strconv.Itoa(least + rand.IntN(most-least+1))
 }
 
 // isRawAck tells of an ACK to an answer that rawResponse gave: nobody waits for it.
@@ -191,7 +188,7 @@ func (f *udpFront) takes(g *glance, data []byte, from netip.AddrPort, came time.
 		s.trace(g, data, false, "UDP", f.bind.local, from)
 		return true
 	}
-	if res := s.shed(f.answer, data, s.access.Load().trunkAt(from.Addr())); res != nil {
+	if res := s.shed(f.answer, data, s.trunkFrom(from, nil)); res != nil {
 		f.answer = res
 		s.observe(Message{Sent: true, Method: g.method, Code: 503, Network: "UDP", Peer: peer})
 		_ = f.write(res, from)
@@ -220,11 +217,7 @@ func (c *streamConn) takes(msg []byte) bool {
 		c.stack.trace(&g, msg, false, c.network, sourceOfPacket(c.Conn.LocalAddr()), from)
 		return true
 	}
-	tr := c.stack.access.Load().trunkNamed(c)
-	if tr == nil {
-		tr = c.stack.access.Load().trunkAt(from.Addr())
-	}
-	if res := c.stack.shed(nil, msg, tr); res != nil {
+	if res := c.stack.shed(nil, msg, c.stack.trunkFrom(from, c)); res != nil {
 		_, _ = c.Write(res)
 	}
 	return false

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -125,6 +126,50 @@ func TestStanding(t *testing.T) {
 	}
 	if got := srv.standing(credentials(""), netip.MustParseAddrPort("192.0.2.10:5060"), nil); got != stranger {
 		t.Errorf("his neighbour: %d", got)
+	}
+}
+
+// A trunk that is known by its password is one where it has shown that: what its settings say of refusals counts.
+func TestTrunkThatHasShownItsPassword(t *testing.T) {
+	pbx := Trunk{Name: "pbx", Credentials: &Credentials{User: "pbx", Password: "x", Algorithm: MD5}, SoleUpstream: true, VIP: true}
+	srv := realStack(t, "udp", Options{RetryAfter: 2 * time.Second, Access: Access{Trunks: []Trunk{pbx}}})
+	invite := request("INVITE", netip.MustParseAddrPort("192.0.2.9:5060"), 1)
+	g := look(invite)
+	for _, tc := range []struct {
+		from  string
+		who   standing
+		later bool
+	}{{"192.0.2.9:5060", favoured, false}, {"192.0.2.9:5062", stranger, true}, {"192.0.2.10:5060", stranger, true}} {
+		srv.peers.note(netip.MustParseAddrPort("192.0.2.9:5060"), "pbx")
+		from := netip.MustParseAddrPort(tc.from)
+		if got := srv.standing(&g, from, nil); got != tc.who {
+			t.Errorf("%s has the standing %d, want %d", tc.from, got, tc.who)
+		}
+		if res := string(srv.shed(nil, invite, srv.trunkFrom(from, nil))); strings.Contains(res, "Retry-After") != tc.later {
+			t.Errorf("%s is answered %q", tc.from, res)
+		}
+	}
+}
+
+// Each of the times is as likely, the first one too.
+func TestRetryAfterIsSpread(t *testing.T) {
+	for _, tc := range []struct {
+		after       time.Duration
+		least, most int
+	}{{2 * time.Second, 1, 5}, {time.Second, 1, 2}, {time.Millisecond, 1, 1}, {10 * time.Second, 5, 25}} {
+		srv := realStack(t, "udp", Options{RetryAfter: tc.after})
+		seen := map[string]int{}
+		for range 10_000 {
+			seen[srv.retryAfter(nil)]++
+		}
+		for i := tc.least; i <= tc.most; i++ {
+			if n := seen[strconv.Itoa(i)]; n < 8000/(tc.most-tc.least+1) {
+				t.Errorf("%v: %d came %d times", tc.after, i, n)
+			}
+		}
+		if len(seen) != tc.most-tc.least+1 {
+			t.Errorf("%v: %v", tc.after, seen)
+		}
 	}
 }
 

@@ -66,20 +66,29 @@ func methodOf(b []byte) string {
 // peerName is who is behind an address: what he has shown, else the trunk that the
 // address belongs to.
 func (s *Stack) peerName(remote netip.AddrPort, conn *streamConn) string {
-	table := s.access.Load()
-	if tr := table.trunkNamed(conn); tr != nil {
+	if tr := s.access.Load().trunkNamed(conn); tr != nil {
 		return tr.Name
 	}
 	if conn != nil && conn.bound.Load() || s.reg.knows(remote) {
 		return PeerAgents
 	}
-	if name := s.peers.of(remote); name != "" {
-		return name
-	}
-	if tr := table.trunkAt(remote.Addr()); tr != nil {
+	if tr := s.trunkFrom(remote, conn); tr != nil {
 		return tr.Name
 	}
 	return ""
+}
+
+// trunkFrom is the trunk that a message is of, as far as it can be told before anybody has shown a password: by its
+// certificate, an address where it has shown its password before or where one of its gateways is, or its Addresses.
+func (s *Stack) trunkFrom(remote netip.AddrPort, conn *streamConn) *Trunk {
+	table := s.access.Load()
+	if tr := table.trunkNamed(conn); tr != nil {
+		return tr
+	}
+	if name := s.peers.of(remote); name != "" && table.byName[name] != nil {
+		return table.byName[name]
+	}
+	return table.trunkAt(remote.Addr())
 }
 
 // peers remembers addresses that are a trunk's without being in its Addresses: those of

@@ -23,7 +23,7 @@ func (s *Stack) begin(req *gosip.Request, tx *transaction) bool {
 
 // overloaded answers 503.
 func (s *Stack) overloaded(req *gosip.Request, tx *transaction) {
-	s.unavailable(req, tx, "overload", s.access.Load().trunkAt(sourceAddr(req).Addr()))
+	s.unavailable(req, tx, "overload", s.trunkFrom(sourceAddr(req), tx.by.conn))
 }
 
 // valid is RFC 3261 8.1.1 and 8.2.2: the fields each request must have, and what
