@@ -48,6 +48,7 @@ func emptied(over *State) *State {
 	clear(over.seats)
 	clear(over.agents)
 	s.calls, s.seats, s.agents, s.seatList, s.deadlines = over.calls, over.seats, over.agents, over.seatList[:0], over.deadlines[:0]
+	s.people = over.people[:0]
 	s.decisions, s.arenas, s.cursors = over.decisions[:0], over.arenas, over.cursors[:0]
 	return s
 }
@@ -138,19 +139,20 @@ func (s *State) thawQueues(w *wireState) error {
 }
 
 func (s *State) thawSeats(w *wireState) error {
-	people := make([]*agent, len(w.Agents))
+	s.people = slices.Grow(s.people[:0], len(w.Agents))[:len(w.Agents)]
+	people := s.people
 	for i, v := range w.Agents {
 		switch v.Status {
 		case StatusReady, StatusBreak, StatusLoggedOut:
 		default:
 			return fmt.Errorf("agent %q has the status %q, which does not exist", v.ID, v.Status)
 		}
-		people[i] = &agent{id: v.ID, status: v.Status, reason: v.Reason, misses: v.Misses}
+		people[i] = agent{id: v.ID, status: v.Status, reason: v.Reason, misses: v.Misses}
 		if !v.Former {
 			if s.agents[v.ID] != nil {
 				return fmt.Errorf("agent %q is there twice", v.ID)
 			}
-			s.agents[v.ID] = people[i]
+			s.agents[v.ID] = &people[i]
 		}
 	}
 	for i := range w.Seats {
@@ -162,13 +164,13 @@ func (s *State) thawSeats(w *wireState) error {
 	for i, v := range w.Agents {
 		x := s.seats[v.Seat]
 		switch {
-		case x != nil && x.person == people[i]:
+		case x != nil && x.person == &people[i]:
 			people[i].seat = x
 		case !v.Former || v.Seat != "":
 			return fmt.Errorf("agent %q isn't at the seat %q", v.ID, v.Seat)
 		default:
 			// It is compared with seats that exist only.
-			people[i].seat = &seat{person: people[i], gone: true}
+			people[i].seat = &seat{person: &people[i], gone: true}
 		}
 	}
 	for i := range s.policy.Seats {
@@ -180,7 +182,7 @@ func (s *State) thawSeats(w *wireState) error {
 	return nil
 }
 
-func (s *State) thawSeat(v *wireSeat, people []*agent) error {
+func (s *State) thawSeat(v *wireSeat, people []agent) error {
 	if v.ID == "" || s.seats[v.ID] != nil {
 		return errors.New("has no name or is there twice")
 	}
@@ -190,7 +192,7 @@ func (s *State) thawSeat(v *wireSeat, people []*agent) error {
 	x := s.newSeat()
 	*x = seat{
 		queues: x.queues[:0],
-		id:     v.ID, person: people[v.Agent], vip: v.VIP, team: v.Team, languages: v.Languages, skills: v.Skills, ranks: v.Ranks, busy: v.Busy, lastOffer: v.LastOffer,
+		id:     v.ID, person: &people[v.Agent], vip: v.VIP, team: v.Team, languages: v.Languages, skills: v.Skills, ranks: v.Ranks, busy: v.Busy, lastOffer: v.LastOffer,
 		node: v.Node, registered: v.Registered, gone: v.Gone, resting: v.Resting, ownCall: v.OwnCall, restUntil: v.RestUntil, idleSince: v.IdleSince,
 		offer: offer{id: v.OfferID, at: v.OfferAt, ringing: v.OfferRinging, answered: v.OfferAnswered},
 		shown: SeatChanged{Seat: v.ID, Agent: v.ShownAgent, State: v.ShownState, Status: v.ShownStatus, Reason: v.ShownReason, Since: v.ShownSince},

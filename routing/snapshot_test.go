@@ -23,7 +23,7 @@ var kept = map[reflect.Type]map[string]string{
 		"idle": "the available seats", "states": "counts the seats", "byManager": "the waiting calls", "byTeam": "the waiting calls",
 		"favoured": "counts the waiting calls", "teams": "the seats", "deadlines": "the timers",
 		"everything": "false after each Apply", "freed": "empty after each Apply", "callsDirty": "empty after each Apply", "turned": "empty after each Apply", "overdue": "empty after each Apply", "rung": "scratch",
-		"cursors": "scratch", "decisions": "given out", "arenas": "given out", "closed": "scratch", "spare": "scratch", "spareSeats": "scratch", "audit": "for tests", "watch": "for explaining",
+		"cursors": "scratch", "decisions": "given out", "arenas": "given out", "closed": "scratch", "spare": "scratch", "spareSeats": "scratch", "people": "scratch", "audit": "for tests", "watch": "for explaining",
 	},
 	reflect.TypeFor[call](): {
 		"facts": "", "q": "", "reach": "", "member": "in the queue", "inLine": "of reach", "seat": "", "rings": "", "placeAt": "", "placeSeq": "",
@@ -121,7 +121,7 @@ func (tw *twins) same(path string, a, b reflect.Value) error {
 }
 
 // passing holds fields whose value doesn't matter between two entries.
-var passing = map[string]bool{"index[hotline/routing.AgentID].spare": true, "index[string].spare": true, "State.decisions": true, "State.cursors": true, "State.arenas": true, "State.closed": true, "State.rung": true, "queue.members": true, "call.member": true, "State.spare": true, "State.spareSeats": true, "State.audit": true, "State.watch": true,
+var passing = map[string]bool{"index[hotline/routing.AgentID].spare": true, "index[string].spare": true, "State.decisions": true, "State.cursors": true, "State.arenas": true, "State.closed": true, "State.rung": true, "queue.members": true, "call.member": true, "State.spare": true, "State.spareSeats": true, "State.people": true, "State.audit": true, "State.watch": true,
 	"timer.pos": true, "timer.at": true}
 
 func (tw *twins) sameStruct(path string, a, b reflect.Value) error {

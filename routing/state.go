@@ -52,6 +52,7 @@ type State struct {
 	spare     []*call
 	// spareSeats are those of a state whose memory this one has.
 	spareSeats []*seat
+	people     []agent // of a state that was thawed
 
 	// audit is called before each offer; for tests. watch explains it.
 	audit func(*call, *seat)
