@@ -193,7 +193,7 @@ var (
 	offerOutcomes  = set("answered withdrawn refused busy no_answer unreachable fault")
 	sources        = set("redis file cache default anonymous")
 	lookupReasons  = set("timeout unreachable garbage busy")
-	refusals       = set("unknown_source bad_credentials stale_nonce replayed_nonce overload malformed bad_version rate trunk_limit connections handshake origin guessing subscriptions")
+	refusals       = set("unknown_source bad_credentials stale_nonce replayed_nonce overload malformed bad_version rate trunk_limit connections handshake origin guessing subscriptions cut")
 	outsideReasons = set("no_right destination hours calls minutes route")
 	methods        = set("INVITE ACK CANCEL BYE OPTIONS REGISTER INFO UPDATE PRACK SUBSCRIBE NOTIFY PUBLISH MESSAGE REFER")
 	transports     = set("UDP TCP TLS WS WSS")

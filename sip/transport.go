@@ -49,6 +49,9 @@ func (f *udpFront) ReadFrom(b []byte) (int, net.Addr, error) {
 	f.once.Do(func() { close(f.ready) })
 	for {
 		data, from, came, err := f.read()
+		for ; f.lost > 0; f.lost-- {
+			f.stack.obs.Refused("cut")
+		}
 		if err != nil {
 			if f.stack.isClosed() || errors.Is(err, net.ErrClosed) {
 				return 0, nil, net.ErrClosed

@@ -21,13 +21,14 @@ type udpSocket struct {
 	got      int
 	piled    bool      // datagrams wait to be read
 	oneByOne time.Time // until then they are read so, whatever waits
+	lost     int       // were cut; who reads counts them
 }
 
 const (
 	// longestWait is what a wait in the socket is cut to: the kernel's clock may have been set meanwhile.
 	longestWait = 2 * time.Second
 	// atOnceRead is how many datagrams are read by one system call once they have waited for piledUp. One of more than
-	// readTogether bytes is cut then: it will come again, by Timer A or E, and find that they are read one by one.
+	// readTogether bytes, behind another, is cut then: it will come again, by Timer A or E, and find that they are read one by one.
 	atOnceRead   = 16
 	piledUp      = time.Millisecond
 	readTogether = 4096
@@ -55,17 +56,20 @@ func (u *udpSocket) read() (data []byte, from netip.AddrPort, came time.Time, er
 		if err != nil {
 			return nil, netip.AddrPort{}, time.Time{}, err
 		}
-		came := u.arrival(m.OOB[:m.NN])
+		came, _ := arrival(m.OOB[:m.NN])
 		if !isCut(m.Flags) {
 			return m.Buffers[0][:m.N], sourceOfPacket(m.Addr), came, nil
 		}
 		u.oneByOne, u.piled = time.Now().Add(timeout), false
+		u.lost++
 	}
 	n, ctrl, _, from, err := u.udp.ReadMsgUDPAddrPort(u.buf[:], u.ctrl[:])
 	if err != nil {
 		return nil, netip.AddrPort{}, time.Time{}, err
 	}
-	return u.buf[:n], plainAddr(from), u.arrival(u.ctrl[:ctrl]), nil
+	came, waited := arrival(u.ctrl[:ctrl])
+	u.piled = waited > piledUp && came.After(u.oneByOne)
+	return u.buf[:n], plainAddr(from), came, nil
 }
 
 // oneOfMany is one of those that have piled up: a system call for each is a good part of what refusing it costs.
@@ -75,6 +79,7 @@ func (u *udpSocket) oneOfMany() (*ipv4.Message, error) {
 		for i := range u.many {
 			u.many[i].Buffers, u.many[i].OOB = [][]byte{make([]byte, readTogether)}, make([]byte, len(u.ctrl))
 		}
+		u.many[0].Buffers[0] = u.buf[:] // one that comes alone is never cut
 	}
 	if u.next == u.got {
 		var err error
@@ -83,6 +88,7 @@ func (u *udpSocket) oneOfMany() (*ipv4.Message, error) {
 			u.got = 0
 			return nil, err
 		}
+		u.piled = u.got == atOnceRead
 	}
 	m := &u.many[u.next]
 	u.next++
@@ -90,15 +96,12 @@ func (u *udpSocket) oneOfMany() (*ipv4.Message, error) {
 }
 
 // arrival is when a datagram came, by the clock that is never set.
-func (u *udpSocket) arrival(ctrl []byte) time.Time {
+func arrival(ctrl []byte) (came time.Time, waited time.Duration) {
 	now := time.Now()
-	at, ok := arrivalIn(ctrl)
-	if !ok {
-		return now
+	if at, ok := arrivalIn(ctrl); ok {
+		waited = min(max(0, now.Sub(at)), longestWait)
 	}
-	waited := min(max(0, now.Sub(at)), longestWait)
-	u.piled = waited > piledUp && now.After(u.oneByOne)
-	return now.Add(-waited)
+	return now.Add(-waited), waited
 }
 
 // write sends one datagram.
