@@ -43,7 +43,9 @@ func (s *spentNonces) spend(nonce string, count int, made, now time.Time) verdic
 		return authStale
 	}
 	if len(s.young.count) >= nonceGeneration || now.Sub(s.young.begun) > s.ttl {
-		s.before = s.old.newest
+		if s.old.newest.After(s.before) {
+			s.before = s.old.newest
+		}
 		s.old, s.young = s.young, generation{count: make(map[string]int), begun: now}
 	}
 	delete(s.old.count, nonce)

@@ -49,6 +49,22 @@ func TestNonceThatIsUsedOn(t *testing.T) {
 	}
 }
 
+// Nonces that were kept and are used late don't make room for one that was used before them.
+func TestKeptNoncesCoverNothing(t *testing.T) {
+	s := spentNonces{ttl: 5 * time.Minute}
+	made := time.Unix(1000, 0)
+	now := made.Add(time.Second)
+	if s.spend("mine", 0, now, now) != authRight {
+		t.Fatal("a fresh one isn't taken")
+	}
+	for i := range 4 * nonceGeneration {
+		s.spend(strconv.Itoa(i), 0, made, now)
+		if i%1000 == 0 && s.spend("mine", 0, now, now) == authRight {
+			t.Fatalf("taken again after %d others", i)
+		}
+	}
+}
+
 // One that is kept for its first use while thousands of others are used is stale at worst, never replayed.
 func TestNonceThatIsKept(t *testing.T) {
 	s := spentNonces{ttl: 5 * time.Minute}
