@@ -26,7 +26,7 @@ var fieldNames = [20][]struct {
 	name string
 	is   fieldName
 }{
-	1:  {{"v", fieldVia}, {"f", fieldFrom}, {"t", fieldTo}, {"i", fieldCallID}},
+	1:  {{"v", fieldVia}, {"f", fieldFrom}, {"t", fieldTo}, {"i", fieldCallID}, {"y", fieldIdentity}},
 	2:  {{"to", fieldTo}},
 	3:  {{"via", fieldVia}},
 	4:  {{"from", fieldFrom}, {"cseq", fieldCSeq}},

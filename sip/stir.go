@@ -87,7 +87,7 @@ func newSTIR(o *STIR) (*stir, error) {
 // is in E.164; dialled holds the forms of one number, as a short one is signed with
 // its country or without.
 func (st *stir) attest(req *gosip.Request, caller string, dialled []string, now time.Time) Attestation {
-	hs := req.GetHeaders("Identity")
+	hs := append(req.GetHeaders("Identity"), req.GetHeaders("y")...)
 	if len(hs) == 0 {
 		return Attestation{Result: "none"}
 	}
