@@ -32,7 +32,8 @@ type admission struct {
 
 	mu         sync.Mutex
 	rate       float64       // new work a second; 0: no limit
-	tooHigh    float64       // the rate that was so last; 0: not known
+	tooHigh    float64       // the rate that was so when it had risen last; 0: not known
+	rose       bool          // since it fell last
 	done, took float64       // new work and the seconds it took, see manages
 	work       int           // admitted since
 	since      time.Time     // and that is then
@@ -195,7 +196,7 @@ func (a *admission) turn(now time.Time) {
 	falls := least < a.before*9/10 // it gets better by itself
 	switch {
 	case a.rate == 0 && a.lasts(now) && !falls && done/took > lowestRate:
-		a.rate, a.tooHigh, a.tokens, a.filled, a.hard = done/took, 0, 0, now, now
+		a.rate, a.tooHigh, a.rose, a.tokens, a.filled, a.hard = done/took, 0, false, 0, now, now
 		if a.probing.Load() != 0 { // the wait is longer than is known
 			a.rate /= 2
 		}
@@ -205,17 +206,19 @@ func (a *admission) turn(now time.Time) {
 			floor = much * a.rate
 		}
 		if a.hard = now; a.seen && !falls {
-			a.tooHigh = max(a.rate, less*a.tooHigh)
+			if a.rose {
+				a.tooHigh, a.rose = a.rate, false
+			}
 			a.rate = max(lowestRate, floor, min(a.rate, less*done/took))
 		}
 	case a.rate > 0 && now.Sub(a.hard) > calm:
 		a.rate = 0
 	case a.starved && max(least, a.before) < a.target/8 && (a.tooHigh == 0 || a.rate < far*a.tooHigh):
-		a.rate *= fastest
+		a.rate, a.rose = a.rate*fastest, true
 	case a.starved && least < a.target/8:
-		a.rate *= muchFaster
+		a.rate, a.rose = a.rate*muchFaster, true
 	case a.starved && least < a.target/2:
-		a.rate *= faster
+		a.rate, a.rose = a.rate*faster, true
 	}
 	a.begun, a.seen, a.starved, a.before = now, false, false, least
 }
