@@ -38,7 +38,7 @@ func (t *talk) handBack(to destination, r asked) refused {
 		if err != nil {
 			t.log.Info("trunk doesn't take the caller back", "error", err)
 		}
-		if refused := (*sip.RefusedError)(nil); err != nil && !errors.As(err, &refused) {
+		if refused := (*sip.RefusedError)(nil); err != nil && (!errors.As(err, &refused) || refused.Code == 408) {
 			code = 504 // it may yet connect the caller: were we to dial as well, the number would ring twice
 		}
 		c.end(time.Now().In(c.zone))
