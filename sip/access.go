@@ -195,10 +195,11 @@ func (s *Stack) admitInvite(req *gosip.Request, tx *transaction) (tr *Trunk, use
 	switch from := req.From().Address.User; {
 	case at != nil:
 		offer = at.Credentials.Algorithm
-	case table.accounts[from] != nil && s.reg.holds(from, sourceAddr(req)):
-		offer = table.accounts[from].Algorithm // it has shown who it is, and is offered nothing that it may not understand
 	case table.anybody:
 		offer = table.offerToCaller(from)
+		if a := s.accountAt(tx); a != nil {
+			offer = a.Algorithm // it has shown who it is, and is offered nothing that it may not understand
+		}
 	default:
 		s.obs.Refused("unknown_source")
 		s.refuse(req, tx, 403, "Forbidden")

@@ -25,15 +25,20 @@ func slowClients(t *testing.T, to netip.AddrPort, n int, words string) []net.Con
 	t.Helper()
 	var out []net.Conn
 	for i := range n {
-		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 1, byte(i>>8), byte(i))}, Timeout: 5 * time.Second}
-		c, err := d.Dial("tcp", to.String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = io.WriteString(c, words)
-		out = append(out, c)
+		out = append(out, slowClient(t, to, i, words))
 	}
 	return out
+}
+
+func slowClient(t *testing.T, to netip.AddrPort, i int, words string) net.Conn {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 1, byte(i>>8), byte(i))}, Timeout: 5 * time.Second}
+	c, err := d.Dial("tcp", to.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(c, words)
+	return c
 }
 
 // idleAgain waits until as few goroutines run as before.
@@ -124,8 +129,8 @@ func TestSlowClientsByTheThousand(t *testing.T) {
 	} {
 		slow = append(slow, slowClients(t, k.to, 500, k.words)...)
 	}
-	for _, c := range slowClients(t, secure, 100, "") {
-		handshaken := tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+	for i := range 100 {
+		handshaken := tls.Client(slowClient(t, secure, i, ""), &tls.Config{InsecureSkipVerify: true})
 		_ = handshaken.SetDeadline(time.Now().Add(20 * time.Second))
 		if err := handshaken.Handshake(); err != nil {
 			t.Fatal(err)

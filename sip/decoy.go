@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // decoys are the algorithms that are offered to names without an account. An account is
@@ -35,15 +36,27 @@ func (d *decoys) offer(user string) Algorithm {
 	return d.algorithms[binary.BigEndian.Uint64(m.Sum(nil))%uint64(len(d.algorithms))]
 }
 
+// all is what all accounts have.
+func (d *decoys) all() (of Algorithm) {
+	for _, a := range d.algorithms {
+		of = of.and(a)
+	}
+	return of
+}
+
 // offerTo is the offer to a name.
 func (t *accessTable) offerTo(user string) Algorithm {
-	if a, known := t.accounts[user]; known {
+	a, known := t.accounts[user]
+	switch {
+	case known:
 		return a.Algorithm
-	}
-	if len(t.accounts) == 0 {
+	case len(t.accounts) == 0:
 		return MD5 // nobody can register, whatever the offer
+	case user == "" || strings.EqualFold(user, "anonymous"): // by RFC 3323 nobody's
+		return t.decoys.all()
+	default:
+		return t.decoys.offer(user)
 	}
-	return t.decoys.offer(user)
 }
 
 // offerToCaller is the offer to whoever calls as that name. A caller of a trunk that is known by its password only

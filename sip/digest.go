@@ -101,7 +101,8 @@ func (a *authenticator) check(req *gosip.Request, lookup func(user string) *Cred
 	if want == nil {
 		want = &Credentials{User: cred.Username, Password: "\x00no such user"}
 	}
-	offered := false
+	// Whatever an account is set to, SHA-256 may have been offered beside it (see accessTable.offerToCaller).
+	offered := strings.EqualFold(cred.Algorithm, "SHA-256")
 	for _, n := range want.Algorithm.names() {
 		offered = offered || strings.EqualFold(n, cred.Algorithm) || (n == "MD5" && cred.Algorithm == "")
 	}
@@ -159,7 +160,7 @@ func (s *Stack) authenticate(req *gosip.Request, tx *transaction, offer Algorith
 	case authRight:
 		s.flood.known.add(sourceAddr(req).Addr(), time.Now())
 		if _, _, tr := s.access.Load().credentialsOf(user); tr != nil {
-			s.peers.note(sourceAddr(req), tr.Name)
+			s.peers.note(sourceAddr(req), tr.Name, true)
 		}
 		if c := tx.by.conn; c != nil {
 			c.known.Store(true)

@@ -230,6 +230,34 @@ func TestRegistrarRefuses(t *testing.T) {
 	})
 }
 
+// Who is offered more than his account's algorithm, because a trunk may call from anywhere, may take what comes first.
+func TestCallerTakesTheFirstOffer(t *testing.T) {
+	for _, own := range []Algorithm{MD5, SHA256, Both} {
+		for _, trunk := range []Algorithm{"", MD5, SHA256, Both} {
+			for _, user := range []string{"alice", "pbx"} {
+				synctest.Test(t, func(t *testing.T) {
+					access, password := Access{Accounts: []Account{account(own)}}, "wonderland"
+					if trunk != "" {
+						access.Trunks = []Trunk{{Name: "pbx", Credentials: &Credentials{User: "pbx", Password: "pbxpass", Algorithm: trunk}}}
+					}
+					if user == "pbx" {
+						password = "pbxpass"
+					}
+					n := newMemNet()
+					srv := memStack(t, n, serverAddr, Options{Access: access, Handlers: Handlers{Invite: func(l *Leg) { _ = l.Reject(486, "Busy Here") }}})
+					defer srv.Close()
+					p := &rawPeer{t: t, c: n.listen("10.0.0.7:5060"), from: map[string]string{"alice": "alice", "pbx": "13800000000"}[user]}
+					challenge := p.send("INVITE", "sip:95599@10.0.0.1", "Contact: <sip:x@10.0.0.7>")
+					res := p.send("INVITE", "sip:95599@10.0.0.1", "Contact: <sip:x@10.0.0.7>", answer(t, challenge, "INVITE", "sip:95599@10.0.0.1", user, password, 1))
+					if want := "SIP/2.0 486"; !strings.HasPrefix(res, want) && (user == "alice" || trunk != "") {
+						t.Errorf("%s of %s, trunk %s: %s", user, own, trunk, startLine([]byte(res)))
+					}
+				})
+			}
+		}
+	}
+}
+
 func TestWhoMayCall(t *testing.T) {
 	secret := Credentials{User: "carrier2", Password: "trunkpass"}
 	access := Access{

@@ -335,11 +335,27 @@ func (r *registrar) knows(source netip.AddrPort) bool {
 	return source.IsValid() && r.sources[source] > 0
 }
 
-// holds tells whether that account registered from this address and port.
-func (r *registrar) holds(user string, source netip.AddrPort) bool {
+// accountAt is the account that registered by the connection, or from the address and port, that a request came
+// from; nil for none.
+func (s *Stack) accountAt(tx *transaction) *Account {
+	return s.access.Load().accounts[s.reg.userAt(sourceAddr(tx.req), tx.by.conn)]
+}
+
+func (r *registrar) userAt(source netip.AddrPort, conn *streamConn) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.ContainsFunc(r.aors[user], func(c *Contact) bool { return c.source() == source })
+	if conn != nil && len(conn.users) > 0 {
+		return conn.users[0]
+	}
+	if !source.IsValid() || r.sources[source] == 0 {
+		return ""
+	}
+	for user, cs := range r.aors {
+		if slices.ContainsFunc(cs, func(c *Contact) bool { return c.source() == source }) {
+			return user
+		}
+	}
+	return ""
 }
 
 func (r *registrar) expire(user string, c *Contact) {

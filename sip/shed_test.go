@@ -139,8 +139,9 @@ func TestTrunkThatHasShownItsPassword(t *testing.T) {
 		from  string
 		who   standing
 		later bool
-	}{{"192.0.2.9:5060", favoured, false}, {"192.0.2.9:5062", stranger, true}, {"192.0.2.10:5060", stranger, true}} {
-		srv.peers.note(netip.MustParseAddrPort("192.0.2.9:5060"), "pbx")
+	}{{"192.0.2.9:5060", favoured, false}, {"192.0.2.9:5062", stranger, true}, {"192.0.2.9:5064", stranger, true}, {"192.0.2.10:5060", stranger, true}} {
+		srv.peers.note(netip.MustParseAddrPort("192.0.2.9:5060"), "pbx", true)
+		srv.peers.note(netip.MustParseAddrPort("192.0.2.9:5064"), "pbx", false) // a gateway's: anybody could say he is there
 		from := netip.MustParseAddrPort(tc.from)
 		if got := srv.standing(&g, from, nil); got != tc.who {
 			t.Errorf("%s has the standing %d, want %d", tc.from, got, tc.who)

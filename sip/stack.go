@@ -211,6 +211,7 @@ func (s *Stack) Addrs() []netip.AddrPort {
 // accounts that are still there stay; the bindings of removed accounts go.
 func (s *Stack) SetAccess(a Access) {
 	s.access.Store(newAccessTable(a))
+	s.peers.forget()
 	s.setTrunks(s.access.Load().trunks)
 	s.reg.keepOnly(s.access.Load().accounts)
 	s.subs.keepOnly(s.access.Load().accounts)

@@ -105,7 +105,11 @@ func (s *Stack) subscriber(req *gosip.Request, tx *transaction) (agent string, o
 		s.refuse(req, tx, 403, "Forbidden")
 		return "", false
 	}
-	if agent, ok = s.authenticate(req, tx, table.offerTo(req.From().Address.User)); !ok {
+	offer := table.offerTo(req.From().Address.User)
+	if a := s.accountAt(tx); a != nil {
+		offer = a.Algorithm
+	}
+	if agent, ok = s.authenticate(req, tx, offer); !ok {
 		return "", false
 	}
 	if table.accounts[agent] == nil {

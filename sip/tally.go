@@ -72,6 +72,9 @@ func (s *Stack) peerName(remote netip.AddrPort, conn *streamConn) string {
 	if conn != nil && conn.bound.Load() || s.reg.knows(remote) {
 		return PeerAgents
 	}
+	if name := s.peers.of(remote); name != "" {
+		return name
+	}
 	if tr := s.trunkFrom(remote, conn); tr != nil {
 		return tr.Name
 	}
@@ -79,30 +82,39 @@ func (s *Stack) peerName(remote netip.AddrPort, conn *streamConn) string {
 }
 
 // trunkFrom is the trunk that a message is of, as far as it can be told before anybody has shown a password: by its
-// certificate, an address where it has shown its password before or where one of its gateways is, or its Addresses.
+// certificate, its Addresses, or the address and port where it has shown its password before.
 func (s *Stack) trunkFrom(remote netip.AddrPort, conn *streamConn) *Trunk {
 	table := s.access.Load()
 	if tr := table.trunkNamed(conn); tr != nil {
 		return tr
 	}
-	if name := s.peers.of(remote); name != "" && table.byName[name] != nil {
+	if tr := table.trunkAt(remote.Addr()); tr != nil {
+		return tr
+	}
+	if name := s.peers.shownAt(remote); name != "" {
 		return table.byName[name]
 	}
-	return table.trunkAt(remote.Addr())
+	return nil
 }
 
 // peers remembers addresses that are a trunk's without being in its Addresses: those of
 // its gateways, and those where its password was shown.
 type peers struct {
 	mu sync.RWMutex
-	at map[netip.AddrPort]string
+	at map[netip.AddrPort]peer
 }
 
-func newPeers() *peers { return &peers{at: make(map[netip.AddrPort]string)} }
+type peer struct {
+	trunk string
+	shown bool // its password, from there
+}
+
+func newPeers() *peers { return &peers{at: make(map[netip.AddrPort]peer)} }
 
 // note never learns from a message that anybody could have sent.
-func (p *peers) note(addr netip.AddrPort, trunk string) {
-	if p.of(addr) == trunk {
+func (p *peers) note(addr netip.AddrPort, trunk string, shown bool) {
+	is := p.get(addr)
+	if is.trunk == trunk && (is.shown || !shown) || is.shown && !shown {
 		return
 	}
 	p.mu.Lock()
@@ -110,19 +122,36 @@ func (p *peers) note(addr netip.AddrPort, trunk string) {
 	if len(p.at) >= maxAcquaintances {
 		clear(p.at) // it fills again from those who are still there
 	}
-	p.at[addr] = trunk
+	p.at[addr] = peer{trunk, shown}
 }
 
-func (p *peers) of(addr netip.AddrPort) string {
+func (p *peers) get(addr netip.AddrPort) peer {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.at[addr]
 }
 
+func (p *peers) of(addr netip.AddrPort) string { return p.get(addr).trunk }
+
+// shownAt is the trunk that has shown its password from there.
+func (p *peers) shownAt(addr netip.AddrPort) string {
+	if is := p.get(addr); is.shown {
+		return is.trunk
+	}
+	return ""
+}
+
+// forget is for when passwords may have changed.
+func (p *peers) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.at)
+}
+
 // noteHop remembers where a trunk's requests go to.
 func (p *peers) noteHop(to hop, trunk string) {
 	if addr, err := netip.ParseAddrPort(to.addr); err == nil {
-		p.note(addr, trunk)
+		p.note(addr, trunk, false)
 	}
 }
 
