@@ -57,7 +57,7 @@ var onlyIn = map[string][]string{
 	"github.com/pion/":                    {"media"},
 	"github.com/redis/go-redis":           {"routing/customers"},
 	"github.com/minio/":                   {"recording"},
-	"github.com/cilium/ebpf":              {"media/kernel", "media/kernel/kerneltest"},
+	"github.com/cilium/ebpf":              {"media/kernel", "media/kernel/kerneltest", "bench"}, // bench has the kernel take their time
 	"github.com/prometheus/client_golang": {"metrics", "metrics/metricstest"},
 	"github.com/goccy/go-yaml":            {"config", "ivr"},
 	"github.com/spf13/cobra":              {"cmd/hotline"},
