@@ -11,12 +11,10 @@ import (
 	"time"
 )
 
-// overload measures what gets done when more calls come than can be answered: first the
-// capacity, the most calls a second that got done while the rate was raised, then
-// multiples of it. A
-// VIP trunk sends a twentieth of the capacity meanwhile, and calls that are up are hung up
-// at the end. All of it is repeated, as what a machine can do changes from one minute to the next: each share is one of
-// the capacity just found.
+// overload measures what gets done when more calls come than can be answered: first the capacity, the most calls a
+// second that got done while the rate was raised, then multiples of it. A VIP trunk sends a twentieth of the capacity
+// meanwhile, and calls that are up are hung up at the end. All of it is repeated, as what a machine can do changes from
+// one minute to the next: each share is one of the capacity just found.
 func overload(span time.Duration, repeat int) error {
 	if err := pin(os.Getpid(), 1); err != nil {
 		return err

@@ -192,14 +192,11 @@ func (s *Stack) admitInvite(req *gosip.Request, tx *transaction) (tr *Trunk, use
 		return at, "", true
 	}
 	var offer Algorithm
-	switch from := req.From().Address.User; {
+	switch {
 	case at != nil:
 		offer = at.Credentials.Algorithm
 	case table.anybody:
-		offer = table.offerToCaller(from)
-		if a := s.accountAt(tx); a != nil {
-			offer = a.Algorithm // it has shown who it is, and is offered nothing that it may not understand
-		}
+		offer = s.offerAt(tx, table.offerToCaller(req.From().Address.User))
 	default:
 		s.obs.Refused("unknown_source")
 		s.refuse(req, tx, 403, "Forbidden")

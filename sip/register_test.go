@@ -258,6 +258,32 @@ func TestCallerTakesTheFirstOffer(t *testing.T) {
 	}
 }
 
+// A phone that has registered is offered what it can do, whatever it calls itself and whoever else may call.
+func TestRegisteredPhoneIsOfferedItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		srv := memStack(t, n, serverAddr, Options{Access: Access{
+			Accounts: []Account{account(MD5), {Credentials{User: "bobby", Password: "x", Algorithm: SHA256}}},
+			Trunks:   []Trunk{{Name: "pbx", Credentials: &Credentials{User: "pbx", Password: "x", Algorithm: Both}}}}})
+		defer srv.Close()
+		p := &rawPeer{t: t, c: n.listen(agentAddr), from: "alice"}
+		contact := "Contact: <sip:alice@" + agentAddr + ">"
+		challenge := p.send("REGISTER", "sip:10.0.0.1", contact)
+		if res := p.send("REGISTER", "sip:10.0.0.1", contact, answer(t, challenge, "REGISTER", "sip:10.0.0.1", "alice", "wonderland", 1)); !strings.HasPrefix(res, "SIP/2.0 200") {
+			t.Fatal(res)
+		}
+		for _, from := range []string{"alice", "bobby", "anonymous", "1001"} {
+			p.from = from
+			for _, method := range []string{"INVITE", "SUBSCRIBE"} {
+				res := p.send(method, "sip:1@10.0.0.1", contact, "Event: dialog")
+				if !strings.HasPrefix(res, "SIP/2.0 401") || strings.Contains(res, "SHA-256") || !strings.Contains(res, "MD5") {
+					t.Errorf("%s as %s: %s", method, from, res)
+				}
+			}
+		}
+	})
+}
+
 func TestWhoMayCall(t *testing.T) {
 	secret := Credentials{User: "carrier2", Password: "trunkpass"}
 	access := Access{

@@ -335,12 +335,16 @@ func (r *registrar) knows(source netip.AddrPort) bool {
 	return source.IsValid() && r.sources[source] > 0
 }
 
-// accountAt is the account that registered by the connection, or from the address and port, that a request came
-// from; nil for none.
-func (s *Stack) accountAt(tx *transaction) *Account {
-	return s.access.Load().accounts[s.reg.userAt(sourceAddr(tx.req), tx.by.conn)]
+// offerAt is the algorithm of the account that registered from where a request comes, else what there is to offer to
+// anybody: a phone that has shown who it is is offered nothing that it may not understand, whatever it calls itself.
+func (s *Stack) offerAt(tx *transaction, anybody Algorithm) Algorithm {
+	if a := s.access.Load().accounts[s.reg.userAt(sourceAddr(tx.req), tx.by.conn)]; a != nil {
+		return a.Algorithm
+	}
+	return anybody
 }
 
+// userAt is who registered by the connection, or from the address and port; "" for nobody.
 func (r *registrar) userAt(source netip.AddrPort, conn *streamConn) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -105,10 +105,7 @@ func (s *Stack) subscriber(req *gosip.Request, tx *transaction) (agent string, o
 		s.refuse(req, tx, 403, "Forbidden")
 		return "", false
 	}
-	offer := table.offerTo(req.From().Address.User)
-	if a := s.accountAt(tx); a != nil {
-		offer = a.Algorithm
-	}
+	offer := s.offerAt(tx, table.offerTo(req.From().Address.User))
 	if agent, ok = s.authenticate(req, tx, offer); !ok {
 		return "", false
 	}
