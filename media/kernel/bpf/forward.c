@@ -352,7 +352,7 @@ static __always_inline enum verdict settle(const struct forward *f, struct state
 }
 
 // route finds where the packet leaves and gives it the MAC addresses for the way; ours stay ours.
-// Packets of this machine's own stay on loopback.
+// Packets of this machine's own stay where they are, and IP delivers them.
 static __always_inline int route(void *ctx, const struct forward *f, const struct packet *p, __u32 from,
 				 struct bpf_fib_lookup *fib, int is6)
 {
@@ -488,11 +488,13 @@ static __always_inline enum verdict handle(void *ctx, void *data, void *end, __u
 	bpf_spin_unlock(&s->lock);
 	if (verdict != UP)
 		*heard = now;
-	if (verdict == SEND) {
-		rewrite(f, &p, voice, from != loopback, &fib, is6);
-		*out = fib.ifindex;
-	}
-	return verdict;
+	if (verdict != SEND)
+		return verdict;
+	rewrite(f, &p, voice, from != loopback, &fib, is6);
+	*out = fib.ifindex;
+	// What came by loopback is delivered by its new addresses where it goes up: another way through
+	// loopback would cost more than the program.
+	return from == loopback ? UP : SEND;
 }
 
 static __always_inline enum verdict either(void *ctx, void *data, void *end, __u32 from, __u32 *out)
