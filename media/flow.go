@@ -94,14 +94,15 @@ func (l *liveness) atLeast(at time.Duration) {
 }
 
 // offerKernel has the kernel take over what this leg's phone says to the other leg of its bridge, if
-// it is nothing but packets to be passed on. It belongs to the beat.
-func (l *Leg) offerKernel(now time.Duration) {
+// it is nothing but packets to be passed on. Its time is right behind such a packet, when the next is the furthest
+// away: one that waited in the socket when the kernel began would end the flow. Where a phone's packets and our
+// beats keep step, that would happen again and again at the beats.
+func (l *Leg) offerKernel(peer *Leg, now time.Duration) {
 	if l.engine.kernel == nil || l.flow.Load() != nil || now < l.offerAt {
 		return
 	}
 	l.offerAt = now + l.engine.settled/offers
-	peer := l.peer.Load()
-	if peer == nil || l.at.Bind != l.engine.cfg.Bind || peer.at.Bind != l.at.Bind {
+	if l.at.Bind != l.engine.cfg.Bind || peer.at.Bind != l.at.Bind {
 		return // the kernel's path is that address's
 	}
 	l.mu.Lock()

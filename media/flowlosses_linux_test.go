@@ -56,7 +56,12 @@ func TestLossesThroughKernelCluster(t *testing.T) {
 	if got.Burst != want.Burst || want.Burst < 4 || got.Lost != want.Lost || score(got) != score(want) {
 		t.Errorf("the kernel: burst ratio %v, %d lost, MOS %v; here %v, %d, %v", got.Burst, got.Lost, score(got), want.Burst, want.Lost, score(want))
 	}
-	if a, b := c.legs[0].rx.quality.bursts, l.rx.quality.bursts; a != b || a.Bursts+1 != 3 {
+	counted := func(l *Leg) bursts {
+		l.mu.Lock() // reports bring the figures up to date
+		defer l.mu.Unlock()
+		return l.rx.quality.bursts
+	}
+	if a, b := counted(c.legs[0]), counted(l); a != b || a.Bursts+1 != 3 {
 		t.Errorf("the kernel counted %+v, we %+v", a, b)
 	}
 }

@@ -63,7 +63,7 @@ type Leg struct {
 	reports reports
 
 	flow    atomic.Pointer[flow] // from this leg through the kernel; written with mu held
-	offerAt time.Duration        // when the kernel may be offered the bridge; of the beat
+	offerAt time.Duration        // when the kernel may be offered the bridge; of who reads
 
 	ear *ear // of the listener, nil until needed; owned by who reads the socket
 }
@@ -277,7 +277,6 @@ func (l *Leg) beat(now time.Duration) {
 	if m := l.conducts.Load(); m != nil {
 		m.beat(now)
 	}
-	l.offerKernel(now)
 	if f := l.flow.Load(); f != nil {
 		l.alive.atLeast(f.seen())
 	}

@@ -19,10 +19,6 @@ const (
 	// turnEvents bounds the sockets read at once.
 	turnEvents = 128
 
-	// tick is how often sockets are read and beats served while somebody waits for what comes: a packet
-	// waits half of it on average. Waking up for each packet costs more than handling it.
-	tick = time.Millisecond
-
 	chunkSize = 1024
 	maxChunks = 1024 // times chunkSize: more file descriptors than a process has
 )

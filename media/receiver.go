@@ -67,6 +67,7 @@ func (l *Leg) receive(data []byte, src netip.AddrPort, now time.Duration) {
 	}
 	if peer := l.peer.Load(); peer != nil {
 		peer.sender.relay(l, in, now)
+		l.offerKernel(peer, now)
 	}
 }
 

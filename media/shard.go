@@ -11,11 +11,15 @@ import (
 )
 
 const (
-	phases    = 20 // slots of 1 ms in the 20 ms grid, so that not all legs send at the same instant
+	phases    = 20 // slots of the 20 ms grid, so that not all legs send at the same instant
 	maxShards = 4
+
+	// tick is how often sockets are read and beats served while somebody waits for what comes: a packet
+	// waits half of it on average, and hardly more than it. Waking up for each packet costs more than handling it.
+	tick = ptime / phases
 )
 
-// shard serves some of the legs with one goroutine: each millisecond it reads those of their sockets
+// shard serves some of the legs with one goroutine: at each tick it reads those of their sockets
 // that hold something, and beats for each leg every 20 ms. A goroutine or a timer for each leg would
 // cost a wake-up for each packet, and drop beats.
 type shard struct {
@@ -36,10 +40,13 @@ type shard struct {
 const (
 	// idleTick is how often a shard looks while nobody waits for what its legs hear: they play, or are
 	// silent. Each look costs more than a packet.
-	idleTick = 5 * time.Millisecond
-	// idleLegs is up to how many legs that pays; more would send in bursts, and later ones late.
+	idleTick = idlePhases * tick
+	// idlePhases is every how many slots are in use then.
+	idlePhases = 5
+	// idleLegs is up to how many legs that pays, those aside that the kernel serves; more would send in bursts, and
+	// later ones late.
 	idleLegs = 400
-	// hurryAfter is how long a shard looks each millisecond after the last need of it.
+	// hurryAfter is how long a shard looks at each tick after the last need of it.
 	hurryAfter = time.Second
 )
 
@@ -87,7 +94,7 @@ func startShards(now func() time.Duration, log *slog.Logger) ([]*shard, error) {
 		}
 		s := &shard{now: now, poll: poll, done: make(chan struct{})}
 		for i := range s.slots {
-			s.slots[i].grid.phase = time.Duration(i) * ptime / phases
+			s.slots[i].grid.phase = time.Duration(i) * tick
 			s.slots[i].idle = true
 		}
 		go s.run()
@@ -110,7 +117,7 @@ func (s *shard) add(l *Leg) error {
 	defer s.mu.Unlock()
 	step := 1
 	if s.legs < idleLegs {
-		step = int(idleTick / (ptime / phases))
+		step = idlePhases
 	}
 	least := &s.slots[0]
 	for i := 0; i < phases; i += step {
@@ -136,16 +143,28 @@ func (s *shard) rest() {
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	want := tick
-	if now-s.hurried > hurryAfter && s.legs <= idleLegs {
+	want, few := tick, s.busy() <= idleLegs
+	if now-s.hurried > hurryAfter && few {
 		want = idleTick
 	}
 	if s.legs > 0 && s.every != want {
 		_ = s.pace(want) // fails only when the shard is being closed
 	}
-	if s.legs > idleLegs {
+	if !few {
 		s.spread(now)
 	}
+}
+
+// busy counts the legs that the kernel doesn't serve.
+func (s *shard) busy() (n int) {
+	for i := range s.slots {
+		for _, l := range s.slots[i].members() {
+			if l.flow.Load() == nil {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // maxMoved bounds the legs that a slot gives away at once.
@@ -154,11 +173,10 @@ const maxMoved = 20
 // spread has the slots that were all in use while the shard could idle share their legs with those before them. A leg that moves
 // is served a few milliseconds early, once. s.mu is held, by the shard's goroutine.
 func (s *shard) spread(now time.Duration) {
-	const step = int(idleTick / (ptime / phases))
-	for i := 0; i < phases; i += step {
+	for i := 0; i < phases; i += idlePhases {
 		for range maxMoved {
 			from, to := &s.slots[i], &s.slots[(i+phases-1)%phases]
-			for k := 2; k < step; k++ {
+			for k := 2; k < idlePhases; k++ {
 				if other := &s.slots[(i+phases-k)%phases]; len(other.members()) < len(to.members()) {
 					to = other
 				}

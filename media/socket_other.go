@@ -68,9 +68,6 @@ func (s *socket) listenTo(fn handler) {
 	s.mu.Unlock()
 }
 
-// tick is how often beats are served while there are legs.
-const tick = time.Millisecond
-
 // poller waits for ticks; sockets read themselves.
 type poller struct {
 	now    func() time.Duration

@@ -26,7 +26,7 @@ func TestShardSpreadsItsLegs(t *testing.T) {
 		}
 	})
 	for i := range s.slots {
-		s.slots[i].grid.phase = time.Duration(i) * ptime / phases
+		s.slots[i].grid.phase = time.Duration(i) * tick
 		s.slots[i].idle = true
 	}
 	legs := map[*Leg]bool{}
