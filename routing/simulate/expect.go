@@ -25,7 +25,15 @@ type Forecast struct {
 	// Breathe, if not nil, is called every few steps, so that who looks ahead beside other work may
 	// let that go first.
 	Breathe func()
+
+	// crowd is up to how many of those to come may wait in each queue and tier; 0 means as many as there are seats,
+	// and no less than smallCrowd.
+	crowd int
 }
+
+// smallCrowd is what Forecast.crowd is at least. Who comes when so many of the same kind wait is left out: the probes are before them in line, and whoever those in
+// line are that go before the probes, there are always enough. Else an hour of a flood would fill the memory.
+const smallCrowd = 200
 
 // fewest is how many callers of a tier must have been asked for an estimate.
 const fewest = 2
@@ -49,7 +57,10 @@ func Expect(ctx context.Context, f *routing.Frozen, recent *Recent, o Forecast) 
 		return nil, fmt.Errorf("look ahead: %w", err)
 	}
 	m := recent.learn(state)
-	x := expectation{queues: state.Queues(), there: partiesOf(state)}
+	x := expectation{queues: state.Queues(), there: partiesOf(state), crowd: o.crowd}
+	if x.crowd == 0 {
+		x.crowd = max(smallCrowd, len(state.Seats()))
+	}
 	x.found = make([][]probes, len(x.queues))
 	for i := range x.found {
 		x.found[i] = make([]probes, len(routing.Tiers()))
@@ -84,6 +95,7 @@ type expectation struct {
 	queues []routing.QueueView
 	there  []party
 	found  [][]probes // by queue and tier
+	crowd  int
 	before *replication
 }
 
@@ -113,7 +125,7 @@ func (x *expectation) replicate(ctx context.Context, state *routing.State, m *mo
 	sc := &Scenario{Classes: m.classes, Seed: o.Seed, WarmUp: 100 * 365 * 24 * time.Hour, Offers: m.offers}
 	r := newReplication(sc, no)
 	r.reuse(x.before)
-	x.before = r
+	r.crowd, r.prefix, x.before = x.crowd, "to come ", r
 	r.state, r.now = state, max(state.Now(), o.At)
 	r.takeOver(x.there, m, rand.New(rand.NewPCG(o.Seed+uint64(no)<<20, 1<<42)))
 	for i := range sc.Classes {

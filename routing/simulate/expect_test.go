@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 	"testing"
 	"time"
 
@@ -136,6 +137,42 @@ func played(t testing.TB, sc *Scenario, until time.Duration) (*replication, *Rec
 		t.Fatal(err)
 	}
 	return r, recent
+}
+
+// In a flood of callers who never give up, those far behind are left out, which changes what is expected by no more
+// than chance, and keeps an hour of it from filling the memory.
+func TestExpectLeavesOutTheFarEndOfACrowd(t *testing.T) {
+	sc := busyDesk(40)
+	for i := range sc.Classes {
+		sc.Classes[i].PerHour *= 20
+		sc.Classes[i].Patience = Constant(math.Inf(1))
+	}
+	r, recent := played(t, &sc, 10*time.Minute)
+	frozen := r.state.Freeze()
+	expect := func(crowd int) (routing.Estimated, uint64) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		found, err := Expect(t.Context(), frozen, recent, Forecast{Replications: 10, Seed: 5, Horizon: 2 * time.Hour, crowd: crowd})
+		if err != nil || len(found) != 1 {
+			t.Fatal(found, err)
+		}
+		runtime.ReadMemStats(&after)
+		return found[0], after.TotalAlloc - before.TotalAlloc
+	}
+	all, much := expect(math.MaxInt)
+	some, little := expect(0)
+	t.Logf("%v, %d MB; all of them %v, %d MB", some, little>>20, all, much>>20)
+	if len(some.Tiers) != len(all.Tiers) || len(some.Tiers) == 0 {
+		t.Fatalf("tiers %v, of all %v", some.Tiers, all.Tiers)
+	}
+	for i, got := range some.Tiers {
+		if want := all.Tiers[i]; math.Abs(float64(got.P50-want.P50)) > 0.05*float64(want.P50) {
+			t.Errorf("%s waits %s, with all of them %s", got.Tier, got.P50, want.P50)
+		}
+	}
+	if little > much/2 {
+		t.Errorf("takes %d bytes, with all of them %d", little, much)
+	}
 }
 
 // A look ahead changes nothing in the state it starts from, and gives the same for

@@ -83,7 +83,7 @@ func (r *replication) follow(d deed) {
 		c.unring(d.offer)
 	case talk:
 		c.talking, c.rings = true, c.rings[:0]
-		r.area.wait--
+		r.leaveLine(c)
 		if c.counted {
 			r.out.classes[c.class].answered(d.wait)
 			r.out.outcome(c.file, Outcome{Answered: true, Wait: d.wait})
@@ -155,6 +155,14 @@ func (r *replication) answer(c *caller, p phone) {
 	r.apply(c.node, routing.TalkStarted{Call: c.id, Seat: p.seat, Offer: p.offer})
 }
 
+// leaveLine counts a caller who doesn't wait any more.
+func (r *replication) leaveLine(c *caller) {
+	r.area.wait--
+	if c.came {
+		r.lines[c.class]--
+	}
+}
+
 func (r *replication) ended(i int, d deed) {
 	c := &r.calls[i]
 	if c.probe > 0 {
@@ -169,7 +177,7 @@ func (r *replication) ended(i int, d deed) {
 		r.push(event{at: r.now.Add(span(r.wrapUps[c.class].Draw(r.wrapRNG))), kind: wraps, call: r.seatNo[d.seat]})
 	}
 	if !c.talking {
-		r.area.wait--
+		r.leaveLine(c)
 		if c.counted {
 			t := &r.out.classes[c.class]
 			if d.outcome == routing.OutcomeAbandoned {

@@ -27,6 +27,7 @@ type caller struct {
 	counted bool    // arrived after the warm-up
 	rings   []phone // on offer to
 	taken   bool    // an agent has answered
+	came    bool    // during the replication; not of those that were there, nor a probe
 	offers  int     // of those that the file tells
 	node    string  // that owns the call
 	probe   int     // for a look ahead: the number of its queue, from 1
@@ -54,6 +55,9 @@ type replication struct {
 	free    []int
 	byID    map[routing.CallID]int
 	n       uint64 // calls made
+	prefix  string // of their names, where others are there already
+	crowd   int    // up to how many of a class that came may wait; 0 any number
+	lines   []int  // those who came and wait, by class
 	next    int    // in sc.Calls
 	file    int    // the one of them that is entering
 	out     *result
@@ -88,6 +92,7 @@ func newReplication(sc *Scenario, no int) *replication {
 	for i := range sc.Classes {
 		r.rng = append(r.rng, rand.New(rand.NewPCG(sc.Seed+uint64(no)<<20, uint64(i)+1)))
 	}
+	r.lines = make([]int, len(sc.Classes))
 	r.ring = rand.New(rand.NewPCG(sc.Seed+uint64(no)<<20, 1<<40))
 	r.unknown = rand.New(rand.NewPCG(sc.Seed+uint64(no)<<20, 1<<41))
 	r.wrapRNG = rand.New(rand.NewPCG(sc.Seed+uint64(no)<<20, 1<<43))
@@ -286,6 +291,10 @@ func span(s float64) routing.Duration {
 
 // enter puts a call into its queue.
 func (r *replication) enter(class int, service, patience float64) {
+	if r.crowd > 0 && r.lines[class] >= r.crowd {
+		return
+	}
+	r.lines[class]++
 	i := len(r.calls)
 	if n := len(r.free); n > 0 {
 		i = r.free[n-1]
@@ -295,8 +304,8 @@ func (r *replication) enter(class int, service, patience float64) {
 	}
 	c := &r.calls[i]
 	r.n++
-	*c = caller{rings: c.rings[:0], id: routing.CallID(strconv.FormatUint(r.n, 36)), class: class, file: r.file, service: service, gen: c.gen + 1, node: node,
-		live: true, counted: r.now >= at(r.sc.WarmUp)}
+	*c = caller{rings: c.rings[:0], id: routing.CallID(r.prefix + strconv.FormatUint(r.n, 36)), class: class, file: r.file, service: service, gen: c.gen + 1, node: node,
+		live: true, came: true, counted: r.now >= at(r.sc.WarmUp)}
 	r.byID[c.id] = i
 	k := &r.sc.Classes[class]
 	if c.counted {
