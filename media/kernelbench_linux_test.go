@@ -16,7 +16,7 @@ import (
 // BenchmarkHundredTalks is what a hundred talks cost, all phones speaking: the phones alone, beside a
 // server that serves one leg, with the server between them, and with the kernel in the server's place.
 // What the last two add to the second is the talks' own; the second adds what a server costs in any
-// case to wake up each millisecond. A round is ten seconds: use -benchtime=1x. cpu-% is of one core, by the process, where
+// case to wake up at each tick. A round is ten seconds: use -benchtime=1x. cpu-% is of one core, by the process, where
 // the phones are too and which softirqs on loopback are billed to; machine-% is of the whole machine.
 func BenchmarkHundredTalks(b *testing.B) {
 	alone := func(b *testing.B) *Engine {

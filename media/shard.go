@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	phases    = 20 // slots of the 20 ms grid, so that not all legs send at the same instant
+	phases    = 25 // slots of the 20 ms grid, so that not all legs send at the same instant
 	maxShards = 4
 
 	// tick is how often sockets are read and beats served while somebody waits for what comes: a packet

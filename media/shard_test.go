@@ -23,7 +23,7 @@ func paced(t *testing.T, l *Leg, p *phone, want time.Duration) {
 	}
 }
 
-// A shard looks seldom while its legs only play, each millisecond as soon as somebody listens to what they hear,
+// A shard looks seldom while its legs only play, at each tick as soon as somebody listens to what they hear,
 // and not at all without legs.
 func TestShardLooksAsOftenAsNeeded(t *testing.T) {
 	e := openEngine(t, nil)
