@@ -42,6 +42,10 @@ var mediaCases = []mediaCase{
 	{"bare relay, goroutines", streamKind{sends: true}, startBare("goroutines")},
 	{"bare relay, batch", streamKind{sends: true}, startBare("batch")},
 	{"rtpengine", streamKind{sends: true}, func(rtp *rtpLoad, _ int, kind streamKind) (peer, error) { return startEnginePeer(rtp, kind) }},
+	{"asterisk, callers listen", streamKind{playback: true}, startAsterisk(false)},
+	{"asterisk, callers send", streamKind{playback: true, sends: true}, startAsterisk(false)},
+	{"asterisk, bridged", streamKind{sends: true}, startAsterisk(true)},
+	{"asterisk, bridged, keys pressed", streamKind{sends: true, keys: true}, startAsterisk(true)},
 	{"load alone", streamKind{sends: true, shared: true}, func(rtp *rtpLoad, _ int, kind streamKind) (peer, error) {
 		return &nobody{rtp: rtp, kind: kind}, nil
 	}},
@@ -54,6 +58,15 @@ func startIVR(rtp *rtpLoad, _ int, kind streamKind) (peer, error) {
 func startBridged(o hotlineOptions) func(*rtpLoad, int, streamKind) (peer, error) {
 	return func(rtp *rtpLoad, calls int, kind streamKind) (peer, error) {
 		return startHotlinePeer(rtp, calls, o, kind)
+	}
+}
+
+func startAsterisk(bridged bool) func(*rtpLoad, int, streamKind) (peer, error) {
+	return func(rtp *rtpLoad, calls int, kind streamKind) (peer, error) {
+		if !bridged {
+			calls = 0
+		}
+		return startAsteriskPeer(rtp, calls, kind)
 	}
 }
 
@@ -90,19 +103,23 @@ func mediaCost(o mediaOptions) (err error) {
 		defer counting.Close()
 	}
 	var rows []mediaFigures
+	missing := map[string]bool{}
 	for _, c := range mediaCases {
 		if !only.MatchString(c.name) {
 			continue
 		}
 		got, err := c.measure(o, fill)
-		if errors.Is(err, errNoRTPEngine) {
-			fmt.Println(err)
+		if errors.Is(err, errNoRTPEngine) || errors.Is(err, errNoAsterisk) {
+			missing[err.Error()] = true
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 		rows = append(rows, got...)
+	}
+	for what := range missing {
+		fmt.Println("left out:", what)
 	}
 	printTable(rows)
 	return nil
@@ -240,7 +257,7 @@ func (f mediaFigures) String() string {
 	if faults == "" {
 		faults = "nothing lost"
 	}
-	s := fmt.Sprintf("%-22s %5d calls: %6.2f %% of a core per 100, %6.0f packets/s, %s p50 %s p99 %s max %s (load late by p99 %s), RSS %d KiB, %s",
+	s := fmt.Sprintf("%-31s %5d calls: %6.2f %% of a core per 100, %6.0f packets/s, %s p50 %s p99 %s max %s (load late by p99 %s), RSS %d KiB, %s",
 		f.name, f.calls, f.cpu, f.pps, what, f.p50, f.p99, f.most.Round(10*time.Microsecond), f.own, f.rss>>10, faults)
 	if f.keys > 0 {
 		s += fmt.Sprintf(", %d of %d keys arrived", f.heard, f.keys)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strconv"
@@ -55,14 +56,108 @@ func startChild(args ...string) (p *process, line []byte, err error) {
 	return p, line, nil
 }
 
-// hotlinePeer makes real calls: into a flow that plays prompts, or through the queue to agents.
+// phones make real calls through a program: to what plays prompts, or through a queue to agents.
+type phones struct {
+	callers, desk *load // desk: of the agents; nil: none
+	number        string
+	up            int
+	heard         chan struct{} // one for each leg that is up
+	legs          int           // a call
+}
+
+// openPhones has the callers call at.
+func openPhones(rtp *rtpLoad, at netip.AddrPort, number string, kind streamKind) (p *phones, err error) {
+	p = &phones{number: number, legs: 1, heard: make(chan struct{}, 1<<17)}
+	p.callers, err = p.open(rtp, 0, at, "media")
+	if err != nil {
+		return nil, err
+	}
+	p.callers.answer = p.leg(rtp, 0, kind)
+	return p, nil
+}
+
+// openDesk adds agents, who answer what is put through to them.
+func (p *phones) openDesk(rtp *rtpLoad, at netip.AddrPort, kind streamKind) (err error) {
+	if p.desk, err = p.open(rtp, 1, at, "agents"); err != nil {
+		return err
+	}
+	p.legs = 2
+	p.desk.offer = p.leg(rtp, 1, kind)
+	return nil
+}
+
+func (p *phones) open(rtp *rtpLoad, side int, at netip.AddrPort, name string) (*load, error) {
+	l, err := openLoad(at, name)
+	if err != nil {
+		return nil, err
+	}
+	l.sdp = sdpWithPort(rtp.sides[side].addr.Port())
+	return l, nil
+}
+
+// leg begins the RTP of a leg when its port is known.
+func (p *phones) leg(rtp *rtpLoad, side int, kind streamKind) func(int, uint16) {
+	return func(i int, port uint16) {
+		if rtp.add(side, i, port, kind) {
+			p.heard <- struct{}{}
+		}
+	}
+}
+
+func (p *phones) connect(n int) error {
+	begin, first := time.Now(), p.up
+	for ; p.up < n; p.up++ {
+		time.Sleep(time.Until(begin.Add(time.Duration((p.up-first)*p.legs) * time.Second / callRate)))
+		p.callers.invite(p.number)
+	}
+	limit := time.After(10 * time.Second)
+	for k := range (n - first) * p.legs {
+		select {
+		case <-p.heard:
+		case <-limit:
+			return fmt.Errorf("%d of %d legs came up; callers got %s", k, (n-first)*p.legs, p.answers(first))
+		}
+	}
+	return nil
+}
+
+// answers counts the final answers that callers from first on got.
+func (p *phones) answers(first int) string {
+	p.callers.mu.Lock()
+	defer p.callers.mu.Unlock()
+	codes := map[int]int{}
+	for _, c := range p.callers.calls[first:] {
+		codes[c.code]++
+	}
+	return fmt.Sprint(codes)
+}
+
+// hangUp ends all calls and waits for the answers, a while.
+func (p *phones) hangUp() {
+	p.callers.mu.Lock()
+	calls := append([]loadCall(nil), p.callers.calls...)
+	p.callers.mu.Unlock()
+	for i, c := range calls {
+		if c.code == 200 && !c.over {
+			p.callers.inDialog("BYE", i, 2, []byte(p.number), c.to)
+			time.Sleep(time.Millisecond)
+		}
+	}
+	p.callers.settle(0, 3*time.Second, 0)
+}
+
+func (p *phones) close() error {
+	err := p.callers.close()
+	if p.desk != nil {
+		err = errors.Join(err, p.desk.close())
+	}
+	return err
+}
+
+// hotlinePeer is the hotline.
 type hotlinePeer struct {
-	p       *process
-	l, desk *load
-	number  string
-	up      int
-	heard   chan struct{} // one for each leg that is up
-	legs    int           // a call
+	*phones
+	p *process
 }
 
 func startHotlinePeer(rtp *rtpLoad, agents int, o hotlineOptions, kind streamKind) (h *hotlinePeer, err error) {
@@ -80,85 +175,34 @@ func startHotlinePeer(rtp *rtpLoad, agents int, o hotlineOptions, kind streamKin
 		return nil, err
 	}
 	p.dir = dir
-	h = &hotlinePeer{p: p, number: "4", legs: 1, heard: make(chan struct{}, 1<<17)}
+	h = &hotlinePeer{p: p}
 	if err := p.listensAt(line); err != nil {
 		return nil, errors.Join(err, p.stop())
 	}
-	if h.l, err = openLoad(p.addr, "media"); err != nil {
+	number := "4"
+	if agents > 0 {
+		number = "3"
+	}
+	if h.phones, err = openPhones(rtp, p.addr, number, kind); err != nil {
 		return nil, errors.Join(err, p.stop())
 	}
-	h.l.sdp = sdpWithPort(rtp.sides[0].addr.Port())
-	h.l.answer = h.leg(rtp, 0, kind)
 	if agents == 0 {
 		return h, nil
 	}
-	h.number, h.legs = "3", 2
-	if h.desk, err = openLoad(p.addr, "agents"); err != nil {
+	if err := h.openDesk(rtp, p.addr, kind); err != nil {
 		return nil, errors.Join(err, h.close())
 	}
-	h.desk.sdp = sdpWithPort(rtp.sides[1].addr.Port())
-	h.desk.offer = h.leg(rtp, 1, kind)
 	if err := h.desk.register(agents); err != nil {
 		return nil, errors.Join(err, h.close())
 	}
 	return h, nil
 }
 
-// leg begins the RTP of a leg when its port is known.
-func (h *hotlinePeer) leg(rtp *rtpLoad, side int, kind streamKind) func(int, uint16) {
-	return func(i int, port uint16) {
-		if rtp.add(side, i, port, kind) {
-			h.heard <- struct{}{}
-		}
-	}
-}
-
 func (h *hotlinePeer) pid() int { return h.p.cmd.Process.Pid }
 
-func (h *hotlinePeer) connect(n int) error {
-	begin, first := time.Now(), h.up
-	for ; h.up < n; h.up++ {
-		time.Sleep(time.Until(begin.Add(time.Duration((h.up-first)*h.legs) * time.Second / callRate)))
-		h.l.invite(h.number)
-	}
-	limit := time.After(10 * time.Second)
-	for k := range (n - first) * h.legs {
-		select {
-		case <-h.heard:
-		case <-limit:
-			return fmt.Errorf("%d of %d legs came up; callers got %s", k, (n-first)*h.legs, h.answers(first))
-		}
-	}
-	return nil
-}
-
-// answers counts the final answers that callers from first on got.
-func (h *hotlinePeer) answers(first int) string {
-	h.l.mu.Lock()
-	defer h.l.mu.Unlock()
-	codes := map[int]int{}
-	for _, c := range h.l.calls[first:] {
-		codes[c.code]++
-	}
-	return fmt.Sprint(codes)
-}
-
 func (h *hotlinePeer) close() error {
-	h.l.mu.Lock()
-	calls := append([]loadCall(nil), h.l.calls...)
-	h.l.mu.Unlock()
-	for i, c := range calls {
-		if c.code == 200 && !c.over {
-			h.l.inDialog("BYE", i, 2, []byte(h.number), c.to)
-			time.Sleep(time.Millisecond)
-		}
-	}
-	h.l.settle(0, 3*time.Second, 0)
-	errs := []error{h.p.stop(), h.l.close()}
-	if h.desk != nil {
-		errs = append(errs, h.desk.close())
-	}
-	return errors.Join(errs...)
+	h.hangUp()
+	return errors.Join(h.p.stop(), h.phones.close())
 }
 
 // barePeer is one of the bare relays, which has its ports from the start.

@@ -29,14 +29,11 @@ func startRTPEngine(ctx context.Context) (*rtpengine, error) {
 	if err != nil {
 		return nil, errNoRTPEngine
 	}
-	free, err := net.ListenPacket("udp", "127.0.0.1:0")
+	free, err := freeUDP()
 	if err != nil {
 		return nil, err
 	}
-	at := free.LocalAddr().String()
-	if err := free.Close(); err != nil {
-		return nil, err
-	}
+	at := free.String()
 	e := &rtpengine{cmd: exec.Command("taskset", "-c", serverCore, path, "--config-file=none", "--foreground", "--log-stderr", "--log-level=2",
 		"--table=-1", "--interface=127.0.0.1", "--listen-ng="+at, "--port-min=30000", "--port-max=59999", "--num-threads=1", "--pidfile=/dev/null")}
 	if os.Getenv("RTPENGINE_LOG") != "" {
@@ -57,6 +54,15 @@ func startRTPEngine(ctx context.Context) (*rtpengine, error) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+}
+
+// freeUDP is an address that a program which must be told its own can have.
+func freeUDP() (netip.AddrPort, error) {
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(loopback))
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	return c.LocalAddr().(*net.UDPAddr).AddrPort(), c.Close()
 }
 
 func (e *rtpengine) close() error {
