@@ -48,7 +48,10 @@ func newNetworks(t testing.TB, six bool) *networks {
 		for _, end := range [][3]string{{n.middle, side, near}, {phone, "eth", far}} {
 			n.ip("-n", end[0], "addr", "add", end[2], "dev", end[1], "nodad")
 			n.ip("-n", end[0], "link", "set", end[1], "up")
-			n.in(end[0], func() { finishChecksums(t, end[1]) })
+			n.in(end[0], func() {
+				setFeature(t, end[1], unix.ETHTOOL_STXCSUM, 0) // as cables carry them, packets have their checksums filled in
+				setFeature(t, end[1], unix.ETHTOOL_SGRO, 1)    // else the far end takes nothing from a driver's XDP
+			})
 		}
 		gateway, _, _ := strings.Cut(near, "/")
 		n.ip("-n", phone, "route", "add", "default", "via", gateway)
@@ -104,15 +107,15 @@ func (n *networks) in(name string, fn func()) {
 	}
 }
 
-// finishChecksums has the interface send packets with their checksums filled in, as cables carry them.
-func finishChecksums(t testing.TB, name string) {
+// setFeature switches one of the interface's features (ethtool).
+func setFeature(t testing.TB, name string, feature, to uint32) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	if err != nil {
 		t.Error(err)
 		return
 	}
 	defer unix.Close(fd)
-	value := struct{ cmd, data uint32 }{unix.ETHTOOL_STXCSUM, 0}
+	value := struct{ cmd, data uint32 }{feature, to}
 	var request struct {
 		name [unix.IFNAMSIZ]byte
 		data unsafe.Pointer
@@ -121,7 +124,7 @@ func finishChecksums(t testing.TB, name string) {
 	copy(request.name[:], name)
 	request.data = unsafe.Pointer(&value)
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request))); errno != 0 {
-		t.Errorf("checksums of %s: %v", name, errno)
+		t.Errorf("feature %#x of %s: %v", feature, name, errno)
 	}
 }
 
@@ -133,10 +136,10 @@ func cableAddresses(six bool) (near, left, right string) {
 	return "10.9.0.1", "10.9.0.2", "10.9.1.2"
 }
 
-// onCables runs a test with two cables, for each family and way of attaching.
+// onCables runs a test with two cables, for each family and way of attaching; the driver's is veth's.
 func onCables(t *testing.T, run func(t *testing.T, n *networks, six bool, m Mode)) {
 	for _, six := range []bool{false, true} {
-		for _, m := range []Mode{TCX, XDPGeneric} {
+		for _, m := range []Mode{TCX, XDP, XDPGeneric} {
 			t.Run(fmt.Sprintf("IPv6 %v by %s", six, m), func(t *testing.T) { run(t, newNetworks(t, six), six, m) })
 		}
 	}
@@ -145,7 +148,14 @@ func onCables(t *testing.T, run func(t *testing.T, n *networks, six bool, m Mode
 // openPath opens a path between the cables; it is called within the middle.
 func (n *networks) openPath(t *testing.T, near string, m Mode) *Path {
 	t.Helper()
-	return openPath(t, Options{Addr: netip.MustParseAddr(near), Interfaces: []string{"west", "east"}, Modes: []Mode{m}})
+	// Loopback has no driver that knows XDP.
+	p := openPath(t, Options{Addr: netip.MustParseAddr(near), Interfaces: []string{"west", "east"}, Modes: []Mode{m, TCX}})
+	for _, a := range p.Attached() {
+		if a.Interface != "lo" && a.Mode != m {
+			t.Errorf("attached to %s by %s, want %s", a.Interface, a.Mode, m)
+		}
+	}
+	return p
 }
 
 // Between two interfaces packets take the way that the kernel's table of routes says.
