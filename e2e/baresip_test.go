@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -323,17 +325,19 @@ func (b *baresip) heard() []int16 {
 	return clip.PCM()
 }
 
-// freePorts finds n consecutive ports, free for UDP and TCP, the first one even.
+// portsHandedOut is where freePorts looks next: below those that the kernel gives to sockets which ask for any, so that
+// nobody gets one before it is used; at random first, as other tests' processes do the same.
+var portsHandedOut atomic.Int64
+
+func init() { portsHandedOut.Store(int64(10000 + 2*rand.IntN(5000))) }
+
+// freePorts finds n consecutive ports, free for UDP and TCP, the first one even. It never gives the same ones again.
 func freePorts(t *testing.T, n int) int {
 	t.Helper()
+	size := int64(n+1) &^ 1
 next:
 	for range 100 {
-		l, err := net.ListenPacket("udp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		first := l.LocalAddr().(*net.UDPAddr).Port &^ 1
-		_ = l.Close()
+		first := int(portsHandedOut.Add(size) - size)
 		for p := first; p < first+n; p++ {
 			u, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", p))
 			if err != nil {

@@ -65,6 +65,7 @@ func secureProgram(t *testing.T, certs, algorithm string) (p *program, port stri
 	text := p.config("carol")
 	text = strings.Replace(text, `[{network: udp, address: "`+p.sip+`"}]`, fmt.Sprintf(`[{network: udp, address: %q}, {network: tls, address: "127.0.0.1:%s", certificate: %q, key: %q}]`,
 		p.sip, port, filepath.Join(certs, "server.pem"), filepath.Join(certs, "server.key")), 1)
+	text = strings.Replace(text, "ring_time: 3s", "ring_time: 9s", 1) // linphone may take its time right after it came back
 	p.write(strings.ReplaceAll(text, "queues: [sales]}", "queues: [sales], algorithm: "+algorithm+"}"))
 	return p, port
 }

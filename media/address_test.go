@@ -1,6 +1,7 @@
 package media
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 )
@@ -11,7 +12,9 @@ func TestLegsAtSeveralAddresses(t *testing.T) {
 	six, second := netip.MustParseAddr("::1"), netip.MustParseAddr("127.0.0.2")
 	e := openEngine(t, func(c *Config) {
 		c.Others = []netip.Addr{six, second, loopback, six}
-		c.PortMin, c.PortMax = 41000, 41003
+		// Below those that the kernel gives to others' sockets.
+		c.PortMin = 12000 + 4*uint16(rand.IntN(4000))
+		c.PortMax = c.PortMin + 3
 	})
 	for _, at := range []Address{{Bind: netip.MustParseAddr("127.0.0.9")}, {Bind: six, Advertise: second}, {Bind: second, Advertise: netip.IPv4Unspecified()}} {
 		if l, err := e.NewLegAt("x", at); err == nil {
