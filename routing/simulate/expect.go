@@ -26,14 +26,38 @@ type Forecast struct {
 	// let that go first.
 	Breathe func()
 
-	// crowd is up to how many of those to come may wait in each queue and tier; 0 means as many as there are seats,
-	// and no less than smallCrowd.
+	// crowd is up to how many of those to come may wait in each queue and tier; 0 means what crowdOf says.
 	crowd int
 }
 
-// smallCrowd is what Forecast.crowd is at least. Who comes when so many of the same kind wait is left out: the probes are before them in line, and whoever those in
-// line are that go before the probes, there are always enough. Else an hour of a flood would fill the memory.
-const smallCrowd = 200
+const (
+	smallCrowd = 200 // the least
+	farAhead   = 10  // times a crowd, where tiers aren't served strictly one before the other
+)
+
+// crowdOf is how many of those to come may wait in each queue and tier. Who comes when so many of the same kind wait is
+// left out, else an hour of a flood would fill the memory. With strict order that changes nothing: the probes are before them in line,
+// and of a tier that goes before the probes there are always enough for all seats. By deadline or ratio, who comes late
+// goes before a probe only for a while; that many more cover it but for the worst floods. Lines may grow to whatever a condition or
+// limit of the policy asks about.
+func crowdOf(state *routing.State) int {
+	policy, _ := state.Policy()
+	seats := len(state.Seats())
+	crowd := max(smallCrowd, seats)
+	if policy.Order != "" && policy.Order != routing.OrderStrict {
+		crowd *= farAhead
+	}
+	asked := 0
+	for i := range policy.Queues {
+		q := &policy.Queues[i]
+		asked = max(asked, q.MaxWaiting)
+		for k := range q.Plan {
+			w := &q.Plan[k].When
+			asked = max(asked, w.Waiting, w.WaitingPerSeat*seats/1000)
+		}
+	}
+	return crowd + asked
+}
 
 // fewest is how many callers of a tier must have been asked for an estimate.
 const fewest = 2
@@ -59,7 +83,7 @@ func Expect(ctx context.Context, f *routing.Frozen, recent *Recent, o Forecast) 
 	m := recent.learn(state)
 	x := expectation{queues: state.Queues(), there: partiesOf(state), crowd: o.crowd}
 	if x.crowd == 0 {
-		x.crowd = max(smallCrowd, len(state.Seats()))
+		x.crowd = crowdOf(state)
 	}
 	x.found = make([][]probes, len(x.queues))
 	for i := range x.found {
@@ -208,7 +232,7 @@ func (r *replication) takeOver(there []party, m *model, rng *rand.Rand) {
 	for i := range there {
 		v := &there[i].call
 		b := m.of(v.Queue)
-		c := caller{id: v.ID, node: v.Node, class: m.class(v.Queue, v.Tier), gen: 1, live: true, service: b.service.Draw(rng)}
+		c := caller{id: v.ID, node: v.Node, class: m.class(v.Queue, v.Tier), gen: 1, live: true, line: r.uncounted(), service: b.service.Draw(rng)}
 		no := len(r.calls)
 		if v.Phase == routing.PhaseTalking {
 			talked := float64(r.now.Sub(v.Connected)) / second
@@ -235,7 +259,7 @@ func (r *replication) takeOver(there []party, m *model, rng *rand.Rand) {
 func (r *replication) probe(no int, tier routing.Tier, q routing.QueueID) {
 	id := routing.CallID("probe " + string(q))
 	i := len(r.calls)
-	r.calls = append(r.calls, caller{id: id, node: node, probe: no + 1, gen: 1, live: true})
+	r.calls = append(r.calls, caller{id: id, node: node, probe: no + 1, gen: 1, live: true, line: r.uncounted()})
 	r.byID[id] = i
 	r.apply(node, routing.CallArrived{Call: id})
 	r.apply(node, routing.CallIdentified{Call: id, Tier: tier})

@@ -56,6 +56,13 @@ func (r *replication) decided(d routing.Decision) {
 		r.queue = append(r.queue, deed{what: talk, call: d.Call.ID, wait: float64(d.Call.QueueWait) / second})
 	case *routing.Ended:
 		r.queue = append(r.queue, deed{what: leave, call: d.Call.ID, seat: d.Call.Seat, wait: float64(d.Call.QueueWait) / second, outcome: d.Call.Outcome})
+	case *routing.Overflow:
+		if i, known := r.byID[d.Call]; known && r.calls[i].line < len(r.sc.Classes) {
+			c := &r.calls[i]
+			r.lines[c.line]--
+			c.line = r.movedOn()
+			r.lines[c.line]++
+		}
 	case *routing.SeatChanged:
 		busy := d.State != routing.SeatIdle && d.State != routing.SeatOffline && d.State != routing.SeatGone
 		if busy != r.busy[d.Seat] {
@@ -158,9 +165,7 @@ func (r *replication) answer(c *caller, p phone) {
 // leaveLine counts a caller who doesn't wait any more.
 func (r *replication) leaveLine(c *caller) {
 	r.area.wait--
-	if c.came {
-		r.lines[c.class]--
-	}
+	r.lines[c.line]--
 }
 
 func (r *replication) ended(i int, d deed) {
