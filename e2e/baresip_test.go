@@ -326,7 +326,7 @@ func (b *baresip) heard() []int16 {
 }
 
 // portsHandedOut is where freePorts looks next: below those that the kernel gives to sockets which ask for any, so that
-// nobody gets one before it is used; at random first, as other tests' processes do the same.
+// none of these gets one before it is used; at random first, as other tests' processes do the same.
 var portsHandedOut atomic.Int64
 
 func init() { portsHandedOut.Store(int64(10000 + 2*rand.IntN(5000))) }

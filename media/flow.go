@@ -96,7 +96,7 @@ func (l *liveness) atLeast(at time.Duration) {
 // offerKernel has the kernel take over what this leg's phone says to the other leg of its bridge, if
 // it is nothing but packets to be passed on. Its time is right behind such a packet, when the next is the furthest
 // away: one that waited in the socket when the kernel began would end the flow. Where a phone's packets and our
-// beats keep step, that would happen again and again at the beats.
+// beats keep step, that would happen again and again at the beats; of packets that come in bursts the last is taken.
 func (l *Leg) offerKernel(peer *Leg, now time.Duration) {
 	if l.engine.kernel == nil || l.flow.Load() != nil || now < l.offerAt {
 		return
@@ -115,6 +115,10 @@ func (l *Leg) offerKernel(peer *Leg, now time.Duration) {
 	defer s.mu.Unlock()
 	codec := l.rx.formats[l.rx.voice]
 	if now-s.relayed.since < l.engine.settled || !s.passes(l, l.rx.generation, codec) {
+		return
+	}
+	if l.pair.rtp.holds() {
+		l.offerAt = now
 		return
 	}
 	f := &flow{engine: l.engine, port: l.port, last: state(&l.rx, s)}

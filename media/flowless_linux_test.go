@@ -1,6 +1,7 @@
 package media
 
 import (
+	"bytes"
 	"testing"
 	"time"
 )
@@ -133,5 +134,33 @@ func TestStaysInUserland(t *testing.T) {
 	}
 	if !all["rtcp-mux"].near[0].muxed.Load() {
 		t.Error("the bridge that was to have reports among its voice hasn't")
+	}
+}
+
+// A phone that sends its packets five at a time is taken over behind the last of them, and not again and again.
+func TestKernelTakesOverBehindABurst(t *testing.T) {
+	c := newTalk(t, nil)
+	pace := time.NewTicker(5 * time.Millisecond)
+	defer pace.Stop()
+	burst := func() {
+		<-pace.C
+		var last byte
+		for range 5 {
+			last = byte(c.phones[0].seq)&0x7F | 1
+			c.phones[0].speak(c.legs[0], bytes.Repeat([]byte{last}, wordSize))
+		}
+		for p := c.phones[1].hear(); p.Payload[0] != last || p.PayloadType != 8; p = c.phones[1].hear() {
+		}
+	}
+	await(t, "the kernel forwards", func() bool { burst(); return c.legs[0].Stats().InKernel })
+	for range 20 {
+		burst()
+	}
+	l := c.legs[0]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// Once it may have begun in the middle of a burst that was still coming in.
+	if most := c.e.settled; !l.inKernel() || l.rx.wait > most {
+		t.Errorf("in the kernel %v; it waited for %s, at most %s was to be", l.inKernel(), l.rx.wait, most)
 	}
 }

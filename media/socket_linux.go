@@ -149,6 +149,13 @@ func (s *socket) receive(buf []byte, from *target) (int, syscall.Errno) {
 	return int(n), errno
 }
 
+// holds tells whether a datagram waits to be read. The socket's lock is held.
+func (s *socket) holds() bool {
+	var buf [1]byte
+	_, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(s.fd), uintptr(unsafe.Pointer(&buf)), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+	return errno == 0
+}
+
 // maxStale bounds the leftovers that listenTo throws away: more than a socket's buffer holds.
 const maxStale = 2000
 

@@ -50,6 +50,9 @@ func (s *socket) close() error {
 // again does nothing: all is read at once anyway.
 func (s *socket) again() {}
 
+// holds is for the kernel's path, which isn't here.
+func (s *socket) holds() bool { return false }
+
 // target is an address to send to.
 type target struct{ addr netip.AddrPort }
 

@@ -80,7 +80,7 @@ func TestLegsShareGoroutines(t *testing.T) {
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
-	if n := runtime.NumGoroutine(); n != one {
+	if n := runtime.NumGoroutine(); n > one { // an earlier test's may have ended meanwhile
 		t.Errorf("%d goroutines with 500 legs, %d with one", n, one)
 	}
 }

@@ -89,7 +89,7 @@ struct forward {
 	__u16 size, most; // of a packet's sound; size 0: any
 	__u8 voice_in, voice_out, noise_in, noise_out; // payload types; NO_TYPE: none
 	__u8 family;  // AF_INET, AF_INET6
-	__u8 on_host; // both phones are on this machine: what comes by loopback goes back there
+	__u8 on_host; // both phones are on this machine: what comes by loopback stays there
 	__u8 open;    // 0: nothing is forwarded
 	__u8 pad[3];
 };
