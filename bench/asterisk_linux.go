@@ -24,11 +24,7 @@ type asteriskPeer struct {
 }
 
 func startAsteriskPeer(rtp *rtpLoad, agents int, kind streamKind) (a *asteriskPeer, err error) {
-	path, err := exec.LookPath("asterisk")
-	if err != nil {
-		return nil, errNoAsterisk
-	}
-	at, err := freeUDP()
+	path, at, err := installed("asterisk", errNoAsterisk)
 	if err != nil {
 		return nil, err
 	}

@@ -103,14 +103,16 @@ func mediaCost(o mediaOptions) (err error) {
 		defer counting.Close()
 	}
 	var rows []mediaFigures
-	missing := map[string]bool{}
+	var missing []string
 	for _, c := range mediaCases {
 		if !only.MatchString(c.name) {
 			continue
 		}
 		got, err := c.measure(o, fill)
 		if errors.Is(err, errNoRTPEngine) || errors.Is(err, errNoAsterisk) {
-			missing[err.Error()] = true
+			if !slices.Contains(missing, err.Error()) {
+				missing = append(missing, err.Error())
+			}
 			continue
 		}
 		if err != nil {
@@ -118,7 +120,7 @@ func mediaCost(o mediaOptions) (err error) {
 		}
 		rows = append(rows, got...)
 	}
-	for what := range missing {
+	for _, what := range missing {
 		fmt.Println("left out:", what)
 	}
 	printTable(rows)

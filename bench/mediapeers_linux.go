@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -54,6 +55,19 @@ func startChild(args ...string) (p *process, line []byte, err error) {
 		return nil, nil, errors.Join(fmt.Errorf("%v did not start: %w", args, err), p.stop())
 	}
 	return p, line, nil
+}
+
+// installed finds a program to compare with, and an address that is free for it, as it must be told its own; where
+// it isn't installed the error is missing.
+func installed(name string, missing error) (path string, at netip.AddrPort, err error) {
+	if path, err = exec.LookPath(name); err != nil {
+		return "", at, missing
+	}
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(loopback))
+	if err != nil {
+		return "", at, err
+	}
+	return path, c.LocalAddr().(*net.UDPAddr).AddrPort(), c.Close()
 }
 
 // phones make real calls through a program: to what plays prompts, or through a queue to agents.

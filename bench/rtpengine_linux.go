@@ -25,11 +25,7 @@ type rtpengine struct {
 var errNoRTPEngine = errors.New("rtpengine is not installed (scripts/bench-deps.sh)")
 
 func startRTPEngine(ctx context.Context) (*rtpengine, error) {
-	path, err := exec.LookPath("rtpengine")
-	if err != nil {
-		return nil, errNoRTPEngine
-	}
-	free, err := freeUDP()
+	path, free, err := installed("rtpengine", errNoRTPEngine)
 	if err != nil {
 		return nil, err
 	}
@@ -54,15 +50,6 @@ func startRTPEngine(ctx context.Context) (*rtpengine, error) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-}
-
-// freeUDP is an address that a program which must be told its own can have.
-func freeUDP() (netip.AddrPort, error) {
-	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(loopback))
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	return c.LocalAddr().(*net.UDPAddr).AddrPort(), c.Close()
 }
 
 func (e *rtpengine) close() error {

@@ -116,7 +116,7 @@ func (s *shard) add(l *Leg) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	step := 1
-	if s.legs < idleLegs || s.busy() < idleLegs {
+	if s.busy() < idleLegs {
 		step = idlePhases
 	}
 	least := &s.slots[0]

@@ -232,7 +232,7 @@ func (r *replication) takeOver(there []party, m *model, rng *rand.Rand) {
 	for i := range there {
 		v := &there[i].call
 		b := m.of(v.Queue)
-		c := caller{id: v.ID, node: v.Node, class: m.class(v.Queue, v.Tier), gen: 1, live: true, line: r.uncounted(), service: b.service.Draw(rng)}
+		c := caller{id: v.ID, node: v.Node, class: m.class(v.Queue, v.Tier), gen: 1, live: true, service: b.service.Draw(rng)}
 		no := len(r.calls)
 		if v.Phase == routing.PhaseTalking {
 			talked := float64(r.now.Sub(v.Connected)) / second
@@ -259,7 +259,7 @@ func (r *replication) takeOver(there []party, m *model, rng *rand.Rand) {
 func (r *replication) probe(no int, tier routing.Tier, q routing.QueueID) {
 	id := routing.CallID("probe " + string(q))
 	i := len(r.calls)
-	r.calls = append(r.calls, caller{id: id, node: node, probe: no + 1, gen: 1, live: true, line: r.uncounted()})
+	r.calls = append(r.calls, caller{id: id, node: node, probe: no + 1, gen: 1, live: true})
 	r.byID[id] = i
 	r.apply(node, routing.CallArrived{Call: id})
 	r.apply(node, routing.CallIdentified{Call: id, Tier: tier})

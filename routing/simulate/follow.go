@@ -57,11 +57,11 @@ func (r *replication) decided(d routing.Decision) {
 	case *routing.Ended:
 		r.queue = append(r.queue, deed{what: leave, call: d.Call.ID, seat: d.Call.Seat, wait: float64(d.Call.QueueWait) / second, outcome: d.Call.Outcome})
 	case *routing.Overflow:
-		if i, known := r.byID[d.Call]; known && r.calls[i].line < len(r.sc.Classes) {
+		if i, known := r.byID[d.Call]; known && r.calls[i].line != nil {
 			c := &r.calls[i]
-			r.lines[c.line]--
-			c.line = r.movedOn()
-			r.lines[c.line]++
+			*c.line--
+			c.line = &r.moved
+			*c.line++
 		}
 	case *routing.SeatChanged:
 		busy := d.State != routing.SeatIdle && d.State != routing.SeatOffline && d.State != routing.SeatGone
@@ -165,7 +165,9 @@ func (r *replication) answer(c *caller, p phone) {
 // leaveLine counts a caller who doesn't wait any more.
 func (r *replication) leaveLine(c *caller) {
 	r.area.wait--
-	r.lines[c.line]--
+	if c.line != nil {
+		*c.line--
+	}
 }
 
 func (r *replication) ended(i int, d deed) {

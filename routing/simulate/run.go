@@ -27,7 +27,7 @@ type caller struct {
 	counted bool    // arrived after the warm-up
 	rings   []phone // on offer to
 	taken   bool    // an agent has answered
-	line    int     // where a caller who came during the replication counts in lines
+	line    *int    // the count that the caller is in while waiting; nil for those who were there, and probes
 	offers  int     // of those that the file tells
 	node    string  // that owns the call
 	probe   int     // for a look ahead: the number of its queue, from 1
@@ -57,7 +57,8 @@ type replication struct {
 	n       uint64 // calls made
 	prefix  string // of their names, where others are there already
 	crowd   int    // up to how many of a class that came may wait; 0 any number
-	lines   []int  // those who came and wait, by class; before the last, all who moved on; the last is of nobody's interest
+	lines   []int  // those who came and wait where they came first, by class
+	moved   int    // those who came and wait elsewhere
 	next    int    // in sc.Calls
 	file    int    // the one of them that is entering
 	out     *result
@@ -92,7 +93,7 @@ func newReplication(sc *Scenario, no int) *replication {
 	for i := range sc.Classes {
 		r.rng = append(r.rng, rand.New(rand.NewPCG(sc.Seed+uint64(no)<<20, uint64(i)+1)))
 	}
-	r.lines = make([]int, len(sc.Classes)+2)
+	r.lines = make([]int, len(sc.Classes))
 	r.ring = rand.New(rand.NewPCG(sc.Seed+uint64(no)<<20, 1<<40))
 	r.unknown = rand.New(rand.NewPCG(sc.Seed+uint64(no)<<20, 1<<41))
 	r.wrapRNG = rand.New(rand.NewPCG(sc.Seed+uint64(no)<<20, 1<<43))
@@ -305,7 +306,7 @@ func (r *replication) enter(class int, service, patience float64) {
 	c := &r.calls[i]
 	r.n++
 	*c = caller{rings: c.rings[:0], id: routing.CallID(r.prefix + strconv.FormatUint(r.n, 36)), class: class, file: r.file, service: service, gen: c.gen + 1, node: node,
-		live: true, line: class, counted: r.now >= at(r.sc.WarmUp)}
+		live: true, line: &r.lines[class], counted: r.now >= at(r.sc.WarmUp)}
 	r.byID[c.id] = i
 	k := &r.sc.Classes[class]
 	if c.counted {
@@ -321,13 +322,10 @@ func (r *replication) enter(class int, service, patience float64) {
 	r.apply(node, routing.CallQueued{Call: id, Queue: k.Queue})
 }
 
-// movedOn and uncounted are places in lines.
-func (r *replication) movedOn() int   { return len(r.sc.Classes) }
-func (r *replication) uncounted() int { return len(r.sc.Classes) + 1 }
-
-// crowded says that so many of the class wait that another one would make no difference.
+// crowded says that so many of the class wait that another one would make no difference, or so many in all
+// where they moved on to that memory is at stake.
 func (r *replication) crowded(class int) bool {
-	return r.crowd > 0 && (r.lines[class] >= r.crowd || r.lines[r.movedOn()] >= r.crowd*len(r.sc.Classes))
+	return r.crowd > 0 && (r.lines[class] >= r.crowd || r.moved >= r.crowd*len(r.lines))
 }
 
 // redial lets a caller who gave up try again.
