@@ -44,12 +44,16 @@ func slowClient(t *testing.T, to netip.AddrPort, i int, words string) net.Conn {
 // idleAgain waits until as few goroutines run as before.
 func idleAgain(t *testing.T, before int) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for runtime.NumGoroutine() > before+5 {
+	fallsTo(t, "goroutines", before+5, runtime.NumGoroutine)
+}
+
+// fallsTo waits until there are no more than most.
+func fallsTo(t *testing.T, what string, most int, count func() int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); count() > most; runtime.Gosched() {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+			t.Fatalf("%d %s, want %d", count(), what, most)
 		}
-		runtime.Gosched()
 	}
 }
 
@@ -115,9 +119,7 @@ func TestSlowClientsByTheThousand(t *testing.T) {
 	}
 	used() // with whatever is made once
 	manyGoroutines(4000)
-	for open() > 2 {
-		runtime.Gosched()
-	}
+	fallsTo(t, "places taken", 2, open)
 	goroutines, memory := runtime.NumGoroutine(), heap()
 	var slow []net.Conn
 	for _, k := range []struct {
@@ -150,9 +152,7 @@ func TestSlowClientsByTheThousand(t *testing.T) {
 		}
 		_ = c.Close()
 	}
-	if n := open(); n > 2 {
-		t.Errorf("%d places are still taken", n)
-	}
+	fallsTo(t, "places taken", 2, open)
 	clear(slow)
 	idleAgain(t, goroutines)
 	if now := heap(); now > memory+memory/10 {
