@@ -74,22 +74,24 @@ func (s *Server) estimate(every time.Duration, told estimates) {
 	}
 }
 
-// Looking ahead goes on for lookAhead at a time and rests for breath: a call that is set up meanwhile passes
-// from goroutine to goroutine, and each may have to wait for so long where there is one processor for all.
+// Looking ahead goes on for lookAhead at a time and rests for breath, or for as long as it has gone on: a call that is
+// set up meanwhile passes from goroutine to goroutine, and each may have to wait for so long where there is one processor for all.
 const (
 	lookAhead = 200 * time.Microsecond
 	breath    = 300 * time.Microsecond
 )
 
 // breather lets others go first while looking ahead. A sleep, however short, does what yielding doesn't: the
-// scheduler looks who waits for the network.
+// scheduler looks who waits for the network. It does so last of all, after the garbage collector's turn, which a sleep
+// that is shorter than what came before it doesn't outlast.
 func breather() func() {
 	last := time.Now()
 	return func() {
-		if time.Since(last) < lookAhead {
+		went := time.Since(last)
+		if went < lookAhead {
 			return
 		}
-		time.Sleep(breath)
+		time.Sleep(max(breath, went))
 		last = time.Now()
 	}
 }

@@ -22,7 +22,7 @@ type Forecast struct {
 	Seed    uint64
 	// At is the present, when that is later than the state's last entry.
 	At routing.Time
-	// Breathe, if not nil, is called every few steps, so that who looks ahead beside other work may
+	// Breathe, if not nil, is called every millisecond or more often, so that who looks ahead beside other work may
 	// let that go first.
 	Breathe func()
 
@@ -59,6 +59,9 @@ func crowdOf(state *routing.State) int {
 	return crowd + asked
 }
 
+// atATime is how many of those who are there are taken over before a breath.
+const atATime = 100
+
 // fewest is how many callers of a tier must have been asked for an estimate.
 const fewest = 2
 
@@ -76,12 +79,18 @@ func Expect(ctx context.Context, f *routing.Frozen, recent *Recent, o Forecast) 
 	if o.Horizon == 0 {
 		o.Horizon = time.Hour
 	}
+	if o.Breathe == nil {
+		o.Breathe = func() {}
+	}
 	state, err := f.Thaw(nil)
 	if err != nil {
 		return nil, fmt.Errorf("look ahead: %w", err)
 	}
-	m := recent.learn(state)
-	x := expectation{queues: state.Queues(), there: partiesOf(state), crowd: o.crowd}
+	o.Breathe()
+	calls := state.Calls()
+	o.Breathe()
+	m := recent.learn(state, calls, o.Breathe)
+	x := expectation{queues: state.Queues(), there: partiesOf(state, calls), crowd: o.crowd}
 	if x.crowd == 0 {
 		x.crowd = crowdOf(state)
 	}
@@ -96,6 +105,7 @@ func Expect(ctx context.Context, f *routing.Frozen, recent *Recent, o Forecast) 
 				return nil, fmt.Errorf("look ahead: %w", err)
 			}
 		}
+		o.Breathe()
 		switch err := x.replicate(ctx, state, m, o, i); {
 		case err == nil:
 			done++
@@ -129,14 +139,14 @@ type party struct {
 	rings []routing.SeatView
 }
 
-func partiesOf(state *routing.State) (out []party) {
+func partiesOf(state *routing.State, calls []routing.CallView) (out []party) {
 	rings := map[routing.CallID][]routing.SeatView{}
 	for _, x := range state.Seats() {
 		if x.Offer != 0 {
 			rings[x.Call] = append(rings[x.Call], x)
 		}
 	}
-	for _, v := range state.Calls() {
+	for _, v := range calls {
 		if v.Phase == routing.PhaseWaiting || v.Phase == routing.PhaseOnOffer || v.Phase == routing.PhaseTalking {
 			out = append(out, party{v, rings[v.ID]})
 		}
@@ -151,7 +161,11 @@ func (x *expectation) replicate(ctx context.Context, state *routing.State, m *mo
 	r.reuse(x.before)
 	r.crowd, r.prefix, x.before = x.crowd, "to come ", r
 	r.state, r.now = state, max(state.Now(), o.At)
-	r.takeOver(x.there, m, rand.New(rand.NewPCG(o.Seed+uint64(no)<<20, 1<<42)))
+	rng := rand.New(rand.NewPCG(o.Seed+uint64(no)<<20, 1<<42))
+	for there := range slices.Chunk(x.there, atATime) {
+		r.takeOver(there, m, rng)
+		o.Breathe()
+	}
 	for i := range sc.Classes {
 		r.nextArrival(i)
 	}
@@ -177,9 +191,7 @@ func (x *expectation) replicate(ctx context.Context, state *routing.State, m *mo
 	}
 	end := begin.Add(routing.Duration(o.Horizon / time.Microsecond))
 	if err := r.play(ctx, end, func() bool {
-		if o.Breathe != nil {
-			o.Breathe()
-		}
+		o.Breathe()
 		return asked == 0
 	}); err != nil {
 		return err

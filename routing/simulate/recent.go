@@ -145,13 +145,18 @@ func (r *Recent) copied() (calls []recentCall, offers []Ringing, since routing.T
 
 // learn makes a model of what was seen and of the calls that are there: those that
 // talk or wait now tell how long calls and patience are at least.
-func (r *Recent) learn(state *routing.State) *model {
+func (r *Recent) learn(state *routing.State, there []routing.CallView, breathe func()) *model {
 	calls, offers, since := r.copied()
 	m := &model{index: map[class]int{}, byQueue: map[routing.QueueID]behaviour{}, offers: offers}
-	now, live := state.Now(), state.Calls()
-	live = slices.DeleteFunc(live, func(v routing.CallView) bool { return v.Queued == 0 || v.Ended != 0 })
-	for i := range live {
-		if v := &live[i]; since == 0 || len(calls) < recentCalls && v.Queued < since {
+	now := state.Now()
+	var live []*routing.CallView
+	for i := range there {
+		v := &there[i]
+		if v.Queued == 0 || v.Ended != 0 {
+			continue
+		}
+		live = append(live, v)
+		if since == 0 || len(calls) < recentCalls && v.Queued < since {
 			since = v.Queued
 		}
 	}
@@ -170,11 +175,12 @@ func (r *Recent) learn(state *routing.State) *model {
 	for _, c := range calls {
 		see(c.first, c.queue, c.tier, c.queued, Wait{c.wait, c.gaveUp}, Wait{c.service, true}, c.answered)
 	}
-	for i := range live {
-		v := &live[i]
+	breathe()
+	for _, v := range live {
 		see(firstQueue(v), v.Queue, v.Tier, v.Queued, Wait{float64(v.QueueWait) / second, false}, Wait{float64(now.Sub(v.Connected)) / second, false}, v.Connected != 0)
 	}
-	m.behave(services, patiences)
+	breathe()
+	m.behave(services, patiences, breathe)
 	m.arrive(state.Queues(), arrived, now.Sub(since))
 	if len(m.offers) == 0 {
 		m.offers = []Ringing{{Took: usualRing}}
@@ -185,7 +191,7 @@ func (r *Recent) learn(state *routing.State) *model {
 // enough is how many calls a queue needs to be known by its own.
 const enough = 20
 
-func (m *model) behave(services, patiences map[routing.QueueID][]Wait) {
+func (m *model) behave(services, patiences map[routing.QueueID][]Wait, breathe func()) {
 	var all, everybody []Wait
 	for q := range services {
 		all = append(all, services[q]...)
@@ -193,13 +199,17 @@ func (m *model) behave(services, patiences map[routing.QueueID][]Wait) {
 	for q := range patiences {
 		everybody = append(everybody, patiences[q]...)
 	}
-	m.all = behaviour{NewKaplanMeier(all), NewKaplanMeier(everybody)}
+	estimate := func(waits []Wait) *KaplanMeier {
+		defer breathe()
+		return NewKaplanMeier(waits)
+	}
+	m.all = behaviour{estimate(all), estimate(everybody)}
 	if m.all.service.rate == 0 { // no talk has ended yet
 		m.all.service = &KaplanMeier{rate: 1. / usualService}
 	}
 	for q, s := range services {
 		if len(s) >= enough {
-			if b := (behaviour{NewKaplanMeier(s), NewKaplanMeier(patiences[q])}); b.service.rate > 0 {
+			if b := (behaviour{estimate(s), estimate(patiences[q])}); b.service.rate > 0 {
 				m.byQueue[q] = b
 			}
 		}

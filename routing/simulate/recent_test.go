@@ -31,7 +31,7 @@ func (m *model) rate(q routing.QueueID, t routing.Tier) float64 {
 func TestRatesOfArrivals(t *testing.T) {
 	for n, gap := range map[int]routing.Duration{100: 4 * routing.Second, recentCalls: routing.Second / 2, 4 * recentCalls: routing.Second / 10} {
 		r, s := observed(n, gap)
-		got, want := r.learn(s).rate("q", routing.TierC), float64(routing.Hour)/float64(gap)
+		got, want := r.learn(s, s.Calls(), func() {}).rate("q", routing.TierC), float64(routing.Hour)/float64(gap)
 		if math.Abs(got/want-1) > 0.2 {
 			t.Errorf("%d calls, one each %s: %.0f an hour, want %.0f", n, gap, got, want)
 		}
@@ -45,7 +45,7 @@ func TestArrivalsCountForTheFirstQueue(t *testing.T) {
 		at := start.Add(routing.Duration(i) * 4 * routing.Second)
 		r.Observe(&routing.Ended{Call: routing.CallView{Queue: "help", Moves: []routing.Move{{From: "q"}}, Queued: at, Ended: at.Add(routing.Minute)}})
 	}
-	m := r.learn(s)
+	m := r.learn(s, s.Calls(), func() {})
 	if q, help := m.rate("q", routing.TierC), m.rate("help", routing.TierC); math.Abs(q/1800-1) > 0.2 || help != 0 {
 		t.Errorf("%.0f an hour come to q and %.0f to help, want 1800 and none", q, help)
 	}
