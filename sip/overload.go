@@ -19,7 +19,7 @@ const (
 // admission lets new work in at the rate that this process is found to manage. What it
 // measures is how long work waits for a processor, from when it came to the machine: a probe is
 // queued as work is, and tells when its turn came. As with CoDel (RFC 8289) a
-// wait that stays above its target for a whole interval is one too many, while a burst isn't. Then as much is
+// wait that stays above its target for long, or far above it for an interval, is one too many, while a burst isn't. Then as much is
 // admitted as got done, and nothing while the wait is longer than whoever asks may have to; while it is short the rate
 // rises: an idle processor is worse than a wait. After some calm there is none. So no capacity needs to be configured,
 // and nothing is refused before work has waited too long.
@@ -63,6 +63,9 @@ const (
 	keep = 0.6
 	// Below lowestRate new work is not the reason.
 	lowestRate = 20.0
+	// Where work has been waiting longer than its target, and not muchTooLong times that, there may be too much of it only
+	// when it goes on for suspicious: other work, such as a garbage collector's on the only processor, comes and goes.
+	suspicious, muchTooLong = time.Second, 5
 	// A lull between new work tells that there isn't too much of it, and a long one that nothing is known any more.
 	lull, longLull = interval / 4, 2 * interval
 	// calm is how long all must have gone well until there is no limit any more.
@@ -202,7 +205,7 @@ func (a *admission) turn(now time.Time) {
 		}
 	case a.rate > 0 && least > a.target:
 		floor := atOnce * a.rate
-		if least > 5*a.target {
+		if least > muchTooLong*a.target {
 			floor = much * a.rate
 		}
 		if a.hard = now; a.seen && !falls {
@@ -234,7 +237,11 @@ func (a *admission) lasts(now time.Time) bool {
 	if at := a.probing.Load(); at != 0 && a.epoch.Add(time.Duration(at)).Sub(a.lastAt) > lull {
 		return false // nothing was there to wait
 	}
-	return !a.late.IsZero() && now.Sub(a.late) >= interval && a.wait(now) > a.target
+	if a.late.IsZero() {
+		return false
+	}
+	lasted, wait := now.Sub(a.late), a.wait(now)
+	return lasted >= interval && wait > muchTooLong*a.target || lasted >= suspicious && wait > a.target
 }
 
 // wait is how long work waits now, as far as is known.

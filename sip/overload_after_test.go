@@ -41,7 +41,7 @@ func TestAdmissionInAStormAfterQuiet(t *testing.T) {
 		if got := float64(m.admitted[familiar]) / 4000; got < 0.85 {
 			t.Errorf("goodput %.2f in the four seconds after a call each %v, want 0.85", got, gap)
 		}
-		if m.worst > 250*time.Millisecond {
+		if m.worst > 300*time.Millisecond {
 			t.Errorf("work waited %v", m.worst)
 		}
 	}
@@ -109,6 +109,28 @@ func TestAdmissionBearsAStall(t *testing.T) {
 		m.reset()
 		m.backlog += 300 * time.Millisecond
 		m.run(4*time.Second, map[standing]float64{familiar: load})
+		if m.admitted[familiar] < m.offered[familiar] {
+			t.Errorf("%d of %d let in at %.0f a second", m.admitted[familiar], m.offered[familiar], load)
+		}
+	}
+}
+
+// Where other work holds the processor for some ten milliseconds again and again, as a garbage collector does where there
+// is one processor, calls are late, but none too many.
+func TestAdmissionBearsOtherWork(t *testing.T) {
+	for _, load := range []float64{10, 30, 100, 300} {
+		m := newMachine(time.Millisecond)
+		m.run(5*time.Second, map[standing]float64{familiar: load})
+		m.reset()
+		for range 20 {
+			for end := m.now.Add(700 * time.Millisecond); m.now.Before(end); {
+				if m.backlog < 30*time.Millisecond {
+					m.backlog += 40 * time.Millisecond
+				}
+				m.run(time.Millisecond, map[standing]float64{familiar: load})
+			}
+			m.run(4*time.Second, map[standing]float64{familiar: load})
+		}
 		if m.admitted[familiar] < m.offered[familiar] {
 			t.Errorf("%d of %d let in at %.0f a second", m.admitted[familiar], m.offered[familiar], load)
 		}

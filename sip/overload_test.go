@@ -19,12 +19,13 @@ type machine struct {
 	admitted map[standing]int
 	done     int
 	worst    time.Duration
+	dice     *rand.Rand
 
 	sent, back time.Time // of the probe
 }
 
 func newMachine(cost time.Duration) *machine {
-	m := &machine{a: newAdmission(20*time.Millisecond, nil), cost: cost, now: time.Unix(1, 0)}
+	m := &machine{a: newAdmission(20*time.Millisecond, nil), cost: cost, now: time.Unix(1, 0), dice: rand.New(rand.NewPCG(1, 2))}
 	m.a.begun, m.a.epoch, m.a.since, m.a.asked = m.now, m.now, m.now, m.now
 	m.reset()
 	return m
@@ -48,11 +49,10 @@ func (m *machine) probe() {
 // run offers work at the given rates for span, in random order.
 func (m *machine) run(span time.Duration, rates map[standing]float64) {
 	const step = 100 * time.Microsecond
-	dice := rand.New(rand.NewPCG(1, 2))
 	for end := m.now.Add(span); m.now.Before(end); m.now = m.now.Add(step) {
 		m.backlog = max(0, m.backlog-step)
 		for _, who := range []standing{stranger, familiar, favoured} {
-			if dice.Float64() >= rates[who]*step.Seconds() {
+			if m.dice.Float64() >= rates[who]*step.Seconds() {
 				continue
 			}
 			m.backlog += m.cost / 50 // a refusal costs something, too
