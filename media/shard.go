@@ -48,6 +48,10 @@ const (
 	idleLegs = 400
 	// hurryAfter is how long a shard looks at each tick after the last need of it.
 	hurryAfter = time.Second
+	// hurriedTick is how often a shard looks when somebody waits for what more than hurriedLegs hear: to read so many
+	// takes its time, too, beside which a look costs little.
+	hurriedTick = tick / 2
+	hurriedLegs = 1200
 )
 
 // slot is the legs of a shard that share a phase of the grid.
@@ -116,7 +120,7 @@ func (s *shard) add(l *Leg) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	step := 1
-	if s.busy() < idleLegs {
+	if n, _ := s.busy(); n < idleLegs {
 		step = idlePhases
 	}
 	least := &s.slots[0]
@@ -143,8 +147,12 @@ func (s *shard) rest() {
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	want, few := tick, s.busy() <= idleLegs
-	if now-s.hurried > hurryAfter && few {
+	busy, awaited := s.busy()
+	want, few := tick, busy <= idleLegs
+	switch {
+	case awaited > hurriedLegs:
+		want = hurriedTick
+	case now-s.hurried > hurryAfter && few:
 		want = idleTick
 	}
 	if s.legs > 0 && s.every != want {
@@ -155,16 +163,19 @@ func (s *shard) rest() {
 	}
 }
 
-// busy counts the legs that the kernel doesn't serve.
-func (s *shard) busy() (n int) {
+// busy counts the legs that the kernel doesn't serve, and those of them that have somebody waiting for what they hear.
+func (s *shard) busy() (n, awaited int) {
 	for i := range s.slots {
 		for _, l := range s.slots[i].members() {
 			if l.flow.Load() == nil {
 				n++
 			}
+			if l.awaited() {
+				awaited++
+			}
 		}
 	}
-	return n
+	return n, awaited
 }
 
 // maxMoved bounds the legs that a slot gives away at once.

@@ -1,6 +1,8 @@
 package media
 
 import (
+	"io"
+	"log/slog"
 	"testing"
 	"time"
 )
@@ -11,6 +13,26 @@ func everyOf(l *Leg) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.every
+}
+
+// idleShard is a shard without legs whose goroutine is the test.
+func idleShard(t *testing.T, clock func() time.Duration) *shard {
+	t.Helper()
+	poll, err := newPoller(clock, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := poll.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s := &shard{now: clock, poll: poll, done: make(chan struct{})}
+	for i := range s.slots {
+		s.slots[i].grid.phase = time.Duration(i) * tick
+		s.slots[i].idle = true
+	}
+	return s
 }
 
 // paced waits until the leg's shard looks so often; packets that come are the signal to look again.
@@ -43,5 +65,29 @@ func TestShardLooksAsOftenAsNeeded(t *testing.T) {
 	}
 	if got := everyOf(a); got != 0 {
 		t.Errorf("a shard without legs looks each %s", got)
+	}
+}
+
+// A shard looks twice as often while very many legs have somebody waiting for what they hear.
+func TestShardLooksMoreOftenForMany(t *testing.T) {
+	e := openEngine(t, nil)
+	s := idleShard(t, func() time.Duration { return 0 })
+	var legs []*Leg
+	for range hurriedLegs + 1 {
+		l := newLeg(e, "leg", &pair{port: 4000})
+		l.peer.Store(l)
+		if err := s.add(l); err != nil {
+			t.Fatal(err)
+		}
+		legs = append(legs, l)
+	}
+	s.rest()
+	if s.every != hurriedTick {
+		t.Errorf("it looks each %s with %d legs, want %s", s.every, len(legs), hurriedTick)
+	}
+	legs[0].peer.Store(nil)
+	s.rest()
+	if s.every != tick {
+		t.Errorf("it looks each %s with one less that is listened to, want %s", s.every, tick)
 	}
 }

@@ -2,8 +2,6 @@ package media
 
 import (
 	"errors"
-	"io"
-	"log/slog"
 	"runtime"
 	"testing"
 	"time"
@@ -15,20 +13,7 @@ func TestShardSpreadsItsLegs(t *testing.T) {
 	e := openEngine(t, nil)
 	now := time.Hour
 	clock := func() time.Duration { return now }
-	poll, err := newPoller(clock, slog.New(slog.NewTextHandler(io.Discard, nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &shard{now: clock, poll: poll, done: make(chan struct{})} // whose goroutine is the test
-	t.Cleanup(func() {
-		if err := poll.close(); err != nil {
-			t.Error(err)
-		}
-	})
-	for i := range s.slots {
-		s.slots[i].grid.phase = time.Duration(i) * tick
-		s.slots[i].idle = true
-	}
+	s := idleShard(t, clock)
 	legs := map[*Leg]bool{}
 	for _, want := range []int{idleLegs, idleLegs + 20, 600, 1000} {
 		for len(legs) < want {
