@@ -135,7 +135,7 @@ type expectation struct {
 
 // party is a call that is there, past its IVR, and the seats that ring for it.
 type party struct {
-	call  routing.CallView
+	call  *routing.CallView
 	rings []routing.SeatView
 }
 
@@ -146,7 +146,8 @@ func partiesOf(state *routing.State, calls []routing.CallView) (out []party) {
 			rings[x.Call] = append(rings[x.Call], x)
 		}
 	}
-	for _, v := range calls {
+	for i := range calls {
+		v := &calls[i]
 		if v.Phase == routing.PhaseWaiting || v.Phase == routing.PhaseOnOffer || v.Phase == routing.PhaseTalking {
 			out = append(out, party{v, rings[v.ID]})
 		}
@@ -242,7 +243,7 @@ func spread(waits []float64, middle float64) float64 {
 // IVR are left alone: they count among those to come.
 func (r *replication) takeOver(there []party, m *model, rng *rand.Rand) {
 	for i := range there {
-		v := &there[i].call
+		v := there[i].call
 		b := m.of(v.Queue)
 		c := caller{id: v.ID, node: v.Node, class: m.class(v.Queue, v.Tier), gen: 1, live: true, service: b.service.Draw(rng)}
 		no := len(r.calls)
