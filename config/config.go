@@ -111,9 +111,9 @@ type SIP struct {
 	// IdleTimeout is after how much silence a connection is closed. 10s to 24h,
 	// default 1h.
 	IdleTimeout time.Duration `yaml:"idle_timeout" default:"1h" min:"10s" max:"24h" restart:"yes"`
-	// MaxDelay is how long work may wait for a processor before new calls,
-	// registrations and pings get 503, strangers first, VIP trunks, favoured callers and
-	// agents' phones last; 0s refuses none. 0s to 1s, default 20ms.
+	// MaxDelay is how long work may wait for a processor: once it has waited longer for a
+	// while, and longer than 100ms, so many new calls, registrations and pings get 503 that it
+	// doesn't, strangers first, VIP trunks, favoured callers and agents' phones last; 0s refuses none. 0s to 1s, default 20ms.
 	MaxDelay time.Duration `yaml:"max_delay" default:"20ms" min:"0s" max:"1s" restart:"yes"`
 	// FavouredCallers is how many callers of the tiers A1 and A2 are remembered: their next
 	// calls by a known trunk are refused last. 0 to 1000000, default 10000, 0: none.

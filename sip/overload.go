@@ -19,7 +19,7 @@ const (
 // admission lets new work in at the rate that this process is found to manage. What it
 // measures is how long work waits for a processor, from when it came to the machine: a probe is
 // queued as work is, and tells when its turn came. As with CoDel (RFC 8289) a
-// wait that stays above its target for long, or far above it for an interval, is one too many, while a burst isn't. Then as much is
+// wait that stays above its target and grows is one too many, while a burst isn't. Then as much is
 // admitted as got done, and nothing while the wait is longer than whoever asks may have to; while it is short the rate
 // rises: an idle processor is worse than a wait. After some calm there is none. So no capacity needs to be configured,
 // and nothing is refused before work has waited too long.
@@ -63,9 +63,9 @@ const (
 	keep = 0.6
 	// Below lowestRate new work is not the reason.
 	lowestRate = 20.0
-	// Where work has been waiting longer than its target, and not muchTooLong times that, there may be too much of it only
-	// when it goes on for suspicious: other work, such as a garbage collector's on the only processor, comes and goes.
-	suspicious, muchTooLong = time.Second, 5
+	// Other work, such as a garbage collector's on the only processor, makes new work wait, too: what is bearable tells of no
+	// overload, nor do few pieces that have got done.
+	bearable, few = 100 * time.Millisecond, 50
 	// A lull between new work tells that there isn't too much of it, and a long one that nothing is known any more.
 	lull, longLull = interval / 4, 2 * interval
 	// calm is how long all must have gone well until there is no limit any more.
@@ -198,14 +198,14 @@ func (a *admission) turn(now time.Time) {
 	}
 	falls := least < a.before*9/10 // it gets better by itself
 	switch {
-	case a.rate == 0 && a.lasts(now) && !falls && done/took > lowestRate:
+	case a.rate == 0 && a.lasts(now, done) && !falls && done/took > lowestRate:
 		a.rate, a.tooHigh, a.rose, a.tokens, a.filled, a.hard = done/took, 0, false, 0, now, now
 		if a.probing.Load() != 0 { // the wait is longer than is known
 			a.rate /= 2
 		}
 	case a.rate > 0 && least > a.target:
 		floor := atOnce * a.rate
-		if least > muchTooLong*a.target {
+		if least > 5*a.target {
 			floor = much * a.rate
 		}
 		if a.hard = now; a.seen && !falls {
@@ -232,16 +232,13 @@ func (a *admission) manages(now time.Time) (done, took float64) {
 	return keep*a.done + float64(a.work), keep*a.took + max(0.001, (now.Sub(a.since)+a.wait(now)-a.waited).Seconds())
 }
 
-// lasts tells whether work has waited for too long all the time lately.
-func (a *admission) lasts(now time.Time) bool {
+// lasts tells whether work, of which so much got done, has waited for too long all the time lately, and by now for longer
+// than other work would explain.
+func (a *admission) lasts(now time.Time, done float64) bool {
 	if at := a.probing.Load(); at != 0 && a.epoch.Add(time.Duration(at)).Sub(a.lastAt) > lull {
 		return false // nothing was there to wait
 	}
-	if a.late.IsZero() {
-		return false
-	}
-	lasted, wait := now.Sub(a.late), a.wait(now)
-	return lasted >= interval && wait > muchTooLong*a.target || lasted >= suspicious && wait > a.target
+	return !a.late.IsZero() && now.Sub(a.late) >= interval && a.wait(now) > max(a.target, bearable) && done > few
 }
 
 // wait is how long work waits now, as far as is known.

@@ -116,23 +116,58 @@ func TestAdmissionBearsAStall(t *testing.T) {
 }
 
 // Where other work holds the processor for some ten milliseconds again and again, as a garbage collector does where there
-// is one processor, calls are late, but none too many.
+// is one processor, or for longer where few calls come, they are late, but none too many.
 func TestAdmissionBearsOtherWork(t *testing.T) {
-	for _, load := range []float64{10, 30, 100, 300} {
+	for _, tc := range []struct {
+		load float64
+		long time.Duration
+	}{{30, 0}, {100, 0}, {300, 0}, {30, 120 * time.Millisecond}, {100, 120 * time.Millisecond}} {
 		m := newMachine(time.Millisecond)
-		m.run(5*time.Second, map[standing]float64{familiar: load})
+		m.run(5*time.Second, map[standing]float64{familiar: tc.load})
 		m.reset()
 		for range 20 {
+			held := 0
 			for end := m.now.Add(700 * time.Millisecond); m.now.Before(end); {
 				if m.backlog < 30*time.Millisecond {
 					m.backlog += 40 * time.Millisecond
+					if held++; held%4 == 0 {
+						m.backlog += tc.long
+					}
 				}
-				m.run(time.Millisecond, map[standing]float64{familiar: load})
+				m.run(time.Millisecond, map[standing]float64{familiar: tc.load})
 			}
-			m.run(4*time.Second, map[standing]float64{familiar: load})
+			m.run(4*time.Second, map[standing]float64{familiar: tc.load})
 		}
 		if m.admitted[familiar] < m.offered[familiar] {
-			t.Errorf("%d of %d let in at %.0f a second", m.admitted[familiar], m.offered[familiar], load)
+			t.Errorf("%d of %d let in at %.0f a second, held for %v now and then", m.admitted[familiar], m.offered[familiar], tc.load, tc.long)
+		}
+	}
+}
+
+// A little too much is noticed before anybody waits long for it, whatever target is set, and however little the machine manages.
+func TestAdmissionOfALittleTooMuch(t *testing.T) {
+	for _, tc := range []struct {
+		target, cost time.Duration
+		load         float64
+		most         time.Duration
+	}{
+		{20 * time.Millisecond, time.Millisecond, 1.05, 150 * time.Millisecond},
+		{20 * time.Millisecond, time.Millisecond, 1.3, 250 * time.Millisecond},
+		{20 * time.Millisecond, time.Millisecond, 1.5, 350 * time.Millisecond},
+		{5 * time.Millisecond, time.Millisecond, 1.05, 150 * time.Millisecond},
+		{200 * time.Millisecond, time.Millisecond, 1.05, 300 * time.Millisecond},
+		{200 * time.Millisecond, time.Millisecond, 1.5, 500 * time.Millisecond},
+		{20 * time.Millisecond, 20 * time.Millisecond, 1.3, 700 * time.Millisecond},
+		{20 * time.Millisecond, 20 * time.Millisecond, 2, 1500 * time.Millisecond},
+	} {
+		m := newMachine(tc.cost)
+		m.a.target = tc.target
+		for m.a.rate == 0 && m.worst <= tc.most {
+			m.run(10*time.Millisecond, map[standing]float64{familiar: tc.load * float64(time.Second/tc.cost)})
+		}
+		if m.worst > tc.most {
+			t.Errorf("where %d are managed a second and the target is %v, work waits for %v at %.2f times that, and there is no limit",
+				time.Second/tc.cost, tc.target, m.worst, tc.load)
 		}
 	}
 }
