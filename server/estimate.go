@@ -57,7 +57,7 @@ func (s *Server) estimate(every time.Duration, told estimates) {
 		s.log.Warn("nothing estimated", "error", err)
 		return
 	}
-	found, err := simulate.Expect(ctx, frozen, &s.recent, simulate.Forecast{Seed: frozen.Seq(), At: now(), Breathe: breather()})
+	found, err := simulate.Expect(ctx, frozen, &s.recent, simulate.Forecast{Seed: frozen.Seq(), At: now(), Breathe: breather(ctx)})
 	if err != nil {
 		s.log.Error("nothing estimated", "error", err)
 		return
@@ -74,24 +74,25 @@ func (s *Server) estimate(every time.Duration, told estimates) {
 	}
 }
 
-// Looking ahead goes on for lookAhead at a time and rests for breath, or for as long as it has gone on: a call that is
+// Looking ahead goes on for lookAhead at a time and rests for breath, or for as long as it took, up to longBreath: a call that is
 // set up meanwhile passes from goroutine to goroutine, and each may have to wait for so long where there is one processor for all.
 const (
-	lookAhead = 200 * time.Microsecond
-	breath    = 300 * time.Microsecond
+	lookAhead  = 200 * time.Microsecond
+	breath     = 300 * time.Microsecond
+	longBreath = 20 * time.Millisecond
 )
 
-// breather lets others go first while looking ahead. A sleep, however short, does what yielding doesn't: the
+// breather lets others go first while looking ahead, until ctx ends. A sleep, however short, does what yielding doesn't: the
 // scheduler looks who waits for the network. It does so last of all, after the garbage collector's turn, which a sleep
 // that is shorter than what came before it doesn't outlast.
-func breather() func() {
+func breather(ctx context.Context) func() {
 	last := time.Now()
 	return func() {
-		went := time.Since(last)
-		if went < lookAhead {
+		took := time.Since(last)
+		if took < lookAhead || ctx.Err() != nil {
 			return
 		}
-		time.Sleep(max(breath, went))
+		time.Sleep(min(max(breath, took), longBreath))
 		last = time.Now()
 	}
 }

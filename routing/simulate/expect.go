@@ -22,7 +22,7 @@ type Forecast struct {
 	Seed    uint64
 	// At is the present, when that is later than the state's last entry.
 	At routing.Time
-	// Breathe, if not nil, is called every millisecond or more often, so that who looks ahead beside other work may
+	// Breathe, if not nil, is called every few milliseconds or more often, so that who looks ahead beside other work may
 	// let that go first.
 	Breathe func()
 
