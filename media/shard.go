@@ -120,7 +120,7 @@ func (s *shard) add(l *Leg) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	step := 1
-	if n, _ := s.busy(); n < idleLegs {
+	if s.busy() < idleLegs {
 		step = idlePhases
 	}
 	least := &s.slots[0]
@@ -147,10 +147,9 @@ func (s *shard) rest() {
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	busy, awaited := s.busy()
-	want, few := tick, busy <= idleLegs
+	want, few := tick, s.busy() <= idleLegs
 	switch {
-	case awaited > hurriedLegs:
+	case s.count((*Leg).awaited) > hurriedLegs:
 		want = hurriedTick
 	case now-s.hurried > hurryAfter && few:
 		want = idleTick
@@ -163,19 +162,20 @@ func (s *shard) rest() {
 	}
 }
 
-// busy counts the legs that the kernel doesn't serve, and those of them that have somebody waiting for what they hear.
-func (s *shard) busy() (n, awaited int) {
+// busy counts the legs that the kernel doesn't serve.
+func (s *shard) busy() int {
+	return s.count(func(l *Leg) bool { return l.flow.Load() == nil })
+}
+
+func (s *shard) count(which func(*Leg) bool) (n int) {
 	for i := range s.slots {
 		for _, l := range s.slots[i].members() {
-			if l.flow.Load() == nil {
+			if which(l) {
 				n++
-			}
-			if l.awaited() {
-				awaited++
 			}
 		}
 	}
-	return n, awaited
+	return n
 }
 
 // maxMoved bounds the legs that a slot gives away at once.
