@@ -130,8 +130,14 @@ func (p *Path) Remove(port uint16) (State, error) {
 		return State{}, err
 	}
 	// The program looks at Open once more under the state's lock. So a packet that it forwards has
-	// been counted when Read takes that lock, and none can be after.
-	if err := p.objects.Forwards.Put(i, new(bpfForward)); err != nil {
+	// been counted when Read takes that lock, and none can be after. It may still be rewriting that packet: all
+	// but Open stays.
+	var f bpfForward
+	if err := p.objects.Forwards.Lookup(i, &f); err != nil {
+		return State{}, fmt.Errorf("ending forward: %w", err)
+	}
+	f.Open = 0
+	if err := p.objects.Forwards.Put(i, &f); err != nil {
 		return State{}, fmt.Errorf("ending forward: %w", err)
 	}
 	return p.Read(port)
