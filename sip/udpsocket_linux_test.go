@@ -132,8 +132,8 @@ func TestProbeCountsTheWaitInTheSocket(t *testing.T) {
 		if took != 300*time.Millisecond {
 			t.Errorf("the wait was %v", took)
 		}
-		for range 20 { // virtual time
-			time.Sleep(interval / 10)
+		for range 4 * few { // virtual time
+			time.Sleep(interval / few)
 			now := time.Now()
 			a.admit(familiar, now.Add(-300*time.Millisecond), now)
 			synctest.Wait()
