@@ -177,7 +177,7 @@ func TestLossesAreLoggedOnceAMinute(t *testing.T) {
 			synctest.Wait()
 		}
 		lose(100)
-		time.Sleep(59 * time.Second)
+		time.Sleep(59 * time.Second) // on synctest's clock, as all here
 		lose(10)
 		if n := strings.Count(out.String(), "\n"); n != 1 {
 			t.Errorf("%d lines in the first minute:\n%s", n, &out)

@@ -104,7 +104,7 @@ func TestKnownCallerIsCached(t *testing.T) {
 		f := newTestFinder(t, h, count, nil)
 		expect(t, f, number, routing.TierA1, FromRedis, 0)
 		expect(t, f, number, routing.TierA1, FromCache, 0)
-		time.Sleep(5*time.Minute - time.Nanosecond)
+		time.Sleep(5*time.Minute - time.Nanosecond) // on synctest's clock, as all sleeps here
 		expect(t, f, number, routing.TierA1, FromCache, 0)
 		time.Sleep(time.Nanosecond)
 		expect(t, f, number, routing.TierA1, FromRedis, 0)
