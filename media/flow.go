@@ -17,8 +17,8 @@ const (
 	// fewPackets forwarded make the next wait twice as long.
 	fewPackets = 100
 	// restFor is how many beats are left out while the kernel forwards both ways: they would only look whether it
-	// still does. It may take so much longer to notice that a phone has fallen silent.
-	restFor = 7
+	// still does.
+	restFor = 3
 	// offers is how often a bridge is looked at for it in that time.
 	offers = 4
 )
@@ -199,9 +199,11 @@ func (l *Leg) inKernel() bool {
 	return f != nil && !f.over()
 }
 
-// rests tells whether a beat may be left out. It belongs to the shard. It is asked for each leg all the time, and
-// looks at one thing only.
+// rests tells whether a beat may be left out. It belongs to the shard.
 func (l *Leg) rests() bool {
+	if l.flow.Load() == nil {
+		return false
+	}
 	n := l.sender.rests.Load()
 	return n > 0 && l.sender.rests.CompareAndSwap(n, n-1) // or its flow has just been taken back
 }
@@ -214,7 +216,6 @@ func (l *Leg) takeBack() {
 	}
 	l.adopt(f, f.end())
 	l.flow.Store(nil)
-	l.sender.rests.Store(0)
 }
 
 func (l *Leg) adopt(f *flow, s kernel.State) {

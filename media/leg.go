@@ -279,8 +279,6 @@ func (l *Leg) beat(now time.Duration) {
 	}
 	if f := l.flow.Load(); f != nil {
 		l.alive.atLeast(f.seen())
-	} else {
-		l.sender.rests.Store(0)
 	}
 	if l.pressing.Load() {
 		l.endPress(now)
