@@ -107,3 +107,14 @@ func datagram(from, to netip.AddrPort) []byte {
 	}
 	return bytes.Join([][]byte{ethernet, ip, udp, rtp}, nil)
 }
+
+// BenchmarkRead is what it costs to ask how a stream stands, which each report of RTCP does twice.
+func BenchmarkRead(b *testing.B) {
+	path := openPath(b, Options{Addr: loopback4, PortMin: 20000, PortMax: 29999})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := path.Read(20000); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

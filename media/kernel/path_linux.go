@@ -150,10 +150,32 @@ func (p *Path) Read(port uint16) (State, error) {
 		return State{}, err
 	}
 	var s bpfState
-	if err := p.objects.States.LookupWithFlags(i, &s, ebpf.LookupLock); err != nil {
+	if err := p.look(i, &s); err != nil {
 		return State{}, fmt.Errorf("reading state: %w", err)
 	}
 	return decode(s), nil
+}
+
+// lookup is what bpf(2) takes for BPF_MAP_LOOKUP_ELEM, where pointers have 64 bits.
+type lookup struct {
+	fd         uint32
+	_          uint32
+	key, value unsafe.Pointer
+	flags      uint64
+}
+
+// look copies an entry of states, by a raw system call: it never waits, and each that the scheduler is told of may
+// wake the runtime's monitor, which took more time than all else that legs in the kernel cost the process.
+func (p *Path) look(i uint32, s *bpfState) error {
+	if unsafe.Sizeof(uintptr(0)) != 8 {
+		return p.objects.States.LookupWithFlags(i, s, ebpf.LookupLock)
+	}
+	attr := lookup{uint32(p.objects.States.FD()), 0, unsafe.Pointer(&i), unsafe.Pointer(s), uint64(ebpf.LookupLock)}
+	_, _, errno := unix.RawSyscall(unix.SYS_BPF, unix.BPF_MAP_LOOKUP_ELEM, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	if errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // Seen is State.Seen without a system call.
