@@ -3,17 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -86,38 +81,4 @@ func (f *filler) close() error {
 		_ = p.Wait()
 	}
 	return errors.Join(errs...)
-}
-
-// bpfTimes is what the eBPF programs of a process have run.
-type bpfTimes struct {
-	took time.Duration
-	runs int64
-}
-
-// countBPF has the kernel take the time of eBPF programs until the answer is closed, or this process ends.
-func countBPF() (io.Closer, error) { return ebpf.EnableStats(unix.BPF_STATS_RUN_TIME) }
-
-// bpfOf reads it from the process's file descriptors.
-func bpfOf(pid int) (b bpfTimes) {
-	infos, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid))
-	seen := map[string]bool{}
-	for _, name := range infos {
-		text, err := os.ReadFile(name)
-		if err != nil || !strings.Contains(string(text), "prog_id:") {
-			continue
-		}
-		f := map[string]string{}
-		for line := range strings.Lines(string(text)) {
-			k, v, _ := strings.Cut(line, ":")
-			f[k] = strings.TrimSpace(v)
-		}
-		if f["run_cnt"] == "" || seen[f["prog_id"]] { // a link's, or twice
-			continue
-		}
-		seen[f["prog_id"]] = true
-		ns, _ := strconv.ParseInt(f["run_time_ns"], 10, 64)
-		runs, _ := strconv.ParseInt(f["run_cnt"], 10, 64)
-		b.took, b.runs = b.took+time.Duration(ns), b.runs+runs
-	}
-	return b
 }

@@ -95,13 +95,6 @@ func mediaCost(o mediaOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, fill.close()) }()
-	if o.fill {
-		counting, err := countBPF()
-		if err != nil {
-			return fmt.Errorf("have the kernel time eBPF: %w", err)
-		}
-		defer counting.Close()
-	}
 	var rows []mediaFigures
 	var missing []string
 	for _, c := range mediaCases {
@@ -222,6 +215,13 @@ func (c mediaCase) at(rtp *rtpLoad, p peer, calls int, span time.Duration, repea
 		if err != nil {
 			return f, err
 		}
+		if fill != nil && p.pid() != 0 {
+			part, run, err := timeBPF(p.pid(), span)
+			if err != nil {
+				return f, err
+			}
+			f.bpf, f.bpfRun = 100*part*100/float64(calls), run
+		}
 		f.name, f.playback = c.name, c.kind.playback
 		all = append(all, f)
 	}
@@ -280,11 +280,11 @@ func measureOnce(rtp *rtpLoad, pid, calls int, span time.Duration, fill *filler)
 		return f, err
 	}
 	time.Sleep(span)
-	r := rtp.result()
 	after, err := machineNow(pid, fill)
 	if err != nil {
 		return f, err
 	}
+	r := rtp.result()
 	took := after.at.Sub(before.at)
 	per := func(d time.Duration) float64 { return 100 * d.Seconds() / took.Seconds() * 100 / float64(calls) }
 	h := &r.delay
@@ -292,8 +292,8 @@ func measureOnce(rtp *rtpLoad, pid, calls int, span time.Duration, fill *filler)
 		h = &r.lateness
 	}
 	return mediaFigures{calls: calls, cpu: per(after.program - before.program),
-		machine: per(after.busy - before.busy), bpf: per(after.bpf.took - before.bpf.took), bpfRun: perRun(before.bpf, after.bpf),
-		p50: h.quantile(0.5), p99: h.quantile(0.99), most: h.most, drift: r.drift, own: r.own.quantile(0.99),
+		machine: per(after.busy - before.busy),
+		p50:     h.quantile(0.5), p99: h.quantile(0.99), most: h.most, drift: r.drift, own: r.own.quantile(0.99),
 		pps: float64(r.received) / took.Seconds(), rss: after.rss, keys: r.pressed, heard: r.heard, faults: r.faults()}, nil
 }
 
@@ -301,28 +301,22 @@ func measureOnce(rtp *rtpLoad, pid, calls int, span time.Duration, fill *filler)
 type machineTimes struct {
 	at            time.Time
 	program, busy time.Duration // busy: all programs but the filler
-	bpf           bpfTimes
 	rss           int64
 }
 
-// perRun is how long a run of an eBPF program took on average.
-func perRun(before, after bpfTimes) time.Duration {
-	return (after.took - before.took) / time.Duration(max(1, after.runs-before.runs))
-}
-
 func machineNow(pid int, fill *filler) (m machineTimes, err error) {
-	m.at = time.Now()
 	if pid != 0 {
-		if m.program, err = cpuOf(pid); err != nil {
-			return m, err
-		}
 		u, err := (&process{cmd: &exec.Cmd{Process: &os.Process{Pid: pid}}}).usage()
 		if err != nil {
 			return m, err
 		}
-		m.rss, m.bpf = u.rss, bpfOf(pid)
+		m.rss = u.rss
 	}
-	m.busy, err = fill.busy(m.at)
+	m.at = time.Now()
+	if m.busy, err = fill.busy(m.at); err != nil || pid == 0 {
+		return m, err
+	}
+	m.program, err = cpuOf(pid)
 	return m, err
 }
 
