@@ -208,6 +208,17 @@ func TestRegistrarRefuses(t *testing.T) {
 			t.Error("no Min-Expires")
 		}
 	})
+	run("a life that can't be read is an hour", Options{MaxExpires: 24 * time.Hour}, func(t *testing.T, s *Stack, p *rawPeer, c *counter) {
+		ch := p.send("REGISTER", uri, contact)
+		for i, given := range [][]string{{contact, "Expires: soon"}, {contact + ";expires=-5", "Expires: 60"}, {contact + ";expires=4294967296"}} {
+			auth := answer(t, ch, "REGISTER", uri, "alice", "wonderland", i+1)
+			want(t, p, p.send("REGISTER", uri, append(given, auth)...), "200")
+			if cs := s.Contacts("alice"); len(cs) != 1 || time.Until(cs[0].Expires) != time.Hour {
+				t.Errorf("with %q: %v", given, cs)
+			}
+			time.Sleep(time.Second) // the life is counted anew
+		}
+	})
 	run("star with a life", Options{}, func(t *testing.T, s *Stack, p *rawPeer, c *counter) {
 		auth := answer(t, p.send("REGISTER", uri, contact), "REGISTER", uri, "alice", "wonderland", 1)
 		want(t, p, p.send("REGISTER", uri, "Contact: *", "Expires: 60", auth), "400")

@@ -177,11 +177,7 @@ func (s *Stack) readContacts(req *gosip.Request, tx *transaction) ([]*Contact, e
 	now := time.Now()
 	general := s.opt.MaxExpires
 	if h := req.GetHeader("Expires"); h != nil {
-		d, err := seconds(h.Value())
-		if err != nil {
-			return nil, err
-		}
-		general = d
+		general = lifeAsked(h.Value())
 	}
 	path, err := readPath(req)
 	if err != nil {
@@ -217,11 +213,7 @@ func (s *Stack) readContacts(req *gosip.Request, tx *transaction) ([]*Contact, e
 			c.URI = ch.Address.String()
 		}
 		if v, ok := ch.Params.Get("expires"); ok {
-			d, err := seconds(v)
-			if err != nil {
-				return nil, err
-			}
-			life = d
+			life = lifeAsked(v)
 		}
 		if v, ok := ch.Params.Get("q"); ok {
 			q, err := strconv.ParseFloat(v, 64)
@@ -236,8 +228,16 @@ func (s *Stack) readContacts(req *gosip.Request, tx *transaction) ([]*Contact, e
 	return out, nil
 }
 
-// seconds reads delta-seconds; what doesn't fit is a very long time (RFC 3261
-// 20.19 allows values up to 2^32-1).
+// lifeAsked is how long a binding is asked to live; a malformed value stands for an hour (RFC 3261 10.2.1.1).
+func lifeAsked(v string) time.Duration {
+	life, err := seconds(v)
+	if err != nil {
+		return time.Hour
+	}
+	return life
+}
+
+// seconds reads delta-seconds, from 0 to 2^32-1 (RFC 3261 20.19).
 func seconds(v string) (time.Duration, error) {
 	n, err := strconv.ParseUint(strings.TrimSpace(v), 10, 32)
 	if err != nil {
