@@ -95,7 +95,7 @@ func (l *fakeLine) press(at time.Duration, keys string) {
 		defer l.hand.Unlock()
 		for _, k := range []byte(keys) {
 			select {
-			case l.keys <- media.Digit{Key: k, At: time.Now()}:
+			case l.keys <- media.Digit{Key: k, At: time.Since(l.start)}:
 			default: // as a leg does: more than 32 unused keys are dropped
 			}
 		}

@@ -31,7 +31,7 @@ type latch struct {
 	leaving   netip.AddrPort // locked before SDP named another address; may still be on its way
 	until     time.Duration  // when leaving stops being treated as a leftover
 
-	learning [4]candidate
+	learning *[4]candidate // nil: nobody unknown came yet, as with most legs
 	next     int // of learning, to be replaced
 }
 
@@ -87,7 +87,7 @@ func (l *latch) accept(src netip.AddrPort, seq uint16, now time.Duration) (ok, c
 		return false, false
 	}
 	l.locked, l.heard, l.leaving = src, now, netip.AddrPort{}
-	l.learning = [4]candidate{}
+	l.learning = nil
 	return true, true
 }
 
@@ -108,6 +108,9 @@ func (l *latch) holds(against rank, now time.Duration) bool {
 
 // learn tells whether so many packets in a row have come from an unknown source.
 func (l *latch) learn(src netip.AddrPort, seq uint16) bool {
+	if l.learning == nil {
+		l.learning, l.next = new([4]candidate), 0
+	}
 	for i := range l.learning {
 		c := &l.learning[i]
 		if c.src != src {

@@ -203,7 +203,7 @@ func (l *Leg) tell(p press) {
 		return
 	}
 	select {
-	case l.digits <- Digit{p.key, l.engine.wall(p.at), p.duration}:
+	case l.digits <- Digit{p.key, p.at, p.duration}:
 	default:
 		l.rx.digitsDropped++
 	}

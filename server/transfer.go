@@ -296,7 +296,7 @@ func (t *talk) giveUp() {
 // extension, #.
 type keyReader struct {
 	got  string
-	last time.Time
+	last time.Duration
 }
 
 // keysWithin is how long a key may follow the one before.
@@ -304,7 +304,7 @@ const keysWithin = 5 * time.Second
 
 // add takes a key; the extension is whole when ok.
 func (k *keyReader) add(code string, d media.Digit) (extension string, ok bool) {
-	if d.At.Sub(k.last) > keysWithin {
+	if d.At-k.last > keysWithin {
 		k.got = ""
 	}
 	k.last = d.At
@@ -327,12 +327,12 @@ func (k *keyReader) add(code string, d media.Digit) (extension string, ok bool) 
 // codeReader tells when a code of keys has been pressed.
 type codeReader struct {
 	got  string
-	last time.Time
+	last time.Duration
 }
 
 // add takes a key and tells whether it is the code's last.
 func (c *codeReader) add(code string, d media.Digit) bool {
-	if d.At.Sub(c.last) > keysWithin {
+	if d.At-c.last > keysWithin {
 		c.got = ""
 	}
 	c.last = d.At

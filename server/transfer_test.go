@@ -359,7 +359,7 @@ func TestTransferByKeys(t *testing.T) {
 }
 
 func TestKeyReader(t *testing.T) {
-	at := time.Unix(0, 0)
+	at := time.Duration(0)
 	for _, tc := range []struct {
 		keys string // a space is six seconds
 		want []string
@@ -377,10 +377,10 @@ func TestKeyReader(t *testing.T) {
 		var got []string
 		for _, r := range tc.keys {
 			if r == ' ' {
-				at = at.Add(6 * time.Second)
+				at += 6 * time.Second
 				continue
 			}
-			at = at.Add(time.Second)
+			at += time.Second
 			if e, ok := k.add("*7", media.Digit{Key: byte(r), At: at}); ok {
 				got = append(got, e)
 			}
