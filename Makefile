@@ -21,7 +21,8 @@ bench: ## measure this machine: calls per second, CPU and memory per call
 	@scripts/bench-deps.sh
 	$(GO) run ./bench
 	$(GO) run ./bench -media -calls 100 -large 1000 -span 1s
-	$(GO) run ./bench -media -calls 2500 -large 2500 -span 1s -repeat 2 -only listen
+	$(GO) run ./bench -media -fill -calls 500 -large 1000 -span 2s -only 'kernel$$|alone$$'
+	$(GO) run ./bench -media -calls 2500 -large 2500 -span 1s -repeat 2 -only 'listen|callers send'
 	$(GO) run ./bench -sip -span 4s
 	$(GO) run ./bench -overload -span 10s
 	$(GO) test -run '^$$' -bench . -benchmem ./routing ./routing/journal ./routing/simulate ./media ./playout ./sound ./sip
