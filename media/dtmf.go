@@ -9,7 +9,7 @@ import (
 // Digit is one key that the phone's user pressed.
 type Digit struct {
 	Key      byte          // '0' to '9', '*', '#', 'A' to 'D'
-	At       time.Duration // when the press began to be received, since the engine was opened
+	At       time.Duration // when the press began to be received, since the engine was opened: comparable within one
 	Duration time.Duration // how long it was held; 0 when not known (SIP INFO)
 }
 

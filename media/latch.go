@@ -32,7 +32,7 @@ type latch struct {
 	until     time.Duration  // when leaving stops being treated as a leftover
 
 	learning *[4]candidate // nil: nobody unknown came yet, as with most legs
-	next     int // of learning, to be replaced
+	next     int           // of learning, to be replaced
 }
 
 // candidate is an unknown source that may turn out to be the phone.

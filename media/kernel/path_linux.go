@@ -78,6 +78,9 @@ func (p *Path) load(epoch int64) error {
 	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
 		return err
 	}
+	if size := unsafe.Sizeof(bpfState{}); uintptr(p.objects.States.ValueSize()) != size { // what look copies into
+		return fmt.Errorf("a state of the program has %d bytes, of ours %d: run go generate", p.objects.States.ValueSize(), size)
+	}
 	size := (int(ports)*8 + unix.Getpagesize() - 1) &^ (unix.Getpagesize() - 1)
 	p.seen, err = unix.Mmap(p.objects.Seen.FD(), 0, size, unix.PROT_READ, unix.MAP_SHARED)
 	return err
@@ -164,13 +167,13 @@ type lookup struct {
 	flags      uint64
 }
 
-// look copies an entry of states, by a raw system call: it never waits, and each that the scheduler is told of may
-// wake the runtime's monitor, which took more time than all else that legs in the kernel cost the process.
+// look copies an entry of states, by a raw system call: it waits for nobody, and each that the scheduler is told of
+// may wake the runtime's monitor, which took a quarter of what legs in the kernel cost the process.
 func (p *Path) look(i uint32, s *bpfState) error {
 	if unsafe.Sizeof(uintptr(0)) != 8 {
 		return p.objects.States.LookupWithFlags(i, s, ebpf.LookupLock)
 	}
-	attr := lookup{uint32(p.objects.States.FD()), 0, unsafe.Pointer(&i), unsafe.Pointer(s), uint64(ebpf.LookupLock)}
+	attr := lookup{fd: uint32(p.objects.States.FD()), key: unsafe.Pointer(&i), value: unsafe.Pointer(s), flags: uint64(ebpf.LookupLock)}
 	_, _, errno := unix.RawSyscall(unix.SYS_BPF, unix.BPF_MAP_LOOKUP_ELEM, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
 	if errno != 0 {
 		return errno
