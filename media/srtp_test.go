@@ -275,7 +275,7 @@ func BenchmarkEncryptedRelay(b *testing.B) {
 	}
 }
 
-// Ten thousand bad packets a second, half of them well-formed, while the call goes on: the peer is
+// Ten thousand bad packets a second, half of them well-formed and a quarter from the phone's own address with a wrong tag, while the call goes on: the peer is
 // heard (not one packet is lost where the test doesn't share its processor).
 func TestFloodOfBadPackets(t *testing.T) {
 	e := openEngine(t, nil)
@@ -284,16 +284,23 @@ func TestFloodOfBadPackets(t *testing.T) {
 	const seconds, rate, voice = 2, 10000, 50
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	began, bad, said := time.Now(), 0, 0
+	began, bad, said, last := time.Now(), 0, 0, []byte(nil)
 	for bad < seconds*rate { // as much as is due by now, whatever ticks were missed
 		for elapsed := time.Since(began); said < int(elapsed.Seconds()*voice); said++ {
-			p.send(l, p.next())
+			last = p.next()
+			p.send(l, last)
 		}
 		due := min(int(time.Since(began).Seconds()*rate), seconds*rate)
 		for ; bad < due; bad++ {
 			b := flood.packet(8, silence(PCMA), frameSamples)
 			if bad&1 == 0 {
 				b[bad%20] ^= 0xFF
+			}
+			if bad&3 == 1 && last != nil { // from the phone's own address, all but the tag as it was
+				spoiled := bytes.Clone(last)
+				spoiled[len(spoiled)-1] ^= 0xFF
+				p.send(l, spoiled)
+				continue
 			}
 			flood.send(l, b)
 		}
