@@ -212,7 +212,7 @@ func (s *Stack) readContacts(req *gosip.Request, tx *transaction) ([]*Contact, e
 			}
 			c.URI = ch.Address.String()
 		}
-		if v, ok := ch.Params.Get("expires"); ok {
+		if v, ok := ch.Params.Get("expires"); ok && !ch.Address.Wildcard {
 			life = lifeAsked(v)
 		}
 		if v, ok := ch.Params.Get("q"); ok {
