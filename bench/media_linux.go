@@ -38,6 +38,7 @@ var mediaCases = []mediaCase{
 	{"bridged, keys pressed", streamKind{sends: true, keys: true}, startBridged(hotlineOptions{})},
 	{"bridged, waits estimated", streamKind{sends: true}, startBridged(hotlineOptions{estimate: 10 * time.Second})},
 	{"bridged, in the kernel", streamKind{sends: true}, startBridged(hotlineOptions{kernel: true})},
+	{"bridged, keys pressed, in the kernel", streamKind{sends: true, keys: true}, startBridged(hotlineOptions{kernel: true})},
 	{"bare relay, epoll", streamKind{sends: true}, startBare("epoll")},
 	{"bare relay, goroutines", streamKind{sends: true}, startBare("goroutines")},
 	{"bare relay, batch", streamKind{sends: true}, startBare("batch")},
@@ -166,7 +167,7 @@ func (c mediaCase) measure(o mediaOptions, fill *filler) (rows []mediaFigures, e
 			fmt.Println(c.name, "when it stopped:", err)
 		}
 	}()
-	for _, calls := range []int{o.small, max(o.small, o.large/2), o.large} {
+	for _, calls := range slices.Compact([]int{o.small, max(o.small, o.large/2), o.large}) {
 		f, err := c.at(rtp, p, calls, o.span, o.repeat, fill)
 		if err != nil { // more calls than it bears
 			fmt.Printf("%s: at %d calls: %v\n", c.name, calls, err)
@@ -259,7 +260,7 @@ func (f mediaFigures) String() string {
 	if faults == "" {
 		faults = "nothing lost"
 	}
-	s := fmt.Sprintf("%-31s %5d calls: %6.2f %% of a core per 100, %6.0f packets/s, %s p50 %s p99 %s max %s (load late by p99 %s), RSS %d KiB, %s",
+	s := fmt.Sprintf("%-36s %5d calls: %6.2f %% of a core per 100, %6.0f packets/s, %s p50 %s p99 %s max %s (load late by p99 %s), RSS %d KiB, %s",
 		f.name, f.calls, f.cpu, f.pps, what, f.p50, f.p99, f.most.Round(10*time.Microsecond), f.own, f.rss>>10, faults)
 	if f.keys > 0 {
 		s += fmt.Sprintf(", %d of %d keys arrived", f.heard, f.keys)

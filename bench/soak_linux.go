@@ -333,7 +333,7 @@ func (s *soaked) tellDrift(before map[int]int64) {
 }
 
 // drifted compares the last quarter with the second one: in the first, tables and caches fill. What differs by less
-// than slack is no drift.
+// than slack is no drift. Calls that failed are told of, too.
 func drifted(samples []soakSample) error {
 	n := len(samples)
 	if n < 8 {
@@ -346,6 +346,9 @@ func drifted(samples []soakSample) error {
 		return sum
 	}
 	var grown []error
+	if failed := samples[n-1].failed; failed > 0 {
+		grown = append(grown, fmt.Errorf("%d calls failed", failed))
+	}
 	for _, f := range []struct {
 		what  string
 		slack float64
@@ -355,8 +358,8 @@ func drifted(samples []soakSample) error {
 		{"live heap, MiB", 4, func(m soakSample) float64 { return m.heap / (1 << 20) }},
 		{"goroutines", 10, func(m soakSample) float64 { return m.goroutines }},
 		{"open files", 10, func(m soakSample) float64 { return m.files }},
-		{"IVR lateness p50, µs", 500, func(m soakSample) float64 { return float64(m.late.quantile(0.5).Microseconds()) }},
-		{"relay delay p50, µs", 500, func(m soakSample) float64 { return float64(m.relayed.quantile(0.5).Microseconds()) }},
+		{"IVR lateness p50, µs", 100, func(m soakSample) float64 { return float64(m.late.quantile(0.5).Microseconds()) }},
+		{"relay delay p50, µs", 100, func(m soakSample) float64 { return float64(m.relayed.quantile(0.5).Microseconds()) }},
 	} {
 		early, late := mean(samples[n/4:n/2], f.of), mean(samples[n*3/4:], f.of)
 		fmt.Printf("%s: %.1f in the second quarter, %.1f in the last (%+.1f %%)\n", f.what, early, late, 100*(late/early-1))
