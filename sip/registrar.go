@@ -211,9 +211,9 @@ func (s *Stack) readContacts(req *gosip.Request, tx *transaction) ([]*Contact, e
 				return nil, errSIPS
 			}
 			c.URI = ch.Address.String()
-		}
-		if v, ok := ch.Params.Get("expires"); ok && !ch.Address.Wildcard {
-			life = lifeAsked(v)
+			if v, ok := ch.Params.Get("expires"); ok {
+				life = lifeAsked(v)
+			}
 		}
 		if v, ok := ch.Params.Get("q"); ok {
 			q, err := strconv.ParseFloat(v, 64)
