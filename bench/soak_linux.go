@@ -75,7 +75,7 @@ func soak(span time.Duration, calls int) error {
 	if err := errors.Join(err, s.close()); err != nil {
 		return err
 	}
-	return drifted(samples)
+	return errors.Join(s.failed(), drifted(samples))
 }
 
 func startSoak(calls int) (s *soaked, err error) {
@@ -332,8 +332,20 @@ func (s *soaked) tellDrift(before map[int]int64) {
 	fmt.Printf("%d of %d callers stayed; their streams moved by at most %s against the grid of their timestamps\n", n, soakStay, most)
 }
 
+// failed tells of calls that did, in all.
+func (s *soaked) failed() error {
+	n := 0
+	for _, k := range s.kinds {
+		n += k.failed
+	}
+	if n > 0 {
+		return fmt.Errorf("%d calls failed", n)
+	}
+	return nil
+}
+
 // drifted compares the last quarter with the second one: in the first, tables and caches fill. What differs by less
-// than slack is no drift. Calls that failed are told of, too.
+// than slack is no drift.
 func drifted(samples []soakSample) error {
 	n := len(samples)
 	if n < 8 {
@@ -346,9 +358,6 @@ func drifted(samples []soakSample) error {
 		return sum
 	}
 	var grown []error
-	if failed := samples[n-1].failed; failed > 0 {
-		grown = append(grown, fmt.Errorf("%d calls failed", failed))
-	}
 	for _, f := range []struct {
 		what  string
 		slack float64
